@@ -1,0 +1,8 @@
+module github.com/stayauth/stayauth
+
+go 1.26.0
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0
+	github.com/golang-jwt/jwt/v5 v5.3.1
+)

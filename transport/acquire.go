@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A need is what a request wants of a token.
+type need struct {
+	// young: a token that is about to end won't do, because the request can be sent only once.
+	young bool
+	// refusal: the request was refused, and this is what the API said.
+	refusal *refusal
+	// goAhead: begin a refresh if one is needed, but don't wait for it.
+	goAhead bool
+}
+
+// A refusal is what is kept of the response that made a refresh necessary.
+type refusal struct {
+	status  int
+	message string
+}
+
+// acquire returns the state to send under, and waits for a refresh if there is none.
+//
+// The state that it returns need not have a live token: while dead tokens are paced, requests go out under the last one.
+func (t *Transport) acquire(ctx context.Context, n need) (*state, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	s, r, err := t.admit(ctx, time.Now(), n)
+	t.mu.Unlock()
+	if e, ok := errors.AsType[*endsNow](err); ok {
+		err = e.RefreshError
+		t.onSessionEnded(e.RefreshError)
+	}
+	if r == nil || n.goAhead {
+		return s, err
+	}
+
+	if w := t.waiting.Add(1); t.MaxWaiting > 0 && w > int64(t.MaxWaiting) {
+		t.waiting.Add(-1)
+		t.counters.queueFull.Add(1)
+		return nil, ErrQueueFull
+	}
+	began := time.Now()
+	s, err = t.wait(ctx, r)
+	t.onWaited(Waited{Duration: time.Since(began), Err: err})
+	return s, err
+}
+
+// wait waits for r, as long as ctx allows. It looks at nothing but channels, so that waiting is cheap, visible to a
+// synctest bubble, and over for everybody at once. A select on three channels would cost each waiter another 96 bytes,
+// which is why Close ends the refresh instead of closing a channel of its own.
+func (t *Transport) wait(ctx context.Context, r *refresh) (*state, error) {
+	defer t.waiting.Add(-1)
+	select {
+	case <-r.done:
+		return r.state, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// admit decides what a request does: it goes out under the state that is returned, fails with the error, or waits for the
+// refresh. If both a state and a refresh are returned the request may go, but would rather wait. t.mu is held.
+func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *refresh, error) {
+	s := t.state.Load()
+	switch {
+	case t.closed:
+		return nil, nil, ErrClosed
+	case s != nil && s.ended != nil:
+		return nil, nil, s.ended
+	case s.usable(now):
+		if s.earlyDue(now) && t.refresh == nil && t.call == nil {
+			t.state.Store(s.asking())
+			t.begin(Early, nil)
+		}
+		if n.young && t.refresh != nil && !t.fromProvider(ctx) {
+			return s, t.refresh, nil
+		}
+		return s, nil, nil
+	case t.doomed != nil:
+		t.state.Store(&state{ended: t.doomed})
+		return nil, nil, &endsNow{t.doomed}
+	case t.refresh != nil || t.call != nil:
+		if t.fromProvider(ctx) {
+			return nil, nil, t.reenter()
+		}
+	}
+	switch {
+	case t.refresh != nil:
+		return nil, t.refresh, nil
+	case s != nil && t.strikes > patience && now.Before(t.due(s)):
+		return s, nil, nil
+	case t.failure != nil && now.Before(t.pausedTo):
+		return nil, nil, t.failure
+	case t.call != nil:
+		return nil, nil, &RefreshError{Err: &hungError{t.call.started}}
+	}
+	reason := Expired
+	switch {
+	case s == nil:
+		reason = Initial
+	case !s.live:
+		reason = AfterRejection
+	}
+	return nil, t.begin(reason, n.refusal), nil
+}
+
+// due returns when the provider may be asked to replace the rejected token of s.
+func (t *Transport) due(s *state) time.Time {
+	if s == nil || s.live {
+		return time.Time{}
+	}
+	return s.arrived.Add(pauseAfter(t.strikes))
+}
+
+// endsNow is how admit says that the session ended at this very request, so that one event tells it.
+type endsNow struct{ *RefreshError }

@@ -1,0 +1,114 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// settle turns the answer into the next state and ends r with it, or reports that the provider has to be asked again.
+func (t *Transport) settle(r *refresh, a answer) (again bool) {
+	t.mu.Lock()
+	if t.refresh != r { // closed meanwhile
+		t.mu.Unlock()
+		return false
+	}
+	done, again := t.conclude(r, a)
+	if !again {
+		t.refresh = nil
+	}
+	t.mu.Unlock()
+	t.onRefreshDone(done)
+	return again
+}
+
+// conclude is settle's decision. t.mu is held.
+func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool) {
+	now := time.Now()
+	s := t.state.Load()
+	done = RefreshDone{Reason: r.reason, Attempts: a.attempts, Duration: now.Sub(r.began), Waiting: int(t.waiting.Load()), Err: a.err}
+	if a.err == nil {
+		again = t.concludeToken(r, s, a, now, &done)
+		return done, again
+	}
+
+	e := &RefreshError{Permanent: provider.IsPermanent(a.err), Attempts: a.attempts, Err: a.err}
+	if r.refusal != nil {
+		e.StatusCode, e.Message = r.refusal.status, r.refusal.message
+	}
+	done.Err = e
+	if d, ok := provider.RetryDelay(a.err); ok {
+		t.notBefore, t.notBeforeErr = now.Add(d), a.err
+	}
+	switch {
+	case s.usable(now) && e.Permanent:
+		// The token is as good as before. There will be no other.
+		t.doomed = e
+		n := *s
+		n.early, n.check = time.Time{}, s.expiry
+		t.state.Store(&n)
+		r.finish(&n, nil)
+		done.Expiry = n.expiry
+		t.counters.failedForGood.Add(1)
+	case s.usable(now):
+		n := s.askAgain(now, t.notBefore)
+		t.state.Store(n)
+		r.finish(n, nil)
+		done.Expiry = n.expiry
+		t.counters.failed.Add(1)
+	case e.Permanent:
+		t.state.Store(&state{ended: e})
+		r.finish(nil, e)
+		done.SessionEnded = true
+		t.counters.failedForGood.Add(1)
+	default:
+		t.failures++
+		t.failure = e
+		t.pausedTo = now.Add(failurePause(t.failures))
+		if t.pausedTo.Before(t.notBefore) {
+			t.pausedTo = t.notBefore
+		}
+		r.finish(nil, e)
+		t.counters.failed.Add(1)
+	}
+	return done, false
+}
+
+// concludeToken is conclude for an answer with a token.
+func (t *Transport) concludeToken(r *refresh, s *state, a answer, now time.Time, done *RefreshDone) (again bool) {
+	t.failures, t.failure = 0, nil
+	t.lastCall = a.took
+	var n *state
+	switch same := s != nil && s.token.Value() == a.token.Value(); {
+	case same && !s.live:
+		// The token that was rejected, once more. It is not sent, save in the pauses that end everybody's patience.
+		t.strikes++
+		again = t.strikes <= patience
+		n = received(a.token, now, 0).rejected()
+		done.Unchanged = true
+		t.counters.unchanged.Add(1)
+	case same && s.usable(now) && !a.token.Expiry().After(s.token.Expiry()):
+		n = s.askAgain(now, time.Time{})
+		n.token = a.token // its refresh secret may be new
+		done.Unchanged = true
+		t.counters.unchanged.Add(1)
+	default:
+		n = received(a.token, now, a.took)
+		t.counters.refreshed.Add(1)
+	}
+	done.Expiry = n.expiry
+	t.state.Store(n)
+	if !again {
+		r.finish(n, nil)
+	}
+	return again
+}
+
+// failurePause is how long requests fail at once after the nth refresh in a row that brought nothing.
+func failurePause(n int) time.Duration {
+	const first, longest = 100 * time.Millisecond, 30 * time.Second
+	if n > 9 { // 100 ms << 9 is past the longest
+		return longest
+	}
+	return min(first<<(n-1), longest)
+}

@@ -1,0 +1,258 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// A Transport is an [http.RoundTripper] that keeps a client logged in. It sends each request with the current token,
+// refreshes the token before it ends, and when the API refuses it all the same, holds every request back, asks the token
+// provider once and replays what was refused.
+//
+// Only Provider has to be set. Set the fields before the first request and leave them alone afterwards. A Transport holds
+// one login: use one for each user, share it between as many http.Clients and goroutines as you like, and Close it when the
+// user logs out. A Transport whose session has ended stays ended; a new login is a new Transport.
+type Transport struct {
+	// Provider is where tokens come from. It is called from one goroutine at a time, never while it is still at work, and
+	// with a context that belongs to none of the requests. Give it an http.Client of its own: a provider that waits for
+	// this Transport waits for itself, and is told so.
+	Provider provider.TokenProvider
+
+	// Base sends the requests. Nil means http.DefaultTransport.
+	Base http.RoundTripper
+
+	// Origins are the scheme, host and port that may get the token, as "https://api.example.com" or
+	// "https://api.example.com:8443". Requests to others go out as they are. Nil means the origin of the caller's request,
+	// whatever it is; in either case a redirect to somewhere else takes no token along, and neither does what follows it.
+	Origins []string
+
+	// AllowHTTP permits the token on plain http to hosts other than localhost, 127.0.0.0/8 and ::1. Without it such a
+	// request fails before anything is sent.
+	AllowHTTP bool
+
+	// Authorize puts the token into a request. It gets a request with a Header and a URL of its own, and may change
+	// nothing else. Nil means the header "Authorization: Bearer <token>" (RFC 6750 section 2.1), in place of an
+	// Authorization header that is there already.
+	Authorize func(*http.Request, provider.Token)
+
+	// IsRejected reports whether a response says that the token has expired or was revoked, so that a new one would help.
+	// It is asked about responses with status 401 alone. It may read the first 64 KiB of the body, which is whole again
+	// afterwards. Nil means [Bearer]; see also [Any401] and [BodyCode].
+	IsRejected func(*http.Response) bool
+
+	// RefreshTimeout bounds one refresh with all its retries. 0 means 30 seconds.
+	RefreshTimeout time.Duration
+
+	// MaxWaiting is how many requests may wait for a token at once; any more fail with [ErrQueueFull]. 0 means no limit.
+	MaxWaiting int
+
+	// KeepBody is how many bytes of a request body that has no GetBody are kept while it is sent, so that it can be
+	// replayed. A longer body can be sent only once. 0 means 64 KiB, a negative number none.
+	KeepBody int
+
+	// Trace is told what happens, as it happens. Nil means nobody is.
+	Trace *Trace
+
+	// Logger gets what an operator wants to read: Error when the session ends or the provider panics, Warn for refreshes
+	// that fail and requests that can't be replayed, Info for tokens replaced after a rejection, Debug for the rest. No
+	// secret is ever logged. Nil is silent.
+	Logger *slog.Logger
+
+	setup   sync.Once
+	origins []origin // what Origins says; written by setup
+	invalid error    // what is wrong with the fields above; written by setup
+
+	// state is what requests go out under. It is replaced as a whole under mu, and what it points to never changes, so
+	// that a request under a live token needs no lock. Nil before the first token.
+	state atomic.Pointer[state]
+
+	waiting  atomic.Int64 // requests in wait, each adds and removes itself
+	counters counters     // written wherever the thing counted happens
+
+	mu sync.Mutex // guards the fields below and the replacing of state; never held across a wait or a call of anybody's code
+
+	closed   bool          // set by Close
+	refresh  *refresh      // the one under way, or nil; set by admit, cleared when it is settled
+	call     *call         // the provider call that has not returned, or nil; outlives refresh when the provider hangs
+	strikes  int           // rejections since a replay was last accepted; see strike and accepted
+	doomed   *RefreshError // an early refresh failed for good: the session ends with the token it has
+	failure  *RefreshError // why the last refresh brought nothing; nil once one succeeds
+	failures int           // refreshes that failed in a row, for the length of the pause after the next
+	pausedTo time.Time     // until then requests that need a token get failure at once
+	lastCall time.Duration // how long the last successful provider call took
+
+	notBefore    time.Time // the provider said RetryAfter: it is not called sooner
+	notBeforeErr error     // and this is what it said
+}
+
+const (
+	defaultRefreshTimeout = 30 * time.Second
+	defaultKeepBody       = 64 << 10
+
+	// maxReplays is how often one request is sent again. Three outlast a token minted in the same second as a revocation.
+	maxReplays = 3
+)
+
+// RoundTrip implements [http.RoundTripper]. In one respect it departs from that contract: where a token was needed and none
+// could be had, the caller gets a [*RefreshError] even if the API had already answered 401, because programs take a 401 for
+// a reason to log the user out. The error of a caller whose own context ends is that context's Err, unwrapped.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch carries, err := t.carriesToken(req); {
+	case err != nil:
+		closeBody(req)
+		return nil, err
+	case !carries:
+		return t.base().RoundTrip(req)
+	}
+
+	kind, long := t.bodyOf(req)
+	s := t.state.Load()
+	if long || !s.fresh() {
+		var err error
+		if s, err = t.acquire(req.Context(), need{young: long}); err != nil {
+			closeBody(req)
+			return nil, err
+		}
+	}
+
+	out := t.authorized(req, s)
+	var kept *keptBody
+	if kind == bodyKept {
+		kept = keep(req.Body, t.keepBody())
+		defer kept.finish()
+		out.Body = kept.attempt()
+	}
+	resp, err := t.base().RoundTrip(out)
+	if err != nil || resp == nil {
+		return resp, err
+	}
+	resp.Request = req
+	if resp.StatusCode != http.StatusUnauthorized {
+		return resp, nil
+	}
+	return t.answered401(req, s, resp, replayer{kind: kind, kept: kept})
+}
+
+// Token returns the live token, waiting for a refresh if there is none: for whatever is not HTTP, such as the first frame of
+// a WebSocket. Ask for it each time; a token that was kept aside grows old.
+func (t *Transport) Token(ctx context.Context) (provider.Token, error) {
+	if err := t.configured(); err != nil {
+		return provider.Token{}, err
+	}
+	s := t.state.Load()
+	if !s.fresh() {
+		var err error
+		if s, err = t.acquire(ctx, need{}); err != nil {
+			return provider.Token{}, err
+		}
+	}
+	return s.token, nil
+}
+
+// Reject says that the API refused tok somewhere other than in a response to a request of this Transport, as on a WebSocket.
+// The next request or call of [Transport.Token] then gets a new one. It does nothing if tok is not the current token.
+func (t *Transport) Reject(tok provider.Token) {
+	if tok.IsZero() || t.configured() != nil {
+		return
+	}
+	if late, strikes := t.strike(tok); strikes > 0 {
+		t.onRejected(Rejected{Late: late, Strikes: strikes})
+	}
+}
+
+// Close ends the session on this side: requests that wait for a token and all later ones fail with [ErrClosed]. A request
+// that already has its token may finish; it is never replayed.
+//
+// If the provider is at work Close waits for it, for at most RefreshTimeout, so that a program does not exit before a
+// rotated token is saved; a provider that takes longer is an error. Close may be called more than once. Base is left open.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	t.state.Store(&state{})
+	if t.refresh != nil {
+		t.refresh.finish(nil, ErrClosed)
+		t.refresh = nil
+	}
+	c := t.call
+	t.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	limit := time.NewTimer(t.refreshTimeout())
+	defer limit.Stop()
+	select {
+	case <-c.done:
+		return nil
+	case <-limit.C:
+		return fmt.Errorf("transport: %w", &hungError{c.started})
+	}
+}
+
+// CloseIdleConnections forwards to Base, for [http.Client.CloseIdleConnections].
+func (t *Transport) CloseIdleConnections() {
+	if b, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		b.CloseIdleConnections()
+	}
+}
+
+// authorized returns the request that goes out in place of req, whose header and body stay as the caller made them:
+// RoundTrip must not modify its request. A shallow copy and a new header map are all that it costs, because what the map
+// holds is shared with req or with all other requests under s.
+func (t *Transport) authorized(req *http.Request, s *state) *http.Request {
+	out := new(http.Request)
+	*out = *req
+	if t.Authorize != nil {
+		out.Header = req.Header.Clone()
+		if out.Header == nil {
+			out.Header = make(http.Header)
+		}
+		u := *req.URL
+		out.URL = &u
+		t.Authorize(out, s.token)
+		return out
+	}
+	out.Header = make(http.Header, len(req.Header)+1)
+	for k, v := range req.Header {
+		out.Header[k] = v
+	}
+	out.Header["Authorization"] = s.header
+	return out
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	return http.DefaultTransport
+}
+
+func (t *Transport) refreshTimeout() time.Duration {
+	if t.RefreshTimeout > 0 {
+		return t.RefreshTimeout
+	}
+	return defaultRefreshTimeout
+}
+
+// keepBody returns how much of a body to keep, 0 for nothing.
+func (t *Transport) keepBody() int {
+	if t.KeepBody == 0 {
+		return defaultKeepBody
+	}
+	return max(t.KeepBody, 0)
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close() // the request has failed for a better reason already
+	}
+}
+
+var _ io.Closer = (*Transport)(nil)
