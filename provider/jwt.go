@@ -74,8 +74,8 @@ func claimsOf(value string) (jwt.MapClaims, bool) {
 		return nil, false
 	}
 	// The parser stops after the first JSON value and lets null pass for an object.
-	payload, err := parser.DecodeSegment(parts[1])
-	if err != nil || !json.Valid(payload) || !strings.HasPrefix(strings.TrimSpace(string(payload)), "{") {
+	payload, _ := parser.DecodeSegment(parts[1]) // it has just been decoded
+	if !json.Valid(payload) || !strings.HasPrefix(strings.TrimSpace(string(payload)), "{") {
 		return nil, false
 	}
 	return claims, true

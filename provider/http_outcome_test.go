@@ -1,0 +1,217 @@
+package provider_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+const (
+	temporary = false
+	permanent = true
+)
+
+// Each row of the table in HTTP's documentation, with no refresh secret, with one and with a reusable one.
+func TestHTTPOutcomes(t *testing.T) {
+	status := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	cut := func(answer string) http.HandlerFunc { // sends answer, byte for byte, and hangs up
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}
+	}
+	zipped := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			panic("gzip is not asked for")
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		zip := gzip.NewWriter(w)
+		_, _ = zip.Write([]byte(`{"token":"new"` + strings.Repeat(" ", 4<<20) + `}`))
+		_ = zip.Close()
+	}
+	tests := []struct {
+		name      string
+		backend   http.HandlerFunc
+		plain     bool // with no refresh secret, or a reusable one
+		singleUse bool
+		says      string
+	}{
+		{"401", status(401, ``), permanent, permanent, "status 401"},
+		{"401 with a token", status(401, `{"token":"new"}`), permanent, permanent, "log in again"},
+		{"403", status(403, ``), permanent, permanent, "status 403"},
+		{"400 invalid_grant", status(400, `{"error":"invalid_grant","error_description":"x"}`), permanent, permanent, "invalid_grant"},
+		{"400 invalid_request", status(400, `{"error":"invalid_request"}`), permanent, permanent, "status 400 and invalid_request"},
+		{"400 invalid_client", status(400, `{"error":"invalid_client"}`), permanent, permanent, "invalid_client"},
+		{"400 unauthorized_client", status(400, `{"error":"unauthorized_client"}`), permanent, permanent, "unauthorized_client"},
+		{"400 unsupported_grant_type", status(400, `{"error":"unsupported_grant_type"}`), permanent, permanent, "unsupported_grant_type"},
+		{"400 invalid_scope", status(400, `{"error":"invalid_scope"}`), permanent, permanent, "invalid_scope"},
+
+		{"400", status(400, ``), temporary, temporary, "status 400"},
+		{"400 in other words", status(400, `{"error":"`+session+`"}`), temporary, temporary, "status 400"},
+		{"400 not JSON", status(400, `invalid_grant`), temporary, temporary, "status 400"},
+		{"400 another form", status(400, `{"error":{"code":"invalid_grant"}}`), temporary, temporary, "status 400"},
+		{"400 too long", status(400, `{"error":"invalid_grant"`+strings.Repeat(" ", 64<<10)+`}`), temporary, temporary, "status 400"},
+		{"404", status(404, `{"error":"invalid_grant"}`), temporary, temporary, "status 404"},
+		{"405", status(405, ``), temporary, temporary, "status 405"},
+		{"408", status(408, ``), temporary, temporary, "status 408"},
+		{"409", status(409, ``), temporary, temporary, "status 409"},
+		{"422", status(422, ``), temporary, temporary, "status 422"},
+		{"429", status(429, ``), temporary, temporary, "status 429"},
+		{"500", status(500, `{"error":"invalid_grant"}`), temporary, temporary, "status 500"},
+		{"501", status(501, ``), temporary, temporary, "status 501"},
+		{"503", status(503, ``), temporary, temporary, "status 503"},
+		{"304", status(304, ``), temporary, temporary, "redirect"},
+
+		{"502", status(502, ``), temporary, permanent, "status 502"},
+		{"504", status(504, ``), temporary, permanent, "status 504"},
+		{"no answer", cut(``), temporary, permanent, "no answer"},
+		{"half a head", cut("HTTP/1.1 200 OK\r\nContent-Le"), temporary, permanent, "no answer"},
+		{"not HTTP", cut("zzz\r\n\r\n"), temporary, permanent, "no answer"},
+		{"an echo", cut("HTTP/1.1 200 OK\r\n" + session + " " + refresh + "\r\n\r\n"), temporary, permanent, "withheld"},
+		{"half a body", cut("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"token\":\"new\"}"), temporary, permanent, "broke off"},
+		{"half a chunk", cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{\"token\":\"new\"}"), temporary, permanent, "broke off"},
+		{"200 empty", status(200, ``), temporary, permanent, "can't be read"},
+		{"204", status(204, ``), temporary, permanent, "can't be read"},
+		{"200 not JSON", status(200, `<html>`+session), temporary, permanent, "can't be read"},
+		{"200 a list", status(200, `[]`), temporary, permanent, "can't be read"},
+		{"200 null", status(200, `null`), temporary, permanent, "no token"},
+		{"200 no token", status(200, `{}`), temporary, permanent, "no token"},
+		{"200 token empty", status(200, `{"token":"","refresh_token":"next"}`), temporary, permanent, "no token"},
+		{"200 token a number", status(200, `{"token":7}`), temporary, permanent, "can't be read"},
+		{"200 and more", status(200, `{"token":"new"}{"token":"newer"}`), temporary, permanent, "can't be read"},
+		{"200 too long", status(200, `{"token":"new"`+strings.Repeat(" ", 64<<10)+`}`), temporary, permanent, "64 KiB"},
+		{"200 too long once unzipped", zipped, temporary, permanent, "64 KiB"},
+	}
+	for _, tt := range tests {
+		for _, with := range []struct {
+			name     string
+			old      provider.Token
+			reusable bool
+			want     bool
+		}{
+			{"no refresh secret", provider.NewToken("old", time.Time{}), false, tt.plain},
+			{"a single-use one", withRefresh(), false, tt.singleUse},
+			{"a reusable one", withRefresh(), true, tt.plain},
+		} {
+			t.Run(tt.name+"/"+with.name, func(t *testing.T) {
+				var calls atomic.Int32
+				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					calls.Add(1)
+					tt.backend(w, r)
+				}))
+				defer srv.Close()
+				ask := provider.HTTP{
+					URL:    strings.Replace(srv.URL, "://", "://bob:"+password+"@", 1) + "/token?k=" + query,
+					UserID: "alice", Session: session, RefreshReusable: with.reusable, Client: srv.Client(),
+				}
+				token, err := ask.Token(t.Context(), with.old)
+				if err == nil || !token.IsZero() || provider.IsPermanent(err) != with.want {
+					t.Fatalf("got %v; want an error, permanent: %t", err, with.want)
+				}
+				if !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("the error is %q, and doesn't say %q", err, tt.says)
+				}
+				if lost := tt.singleUse && !tt.plain && with.want; strings.Contains(err.Error(), "RefreshReusable") != lost {
+					t.Errorf("the error is %q; it tells of a lost secret: %t", err, !lost)
+				}
+				if got := calls.Load(); got != 1 {
+					t.Errorf("%d calls, want 1", got)
+				}
+				harmless(t, err)
+			})
+		}
+	}
+}
+
+// An answer of exactly 64 KiB is not too long, zipped or not.
+func TestHTTPLongestAnswer(t *testing.T) {
+	body := `{"token":"new"` + strings.Repeat(" ", 64<<10-len(`{"token":"new"}`)) + `}`
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/zipped" {
+			w.Header().Set("Content-Encoding", "gzip")
+			zip := gzip.NewWriter(w)
+			defer zip.Close()
+			_, _ = io.WriteString(zip, body)
+			return
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	defer srv.Close()
+	for _, path := range []string{"/", "/zipped"} {
+		token, err := provider.HTTP{URL: srv.URL + path, UserID: "alice", Client: srv.Client()}.Token(t.Context(), provider.Token{})
+		if err != nil || token.Value() != "new" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Nobody can make a client read without end, whatever the status.
+func TestHTTPEndlessAnswer(t *testing.T) {
+	for _, status := range []int{200, 400, 401, 503} {
+		read := 0
+		ask := provider.HTTP{URL: "https://example.com", UserID: "alice", Client: &http.Client{
+			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				resp := response(r, status, "")
+				resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
+					if read > 1<<20 {
+						return 0, io.EOF
+					}
+					read += len(p)
+					return copy(p, bytes.Repeat([]byte(" "), len(p))), nil
+				}))
+				return resp, nil
+			})}}
+		if _, err := ask.Token(t.Context(), provider.Token{}); err == nil || read > 128<<10 {
+			t.Errorf("%d: read %d bytes, %v", status, read, err)
+		}
+	}
+}
+
+func TestHTTPFollowsNoRedirect(t *testing.T) {
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		elsewhere.Add(1)
+		_, _ = io.WriteString(w, `{"token":"stolen"}`)
+	}))
+	defer other.Close()
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		for _, to := range []string{other.URL + "/" + session, "/token", "//" + session} {
+			var calls atomic.Int32
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("Location", to)
+				w.WriteHeader(code)
+			}))
+			ask := provider.HTTP{URL: srv.URL, UserID: "alice", Session: session, SessionHeader: "X-Session", Client: srv.Client()}
+			_, err := ask.Token(t.Context(), withRefresh())
+			srv.Close()
+			if err == nil || provider.IsPermanent(err) || !strings.Contains(err.Error(), "redirect") || calls.Load() != 1 {
+				t.Errorf("%d to %s: %d calls, %v; want 1 and a temporary error that tells of a redirect", code, to, calls.Load(), err)
+			}
+			harmless(t, err)
+		}
+	}
+	if n := elsewhere.Load(); n != 0 {
+		t.Errorf("%d redirects were followed", n)
+	}
+}

@@ -1,0 +1,56 @@
+package provider
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+)
+
+// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as REDACTED wherever fmt asks a value
+// how to print: not so inside an unexported field of your own struct, nor under %p and %w, which go vet reports.
+type TokenRequest struct {
+	UserID       string `json:"user_id,omitempty"`       // whose token is asked for; a claim, proven by nothing
+	Session      string `json:"session,omitempty"`       // the session secret, unless it came in a header or a cookie
+	RefreshToken string `json:"refresh_token,omitempty"` // the refresh secret of the token to replace, if it has one
+}
+
+// plainRequest is a TokenRequest that marshals as what it is.
+type plainRequest TokenRequest
+
+// ReadTokenRequest returns what the body of r, a request to a [Handler], holds. It puts the body back, so that it can be
+// read again. Under a Handler it doesn't fail; elsewhere a body of more than 64 KiB or of another form is an error.
+func ReadTokenRequest(r *http.Request) (TokenRequest, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err != nil {
+		return TokenRequest{}, fmt.Errorf("provider: the request can't be read: %w", err)
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
+	if len(body) > maxRequest {
+		return TokenRequest{}, errors.New("provider: the request is longer than 64 KiB")
+	}
+	return decodeRequest(body)
+}
+
+func decodeRequest(body []byte) (TokenRequest, error) {
+	var r *TokenRequest // stays nil for a null
+	if err := json.Unmarshal(body, &r); err != nil || r == nil {
+		return TokenRequest{}, errors.New("provider: the request is not a JSON object with user_id, session and refresh_token")
+	}
+	return *r, nil
+}
+
+// Format implements [fmt.Formatter]: every verb prints REDACTED.
+func (TokenRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// LogValue implements [slog.LogValuer].
+func (TokenRequest) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText implements [encoding.TextMarshaler], and with it JSON and XML: it gives REDACTED.
+func (TokenRequest) MarshalText() ([]byte, error) { return []byte(redacted), nil }
