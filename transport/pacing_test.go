@@ -203,6 +203,45 @@ func TestG07_WhatEndsStrikes(t *testing.T) {
 	})
 }
 
+// Guarantee 7: a request is replayed three times at most, even if each of its refusals comes late and others' replays are
+// accepted in between.
+func TestG07_ThreeReplaysAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		s := &stub{}
+		tr := through(t, s)
+		s.serve = func(req *http.Request) *http.Response {
+			if req.URL.Path != "/broken" {
+				return nil
+			}
+			sent++
+			s.revoke()
+			mustGet(t, tr)
+			return refuse(req)
+		}
+		req, _ := http.NewRequest("GET", "https://api.example.com/broken", nil)
+		if status, err := send(tr, req); status != 401 || err != nil || sent != 4 {
+			t.Errorf("%d, %v, sent %d times", status, err, sent)
+		}
+	})
+}
+
+// Guarantee 8: an end that is 100 ms away, where nobody says how long the token was to live, is not believed.
+func TestG08_AGuessedLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		s.mint = func(n int) (provider.Token, error) {
+			return provider.NewToken(s.issue(fmt.Sprint("t", n)).Value(), time.Now().Add(100*time.Millisecond)), nil
+		}
+		tr := through(t, s)
+		for range 1000 {
+			mustGet(t, tr)
+			time.Sleep(time.Second)
+		}
+		s.want(t, 1, 1000, 0)
+	})
+}
+
 // Guarantee 8: clocks that are wrong and lives of every length. Whatever the client believes, a request is served, and each
 // token costs at most one refresh that was not needed or one 401.
 func TestG08_ClocksAndLives(t *testing.T) {

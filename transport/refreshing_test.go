@@ -242,7 +242,7 @@ func TestG04_ARefreshBelongsToNobody(t *testing.T) {
 				return s.issue("t1"), ctx.Err()
 			})
 			var wg sync.WaitGroup
-			first, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "the caller's own"))
+			first, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "the caller's own"))
 			began := time.Now()
 			wg.Go(func() {
 				_, err := get(tr, first)
@@ -253,7 +253,7 @@ func TestG04_ARefreshBelongsToNobody(t *testing.T) {
 			synctest.Wait()
 			wg.Go(func() { mustGet(t, tr) })
 			time.Sleep(time.Second)
-			cancel()
+			cancel(errors.New("a reason of the caller's"))
 			wg.Wait()
 			if seen.Value(key{}) != nil {
 				t.Error("the provider sees a value of a caller's context")

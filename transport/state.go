@@ -75,7 +75,7 @@ func (s *state) usable(now time.Time) bool {
 
 // earlyDue reports whether the token is about to end and an early refresh may be begun.
 func (s *state) earlyDue(now time.Time) bool {
-	return !s.early.IsZero() && !now.Before(s.early) && s.asked < maxEarlyRefreshes
+	return !s.early.IsZero() && !now.Before(s.early)
 }
 
 // asking returns s for the time of an early refresh, in which requests need not look at the clock for another.

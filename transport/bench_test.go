@@ -1,0 +1,227 @@
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport"
+	"github.com/stayauth/stayauth/transport/internal/rounds"
+)
+
+// shared is what floorTrip puts into each request: one value for all of them.
+var shared = []string{"Bearer token"}
+
+// floorTrip is the least that a RoundTripper which adds a header has to do, since it must not modify its request: a shallow
+// copy and a header map.
+func floorTrip(base http.RoundTripper, req *http.Request) (*http.Response, error) {
+	out := new(http.Request)
+	*out = *req
+	out.Header = make(http.Header, len(req.Header)+1)
+	for k, v := range req.Header {
+		out.Header[k] = v
+	}
+	out.Header["Authorization"] = shared
+	return base.RoundTrip(out)
+}
+
+func logIn(b *testing.B, base http.RoundTripper, p provider.TokenProvider) *transport.Transport {
+	b.Helper()
+	tr := &transport.Transport{Provider: p, Base: base}
+	if _, err := tr.Token(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+func endsIn(d time.Duration) tokenFunc {
+	return func(context.Context, provider.Token) (provider.Token, error) {
+		return provider.NewToken("token", time.Now().Add(d)), nil
+	}
+}
+
+// BenchmarkLiveToken is a request under a live token beside the floor, both over a base that does nothing.
+func BenchmarkLiveToken(b *testing.B) {
+	req, _ := http.NewRequest("GET", "https://api.example.com/v1/things", nil)
+	req.Header.Set("Accept", "application/json")
+	tr := logIn(b, base, endsIn(time.Hour))
+	ours := func() { _, _ = tr.RoundTrip(req) }
+	floor := func() { _, _ = floorTrip(base, req) }
+	b.Logf("allocations: %v, the floor %v", testing.AllocsPerRun(1000, ours), testing.AllocsPerRun(1000, floor))
+	rounds.Compare(b, 15, times(floor), times(ours))
+}
+
+// BenchmarkLiveTokenParallel is BenchmarkLiveToken on all processors at once.
+func BenchmarkLiveTokenParallel(b *testing.B) {
+	tr := logIn(b, echo, endsIn(time.Hour))
+	all := func(trip func(*http.Request)) func(int) {
+		return func(n int) {
+			var wg sync.WaitGroup
+			for range runtime.GOMAXPROCS(0) {
+				wg.Go(func() {
+					req := echoed()
+					for range n {
+						trip(req)
+					}
+				})
+			}
+			wg.Wait()
+		}
+	}
+	rounds.Compare(b, 15, all(func(r *http.Request) { _, _ = floorTrip(echo, r) }), all(func(r *http.Request) { _, _ = tr.RoundTrip(r) }))
+}
+
+func times(f func()) func(int) {
+	return func(n int) {
+		for range n {
+			f()
+		}
+	}
+}
+
+const waiters = 100_000
+
+// A crowd is what waiting costs: heap and stacks for one waiter, and the time to wake them all.
+type crowd struct {
+	heap, stack float64
+	wake        time.Duration
+}
+
+// gather starts waiters goroutines in wait, and lets them go by release once all of them wait.
+func gather(wait func(), waiting func() bool, release func()) crowd {
+	var before, during runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var wg sync.WaitGroup
+	for range waiters {
+		wg.Add(1)
+		go func() {
+			wait()
+			wg.Done()
+		}()
+	}
+	for !waiting() {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(20 * time.Millisecond) // from being counted to being parked
+	runtime.GC()
+	runtime.ReadMemStats(&during)
+	began := time.Now()
+	release()
+	wg.Wait()
+	return crowd{
+		heap:  (float64(during.HeapAlloc) - float64(before.HeapAlloc)) / waiters,
+		stack: (float64(during.StackInuse) - float64(before.StackInuse)) / waiters,
+		wake:  time.Since(began),
+	}
+}
+
+// BenchmarkWaiters is 100,000 requests that wait for one refresh, beside as many goroutines on a bare channel.
+func BenchmarkWaiters(b *testing.B) {
+	bare := func() crowd {
+		c := make(chan struct{})
+		return gather(func() { <-c }, func() bool { return runtime.NumGoroutine() > waiters }, func() { close(c) })
+	}
+	ours := func() crowd {
+		c := make(chan struct{})
+		tr := &transport.Transport{Base: echo, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+			<-c
+			return provider.NewToken("token", time.Time{}), nil
+		})}
+		defer tr.Close()
+		req := echoed().WithContext(b.Context())
+		carried := req.Body.(*carrier)
+		tr.Base = roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: carried}, nil
+		})
+		return gather(func() {
+			if _, err := tr.RoundTrip(req); err != nil {
+				b.Error(err)
+			}
+		}, func() bool { return tr.Stats().Waiting == waiters }, func() { close(c) })
+	}
+	var wake rounds.Ratios
+	var heap, stack, bareStack []float64
+	bare() // goroutines are reused: both find them there
+	measure := func() {
+		x, y := bare(), ours()
+		wake = append(wake, float64(y.wake)/float64(x.wake))
+		heap = append(heap, y.heap-x.heap)
+		stack, bareStack = append(stack, y.stack), append(bareStack, x.stack)
+	}
+	for b.Loop() {
+		measure()
+	}
+	for len(wake) < 15 {
+		measure()
+	}
+	for _, s := range [][]float64{heap, stack, bareStack} {
+		slices.Sort(s)
+	}
+	b.Logf("heap for one waiter beyond a goroutine on a bare channel: median %.0f B, from %.0f to %.0f; stack %.0f B, on the channel %.0f B",
+		heap[len(heap)/2], heap[0], heap[len(heap)-1], stack[len(stack)/2], bareStack[len(bareStack)/2])
+	b.ReportMetric(heap[len(heap)/2], "heap-B/waiter")
+	wake.Report(b, "wake")
+}
+
+// BenchmarkAcrossExpiries is the 99th percentile of requests to a server on this machine while tokens of 200 ms end under
+// them, beside that under a token which never ends.
+func BenchmarkAcrossExpiries(b *testing.B) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	defer srv.Close()
+	base := srv.Client().Transport
+	n := 0
+	short := logIn(b, base, tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+		n++
+		time.Sleep(2 * time.Millisecond) // a backend in the same data centre
+		now := time.Now()
+		return provider.ParseJWT(jwtOf(n, now, now.Add(200*time.Millisecond)))
+	}))
+	endless := logIn(b, base, endsIn(0))
+	var r rounds.Ratios
+	measure := func() { r = append(r, float64(p99(b, short, srv.URL))/float64(p99(b, endless, srv.URL))) }
+	for b.Loop() {
+		measure()
+	}
+	for len(r) < 9 {
+		measure()
+	}
+	st := short.Stats()
+	b.Logf("%d tokens replaced, %d requests refused", st.Refreshed-1, st.Rejected)
+	r.Report(b, "p99")
+}
+
+func p99(b *testing.B, tr http.RoundTripper, url string) time.Duration {
+	var mu sync.Mutex
+	var all []time.Duration
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var mine []time.Duration
+			for began := time.Now(); time.Since(began) < time.Second; {
+				req, _ := http.NewRequestWithContext(b.Context(), "GET", url, strings.NewReader(""))
+				sent := time.Now()
+				if status, err := send(tr, req); status != 200 || err != nil {
+					b.Error(fmt.Sprint(status, err))
+				}
+				mine = append(mine, time.Since(sent))
+			}
+			mu.Lock()
+			all = append(all, mine...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	slices.Sort(all)
+	return all[len(all)*99/100]
+}

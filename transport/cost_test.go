@@ -1,0 +1,339 @@
+package transport_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport"
+)
+
+// base is a RoundTripper that does nothing. It is a package-level interface variable, or the compiler would see through it
+// and keep the request on the stack.
+var base http.RoundTripper = roundTripper(func(*http.Request) (*http.Response, error) { return nothing, nil })
+
+var nothing = &http.Response{StatusCode: 200, Body: http.NoBody}
+
+// echo is base for several goroutines: it answers with the response that the request brings in its body.
+var echo http.RoundTripper = roundTripper(func(req *http.Request) (*http.Response, error) { return req.Body.(*carrier).resp, nil })
+
+type carrier struct {
+	io.Reader
+	resp *http.Response
+}
+
+func (*carrier) Close() error { return nil }
+
+func echoed() *http.Request {
+	c := &carrier{Reader: strings.NewReader(""), resp: &http.Response{StatusCode: 200, Body: http.NoBody}}
+	req, _ := http.NewRequest("POST", "https://api.example.com/", c)
+	req.GetBody = func() (io.ReadCloser, error) { return c, nil }
+	return req
+}
+
+// Guarantee 17: three allocations for a request under a live token.
+func TestG17_AllocationsUnderALiveToken(t *testing.T) {
+	for _, body := range []io.Reader{nil, strings.NewReader("hello")} {
+		for _, expiry := range []time.Time{{}, time.Now().Add(time.Hour)} {
+			tr := &transport.Transport{Base: base, Origins: []string{"https://api.example.com"},
+				Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+					return provider.NewToken("t", expiry), nil
+				})}
+			req, _ := http.NewRequest("POST", "https://api.example.com/", body)
+			for i := range 7 {
+				req.Header.Set(fmt.Sprint("X-", i), "v")
+			}
+			if _, err := tr.RoundTrip(req); err != nil {
+				t.Fatal(err)
+			}
+			if n := testing.AllocsPerRun(1000, func() { _, _ = tr.RoundTrip(req) }); n != 3 {
+				t.Errorf("%v allocations, want 3 (body %v, expiry %v)", n, body, expiry)
+			}
+			tr.Close()
+		}
+	}
+}
+
+// Guarantee 17: no lock. A request under a live token gets through while the lock is held, which shows from outside only by
+// holding up Stats; so this looks at what the mutex profile sees of 8 goroutines at full speed.
+func TestG17_NoLockUnderALiveToken(t *testing.T) {
+	old := runtime.SetMutexProfileFraction(1)
+	defer runtime.SetMutexProfileFraction(old)
+	before, _ := runtime.MutexProfile(nil)
+	tr := &transport.Transport{Base: echo, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+		return provider.NewToken("t", time.Now().Add(time.Hour)), nil
+	})}
+	defer tr.Close()
+	if _, err := tr.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			req := echoed()
+			for range 20_000 {
+				_, _ = tr.RoundTrip(req)
+			}
+		})
+	}
+	wg.Wait()
+	records := make([]runtime.BlockProfileRecord, before+1000)
+	n, _ := runtime.MutexProfile(records)
+	for _, r := range records[:n] {
+		frames := runtime.CallersFrames(r.Stack())
+		locked := false // the runtime's own locks, as the allocator's, are in the profile too
+		for {
+			f, more := frames.Next()
+			locked = locked || strings.Contains(f.Function, "sync.(*Mutex)") || strings.Contains(f.Function, "sync.(*RWMutex)")
+			if locked && strings.Contains(f.Function, "transport.(*Transport).RoundTrip") {
+				t.Errorf("RoundTrip has waited for a lock: %s:%d", f.File, f.Line)
+			}
+			if !more {
+				break
+			}
+		}
+	}
+}
+
+// Guarantee 18: MaxWaiting counts everyone who waits for a token, and past it requests fail at once.
+func TestG18_MaxWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{delay: time.Second}
+		tr := through(t, s)
+		tr.MaxWaiting = 10
+		tok, err := tr.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.Reject(tok)
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() {
+				var err error
+				if i%2 == 0 {
+					_, err = tr.Token(t.Context())
+				} else {
+					_, err = get(tr, t.Context())
+				}
+				if err != nil || time.Since(began) != time.Second {
+					t.Errorf("waiter %d: %v", i, err)
+				}
+			})
+		}
+		synctest.Wait()
+		for range 5 {
+			if _, err := get(tr, t.Context()); !errors.Is(err, transport.ErrQueueFull) || time.Since(began) != 0 {
+				t.Errorf("past the limit: %v after %s", err, time.Since(began))
+			}
+		}
+		if st := tr.Stats(); st.Waiting != 10 || st.QueueFull != 5 {
+			t.Errorf("stats %+v", st)
+		}
+		wg.Wait()
+		if st := tr.Stats(); st.Waiting != 0 {
+			t.Errorf("%d still wait", st.Waiting)
+		}
+	})
+}
+
+// Guarantee 19: nothing runs in the background of an idle client, and no goroutine outlives its work. A synctest bubble ends
+// only when every goroutine in it has.
+func TestG19_NothingRunsWhileIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{life: time.Minute, delay: time.Second}
+		tr := &transport.Transport{Provider: s, Base: s}
+		before := runtime.NumGoroutine()
+		for range 10 {
+			mustGet(t, tr)
+			synctest.Wait()
+			time.Sleep(50 * time.Second) // into the early window
+			mustGet(t, tr)
+			time.Sleep(2 * time.Second)
+		}
+		synctest.Wait()
+		if after := runtime.NumGoroutine(); after > before {
+			t.Errorf("%d goroutines, %d before", after, before)
+		}
+		calls, _, _ := s.counts()
+		time.Sleep(24 * time.Hour)
+		if later, _, _ := s.counts(); later != calls {
+			t.Errorf("%d provider calls in an idle day", later-calls)
+		}
+		// No Close: there is nothing to stop.
+	})
+}
+
+// Guarantee 20: Close frees the waiters, fails what comes later, and lets a request that has its token finish.
+func TestG20_Close(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{delay: time.Second, latency: 500 * time.Millisecond}
+		tr := &transport.Transport{Provider: s, Base: s}
+		tok, err := tr.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { // sent under a good token: finishes
+			if status, err := get(tr, t.Context()); status != 200 || err != nil {
+				t.Errorf("in flight: %d, %v", status, err)
+			}
+		})
+		synctest.Wait()
+		tr.Reject(tok)
+		for range 100 {
+			wg.Go(func() {
+				began := time.Now()
+				if _, err := get(tr, t.Context()); err != transport.ErrClosed || time.Since(began) != 250*time.Millisecond {
+					t.Errorf("waiter: %v after %s", err, time.Since(began))
+				}
+			})
+		}
+		time.Sleep(250 * time.Millisecond)
+		began := time.Now()
+		if err := tr.Close(); err != nil || time.Since(began) != 750*time.Millisecond {
+			t.Errorf("Close: %v after %s, want it to wait for the provider", err, time.Since(began))
+		}
+		wg.Wait()
+		if err := tr.Close(); err != nil {
+			t.Errorf("second Close: %v", err)
+		}
+		if _, err := get(tr, t.Context()); err != transport.ErrClosed {
+			t.Errorf("after Close: %v", err)
+		}
+		if _, err := tr.Token(t.Context()); err != transport.ErrClosed {
+			t.Errorf("Token after Close: %v", err)
+		}
+		tr.Reject(tok)
+	})
+	synctest.Test(t, func(t *testing.T) { // a 401 that comes after Close comes back as it is
+		s := &stub{latency: time.Second}
+		tr := &transport.Transport{Provider: s, Base: s}
+		if _, err := tr.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.revoke()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			req, _ := http.NewRequest("POST", "https://api.example.com/", io.MultiReader(strings.NewReader("x")))
+			resp, err := tr.RoundTrip(req)
+			if err != nil || resp.StatusCode != 401 {
+				t.Errorf("%v, %v", resp, err)
+				return
+			}
+			if b, err := io.ReadAll(resp.Body); string(b) != "the token has expired" || err != nil {
+				t.Errorf("body %q, %v", b, err)
+			}
+		})
+		synctest.Wait()
+		tr.Close()
+		wg.Wait()
+		s.want(t, 1, 1, 1)
+	})
+	synctest.Test(t, func(t *testing.T) { // a provider that never returns holds Close up for RefreshTimeout
+		release := make(chan struct{})
+		tr := &transport.Transport{Base: &stub{}, RefreshTimeout: 5 * time.Second,
+			Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) { <-release; return provider.Token{}, nil })}
+		go func() { _, _ = get(tr, t.Context()) }()
+		synctest.Wait()
+		began := time.Now()
+		if err := tr.Close(); err == nil || time.Since(began) != 5*time.Second {
+			t.Errorf("Close: %v after %s", err, time.Since(began))
+		}
+		close(release)
+	})
+}
+
+// Guarantee 20: logging out or switching users while a refresh runs. At every point at which a request can be held, for
+// every outcome, no request of one session ever carries the token of another.
+func TestG20_SwitchingUsers(t *testing.T) {
+	for _, outcome := range []error{nil, errors.New("down"), provider.Permanent(errors.New("gone"))} {
+		for at := range 30 {
+			t.Run(fmt.Sprintf("%v at %d", outcome, at), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					seen := map[string]int{}
+					api := roundTripper(func(req *http.Request) (*http.Response, error) {
+						user, auth := req.Header.Get("X-User"), req.Header.Get("Authorization")
+						mu.Lock()
+						if !strings.HasPrefix(auth, "Bearer "+user) {
+							t.Errorf("a request of %s carries %q", user, auth)
+						}
+						seen[user]++
+						mu.Unlock()
+						time.Sleep(50 * time.Millisecond)
+						if auth == "Bearer alice1" {
+							return refuse(req), nil
+						}
+						return respond(req, 200, ""), nil
+					})
+					session := func(user string) *transport.Transport {
+						n := 0
+						return &transport.Transport{Base: api, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+							if n++; n > 1 {
+								time.Sleep(100 * time.Millisecond)
+								if outcome != nil {
+									return provider.Token{}, outcome
+								}
+							}
+							return provider.NewToken(fmt.Sprint(user, n), time.Time{}), nil
+						})}
+					}
+					post := func(tr *transport.Transport, user string) {
+						req, _ := http.NewRequest("POST", "https://api.example.com/", strings.NewReader("as "+user))
+						req.Header.Set("X-User", user)
+						_, _ = send(tr, req)
+					}
+					alice, bob := session("alice"), session("bob")
+					var wg sync.WaitGroup
+					for range 5 {
+						wg.Go(func() { post(alice, "alice") })
+					}
+					time.Sleep(time.Duration(at) * 10 * time.Millisecond)
+					wg.Go(func() { alice.Close() })
+					for range 5 {
+						wg.Go(func() { post(bob, "bob") })
+					}
+					wg.Wait()
+					post(alice, "alice")
+					bob.Close()
+					time.Sleep(time.Hour)
+					if seen["bob"] != 5 {
+						t.Errorf("bob's requests: %d", seen["bob"])
+					}
+				})
+			})
+		}
+	}
+}
+
+func gzipped(data []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write(data)
+	_ = z.Close()
+	return b.Bytes()
+}
+
+func zlibbed(data []byte) []byte {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	_, _ = z.Write(data)
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// gzipBomb is 50 MiB in 50 KiB.
+func gzipBomb() []byte { return gzipped(make([]byte, 50<<20)) }
