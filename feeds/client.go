@@ -1,0 +1,77 @@
+package feeds
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/stayauth/stayauth/transport"
+)
+
+// DefaultBaseURL is where Stream's feeds are.
+const DefaultBaseURL = "https://feeds.stream-io-api.com"
+
+// A Client is one app at Stream: its API key, and in a backend its secret. Make it with [NewClient] or as a literal; set the
+// fields before the first call and leave them alone afterwards. It is safe for concurrent use.
+//
+// A Client prints as its key, never with its secret.
+type Client struct {
+	// Key is the app's API key. Required.
+	Key string
+
+	// Secret is the app's API secret, for CreateToken and the server-side calls. A program on a user's machine has none.
+	Secret string
+
+	// BaseURL is the API's address without a trailing slash. Empty means DefaultBaseURL. Plain http is for this machine only.
+	BaseURL string
+
+	// Base sends the requests. Nil means http.DefaultTransport.
+	Base http.RoundTripper
+
+	// Trace and Logger are handed to the transport of each session: see transport.Transport.
+	Trace  *transport.Trace
+	Logger *slog.Logger
+}
+
+// NewClient returns a client for the app with the given API key. The secret may be empty: CreateToken and the server-side
+// calls then fail and say so.
+func NewClient(key, secret string) (*Client, error) {
+	c := &Client{Key: key, Secret: secret}
+	if _, err := c.base(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Format implements [fmt.Formatter]: a Client prints its key and where it goes.
+func (c Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
+
+// String returns the key and the address, without the secret.
+func (c Client) String() string {
+	return fmt.Sprintf("feeds.Client{Key: %q, BaseURL: %q}", c.Key, c.BaseURL)
+}
+
+// LogValue implements [slog.LogValuer].
+func (c Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and with it JSON: it gives what String does.
+func (c Client) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// base returns the parsed BaseURL, or what is wrong with c.
+func (c *Client) base() (*url.URL, error) {
+	if c.Key == "" {
+		return nil, errors.New("feeds: Client.Key is empty: it is the API key of your app, from Stream's dashboard")
+	}
+	address := c.BaseURL
+	if address == "" {
+		address = DefaultBaseURL
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("feeds: Client.BaseURL is not of the form https://host or https://host/path")
+	}
+	return u, nil
+}
