@@ -73,5 +73,8 @@ func (c *Client) base() (*url.URL, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("feeds: Client.BaseURL is not of the form https://host or https://host/path")
 	}
+	if u.Path == "" {
+		u.Path = "/" // JoinPath would leave it out
+	}
 	return u, nil
 }

@@ -198,7 +198,8 @@ func TestOtherRefusalsAreTheCallsOwn(t *testing.T) {
 				defer s.Close()
 				broken = true
 				_, err = s.QueryActivities(t.Context(), nil)
-				if e, ok := errors.AsType[*feeds.Error](err); !ok || e.StatusCode != f.Status || feeds.IsSessionOver(err) {
+				if e, ok := errors.AsType[*feeds.Error](err); !ok || e.StatusCode != f.Status || feeds.IsSessionOver(err) ||
+					e.Operation != "POST /api/v2/feeds/activities/query" {
 					t.Errorf("error %v", err)
 				}
 				if st := s.Stats(); st.Refreshed != 1 || st.Rejected != 0 {

@@ -372,6 +372,31 @@ func TestG09_ProvidersThatMisbehave(t *testing.T) {
 	}
 }
 
+// Guarantee 9: a provider that gives up when its context does is told apart from a caller whose own deadline has passed.
+func TestG09_OurTimeLimitIsNobodysDeadline(t *testing.T) {
+	for _, before := range []error{nil, errors.New("connection refused")} {
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			tr := &transport.Transport{Base: &stub{}, Provider: tokenFunc(func(ctx context.Context, _ provider.Token) (provider.Token, error) {
+				if calls++; before != nil && calls == 1 {
+					return provider.Token{}, before
+				}
+				<-ctx.Done()
+				return provider.Token{}, fmt.Errorf("asking the backend: %w", ctx.Err())
+			})}
+			defer tr.Close()
+			_, err := get(tr, t.Context())
+			re, ok := errors.AsType[*transport.RefreshError](err)
+			if !ok || re.Permanent || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || !contains(err.Error(), "within 30s") {
+				t.Errorf("error %v", err)
+			}
+			if before != nil && !errors.Is(err, before) {
+				t.Errorf("%v has lost what the provider said", err)
+			}
+		})
+	}
+}
+
 // Guarantee 9: a provider that hangs is left behind, called no second time, and its late answer is kept.
 func TestG09_AProviderThatHangs(t *testing.T) {
 	for _, late := range []struct {

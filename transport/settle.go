@@ -27,6 +27,9 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 	now := time.Now()
 	s := t.state.Load()
 	done = RefreshDone{Reason: r.reason, Attempts: a.attempts, Duration: now.Sub(r.began), Waiting: int(t.waiting.Load()), Err: a.err}
+	if r.refusal != nil {
+		done.Message = r.refusal.message
+	}
 	if a.err == nil {
 		again = t.concludeToken(r, s, a, now, &done)
 		return done, again

@@ -67,6 +67,7 @@ type RefreshDone struct {
 	Duration     time.Duration // from the moment that a token was needed, pauses included
 	Waiting      int           // requests that waited at the end
 	Unchanged    bool          // the provider brought the token that it was asked to replace
+	Message      string        // what the API said of the old token, if a refused response began the refresh
 	Expiry       time.Time     // of the token now held, by this machine's clock; zero: unknown, or none is held
 	Err          error         // nil, or a *RefreshError
 	SessionEnded bool          // Err is permanent, and no token is left to go on with

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stayauth/stayauth/testserver"
+	"github.com/stayauth/stayauth/transport"
+)
+
+// An observer watches the bot from all sides and tells what it sees.
+type observer struct {
+	server  *testserver.Server
+	backend *backend
+	began   time.Time
+
+	mu       sync.Mutex // guards the fields below
+	requests int
+	failed   int
+	failure  error // the first
+	early    int   // tokens replaced before their end
+	ended    int   // tokens replaced after it, found by the clock or by a refusal
+	revoked  int   // tokens replaced because they were revoked
+	held     int   // requests that waited for the token after
+	maxWait  time.Duration
+	news     []string // since the last line
+}
+
+// trace tells the observer what the bot's transport does.
+func (o *observer) trace() *transport.Trace {
+	return &transport.Trace{
+		RefreshDone: func(e transport.RefreshDone) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			switch {
+			case e.Err != nil:
+				o.news = append(o.news, "a refresh failed: "+e.Err.Error())
+			case e.Unchanged || e.Reason == transport.Initial:
+			case e.Reason == transport.Early:
+				o.early++
+				o.news = append(o.news, "token about to end: replaced in the background")
+			case strings.Contains(e.Message, "revoked"):
+				o.revoked++
+				o.held = e.Waiting
+				o.news = append(o.news, fmt.Sprintf("TOKEN REVOKED: %s held back for %s, then sent under the next",
+					count(e.Waiting, "request"), e.Duration.Round(time.Millisecond)))
+			default:
+				o.ended++
+				o.news = append(o.news, "token ended: replaced while requests waited")
+			}
+		},
+		Waited: func(e transport.Waited) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.maxWait = max(o.maxWait, e.Duration)
+		},
+	}
+}
+
+func (o *observer) posted(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.requests++
+	if err != nil {
+		o.failed++
+		if o.failure == nil {
+			o.failure = err
+			o.news = append(o.news, "A POST FAILED: "+err.Error())
+		}
+	}
+}
+
+func (o *observer) begin() {
+	o.began = time.Now()
+	fmt.Printf("A bot posts to a feed from %d goroutines. Its tokens live for %s, and one will be revoked.\n\n", posters, tokenLife)
+	fmt.Println("  time    posts  failed  refused  tokens   what happened")
+}
+
+// show prints a line a second until ctx ends. On a terminal the line of the running second is redrawn as it grows.
+func (o *observer) show(ctx context.Context) {
+	info, err := os.Stdout.Stat()
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	for second := 1; ctx.Err() == nil; second++ {
+		end := o.began.Add(time.Duration(second) * time.Second)
+		for terminal && pause(ctx, min(100*time.Millisecond, time.Until(end))) && time.Until(end) > 0 {
+			fmt.Print("\r" + o.line(second, false))
+		}
+		pause(ctx, time.Until(end))
+		if terminal {
+			fmt.Print("\r\x1b[K")
+		}
+		fmt.Println(o.line(second, true))
+	}
+}
+
+func (o *observer) line(second int, last bool) string {
+	refused := o.server.Ledger().Refused
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	news := strings.Join(o.news, "; ")
+	if last {
+		o.news = nil
+	}
+	return fmt.Sprintf("%4d s %8d %7d %8d %7d   %s", second, o.requests, o.failed, refused, o.backend.calls.Load(), news)
+}
+
+// summary tells what has happened, last in a line for machines, and returns what should not have.
+func (o *observer) summary() error {
+	ledger := o.server.Ledger()
+	arrived := 0
+	for _, r := range ledger.Requests {
+		if r.Effects == 1 && ledger.Tokens[r.Tokens[0]].User == user { // not the operator's
+			arrived++
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	calls, expiries := int(o.backend.calls.Load()), o.early+o.ended
+
+	fmt.Printf("\n%s, of which %d failed; %d took effect exactly once.\n", count(o.requests, "post"), o.failed, arrived)
+	fmt.Printf("%s came to an end: %d replaced in the background before anybody noticed, %d while requests waited.\n",
+		count(expiries, "token"), o.early, o.ended)
+	fmt.Printf("%s revoked: %s refused, %s held back, all of them sent under the next token.\n",
+		count(o.revoked, "token"), count(ledger.Refused, "request"), count(o.held, "request"))
+	fmt.Printf("The backend was asked for a token %s: 1 to log in, %d for those that ended, %d for the revoked one.\n",
+		count(calls, "time"), expiries, o.revoked)
+	fmt.Printf("The longest that a request waited for a token: %s.\n\n", o.maxWait.Round(time.Millisecond))
+	fmt.Printf("requests=%d failed=%d expiries=%d revocations=%d provider_calls=%d rejected=%d max_wait_ms=%d\n",
+		o.requests, o.failed, expiries, o.revoked, calls, ledger.Refused, o.maxWait.Round(time.Millisecond).Milliseconds())
+
+	err := o.server.Check()
+	if o.failed > 0 {
+		err = errors.Join(err, fmt.Errorf("%d posts failed, the first: %w", o.failed, o.failure))
+	}
+	if arrived != o.requests {
+		err = errors.Join(err, fmt.Errorf("of %d posts %d took effect", o.requests, arrived))
+	}
+	if o.revoked != 1 || ledger.Refused == 0 {
+		err = errors.Join(err, errors.New("the revocation did not bite"))
+	}
+	if calls != 1+expiries+o.revoked {
+		err = errors.Join(err, fmt.Errorf("%d provider calls, and %d reasons for one", calls, 1+expiries+o.revoked))
+	}
+	return err
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

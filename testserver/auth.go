@@ -1,0 +1,94 @@
+package testserver
+
+import (
+	"net/http"
+	"time"
+)
+
+// access says who may call an operation.
+type access int
+
+const (
+	anybody         access = iota // users, servers and, for reading, anonymous callers
+	usersAndServers               // whoever has a token
+	serversOnly                   // only with a server token
+	withoutToken                  // needs the API key alone
+	tokenEndpoint                 // POST /token: no part of the API, and judged by its own rules
+)
+
+const msgRevoked = "This token has been revoked, please generate a new token"
+
+// authenticate judges the request in the API's order: API key, auth type, the token's form, its signature, nbf, iat, exp,
+// and whether it was revoked. s.mu is held.
+func (s *Server) authenticate(c *call) *failure {
+	need := c.route.access
+	if need == tokenEndpoint {
+		return nil
+	}
+	query := c.r.URL.Query()
+	if query.Get("api_key") != s.key() {
+		return &failure{status: 401, code: codeAPIKey, inner: "api_key is invalid"}
+	}
+	if need == withoutToken {
+		return nil
+	}
+	authType := c.r.Header.Get("Stream-Auth-Type")
+	if authType == "" {
+		authType = query.Get("stream-auth-type")
+	}
+	switch authType {
+	case "jwt":
+	case "anonymous": // a token that is sent all the same is ignored
+		if need != anybody {
+			return notAllowed("an anonymous user is not allowed to do this")
+		}
+		return nil
+	default:
+		return &failure{status: 401, code: codeAPIKey, inner: "stream-auth-type missing or invalid"}
+	}
+	if c.malformed != nil {
+		return c.malformed
+	}
+	if f := s.judge(c.token, c.attempt.token); f != nil {
+		return f
+	}
+	c.user, c.server = c.token.user, c.token.user == ""
+	if c.server {
+		return nil
+	}
+	s.ensureUser(c.user)
+	if need == serversOnly {
+		return notAllowed("user '%s' is not allowed to do this: it needs a server token", c.user)
+	}
+	return nil
+}
+
+// judge decides whether a token is good at this moment. s.mu is held.
+func (s *Server) judge(t token, rec *tokenRecord) *failure {
+	now := s.now()
+	switch {
+	case !t.signed && !s.app.disableAuthChecks:
+		return refused(codeSignature, "JWTAuth error: signature is not valid. Make sure the token is created using "+
+			`the secret for API key "`+s.key()+`"`)
+	case t.nbf.After(now):
+		return refused(codeNotYetValid, "JWTAuth error: token is not valid yet (nbf)")
+	case t.iat.After(now):
+		return refused(codeIssuedLater, "JWTAuth error: token used before issue at (iat)")
+	case !t.exp.IsZero() && !now.Before(t.exp):
+		return refused(codeExpired, "JWTAuth error: token is expired (exp)")
+	case t.user != "" && s.revoked(t, rec):
+		return refused(codeExpired, msgRevoked)
+	}
+	return nil
+}
+
+// sentToken returns the token that a request carries, or "". Stream wants it bare, without "Bearer".
+func sentToken(r *http.Request) string {
+	if v := r.Header.Get("Authorization"); v != "" {
+		return v
+	}
+	return r.URL.Query().Get("authorization")
+}
+
+// floor returns t without the fraction of its second.
+func floor(t time.Time) time.Time { return time.Unix(t.Unix(), 0) }

@@ -1,0 +1,174 @@
+package testserver_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/stayauth/stayauth/testserver"
+)
+
+// A user's token is good until it is revoked, and the next one is good at once.
+func ExampleServer() {
+	srv := &testserver.Server{TTL: 2 * time.Second}
+	ts := httptest.NewServer(srv)
+	defer ts.Close()
+
+	post := func(token string) {
+		req, err := http.NewRequest("POST", ts.URL+"/api/v2/feeds/activities?api_key="+testserver.DefaultKey,
+			strings.NewReader(`{"type": "post", "feeds": ["user:alice"], "text": "hello"}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		req.Header.Set("Authorization", token) // bare, without "Bearer"
+		req.Header.Set("stream-auth-type", "jwt")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+
+	token := srv.Issue("alice")
+	post(token)
+	srv.Revoke("alice")
+	post(token)
+	post(srv.Issue("alice"))
+	// Output:
+	// 201 Created
+	// 401 Unauthorized
+	// 201 Created
+}
+
+// RoundTrip needs no port: the server is the client's transport. Wherever a URL points, the request stays in memory.
+func ExampleServer_RoundTrip() {
+	srv := &testserver.Server{}
+	defer srv.Close()
+	client := &http.Client{Transport: srv}
+
+	resp, err := client.Get("https://api.example.com/api/v2/app?api_key=wrong")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	fmt.Println(resp.StatusCode, strings.Contains(string(body), `"code":2`))
+	// Output: 401 true
+}
+
+// The second call of the token endpoint fails, the others don't.
+func ExampleFault() {
+	calls := 0
+	srv := &testserver.Server{Fault: func(r *http.Request) testserver.Fault {
+		if r.URL.Path != "/token" {
+			return testserver.Fault{}
+		}
+		if calls++; calls == 2 {
+			return testserver.Fault{Status: 503, RetryAfter: 3 * time.Second}
+		}
+		return testserver.Fault{Latency: 10 * time.Millisecond}
+	}}
+	defer srv.Close()
+	client := &http.Client{Transport: srv}
+	for range 3 {
+		resp, err := client.Post("http://backend/token", "application/json", strings.NewReader(`{"user_id": "alice"}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp.Body.Close()
+		fmt.Printf("%d %q\n", resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
+	// Output:
+	// 200 ""
+	// 503 "3"
+	// 200 ""
+}
+
+// The connection breaks after the token was issued: the client never learns it.
+func ExampleCut() {
+	srv := &testserver.Server{Fault: func(*http.Request) testserver.Fault {
+		return testserver.Fault{Cut: testserver.CutAfter}
+	}}
+	defer srv.Close()
+	client := &http.Client{Transport: srv}
+	_, err := client.Post("http://backend/token", "application/json", strings.NewReader(`{"user_id": "alice"}`))
+	fmt.Println(err != nil, srv.Ledger().Issued)
+	// Output: true 1
+}
+
+// With Reusable a refresh token is good for ever, and the answers to it name no new one.
+func ExampleRotation() {
+	srv := &testserver.Server{Rotation: testserver.Reusable}
+	defer srv.Close()
+	client := &http.Client{Transport: srv}
+	ask := func(body string) string {
+		resp, err := client.Post("http://backend/token", "application/json", strings.NewReader(body))
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		answer, _ := io.ReadAll(resp.Body)
+		return string(answer)
+	}
+	login := ask(`{"user_id": "alice"}`)
+	_, rest, _ := strings.Cut(login, `"refresh_token":"`)
+	secret, _, _ := strings.Cut(rest, `"`)
+	for range 2 {
+		answer := ask(`{"refresh_token": "` + secret + `"}`)
+		fmt.Println(strings.Contains(answer, `"token"`), strings.Contains(answer, `"refresh_token"`))
+	}
+	// Output:
+	// true false
+	// true false
+}
+
+// The ledger tells what became of a request and its replay, and Check what was wrong with them.
+func ExampleLedger() {
+	srv := &testserver.Server{}
+	defer srv.Close()
+	client := &http.Client{Transport: srv}
+	post := func(token string) {
+		req, err := http.NewRequest("POST", "http://api/api/v2/feeds/activities?api_key="+testserver.DefaultKey,
+			strings.NewReader(`{"type": "post", "feeds": ["user:alice"]}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		req.Header.Set("Authorization", token)
+		req.Header.Set("stream-auth-type", "jwt")
+		req.Header.Set(testserver.RequestID, "post-1")
+		resp, err := client.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp.Body.Close()
+	}
+
+	old := srv.Issue("alice")
+	srv.Revoke("alice")
+	post(old)
+	post(srv.Issue("alice"))
+
+	l := srv.Ledger()
+	r := l.Requests["post-1"]
+	fmt.Println(r.Attempts, "attempts,", r.Refused, "refused,", r.Effects, "effect")
+	fmt.Println(l.Tokens[testserver.TokenID(old)].Refusal)
+	fmt.Println(srv.Check())
+
+	post(srv.Issue("alice")) // and once too often
+	fmt.Println(srv.Check())
+	// Output:
+	// 2 attempts, 1 refused, 1 effect
+	// This token has been revoked, please generate a new token
+	// <nil>
+	// testserver: request "post-1" (AddActivity) took effect 2 times
+}

@@ -1,0 +1,82 @@
+package testserver
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// A Fault is what goes wrong with one request: see [Server.Fault]. The zero Fault is none, and faults combine. Those that
+// matter happen in the order of the fields.
+//
+// Every delay ends when the request's context does (the client has gone) and when the server is closed. The request is cut
+// off then. All delays are real or virtual time, whatever the server's clock says.
+type Fault struct {
+	// Latency passes after the request has arrived as a whole and before it is judged.
+	Latency time.Duration
+
+	// Hang leaves the request without an answer and without an effect until the client gives up.
+	Hang bool
+
+	// Cut closes the connection without an answer, at one of two moments. On HTTP/2 it resets the stream.
+	Cut Cut
+
+	// Status, if not 0, is answered in place of anything else: no token is judged and nothing takes effect. The body is an
+	// API error with code Code, or by Status where that is 0 (401: 40, 403: 17, 404: 16, 429: 9, other 4xx: 4, 5xx: -1); at
+	// POST /token it is an OAuth error. A 401 counts as a refusal of the token that was sent.
+	Status int
+	Code   int
+
+	// Location goes into the answer: together with a Status of 3xx it redirects.
+	Location string
+
+	// RetryAfter goes into the answer, in seconds and rounded up, if it is positive.
+	RetryAfter time.Duration
+
+	// Dead makes the token that this request buys at POST /token or POST /api/v2/guest dead on arrival: revoked already.
+	Dead bool
+
+	// Hold passes between the request's effect and its answer: a token that was minted arrives with so much of its life gone.
+	Hold time.Duration
+
+	// HoldRefusal passes between the refusal of the request's token and the 401 that says so, on top of Hold: it makes a 401
+	// late, and no other answer.
+	HoldRefusal time.Duration
+}
+
+// A Cut says when a connection is closed without an answer.
+type Cut int
+
+const (
+	NoCut     Cut = iota
+	CutBefore     // before the request has any effect, and before its token is judged
+	CutAfter      // after its effect, in place of the answer
+)
+
+// wait lets d pass. It returns early when ctx is done or the server is closed, and false then: the request is over.
+func (s *Server) wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-s.done:
+		return false
+	}
+}
+
+// hang waits until the client gives up or the server is closed.
+func (s *Server) hang(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-s.done:
+	}
+}
+
+// cut ends the request without an answer: net/http closes its connection, or resets its stream.
+func cut() { panic(http.ErrAbortHandler) }

@@ -1,0 +1,83 @@
+//go:build !race
+
+// These tests send a lot and prove nothing about concurrency; the race detector would make minutes of them.
+
+package testserver_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stayauth/stayauth/testserver"
+)
+
+// Of each kind of thing the newest 100,000 are kept.
+func TestEntriesAreBounded(t *testing.T) {
+	srv := &testserver.Server{}
+	alice := caller{rt: direct{srv}, token: srv.Issue("alice")}
+	for part := range 4 { // a call can name some 80,000 feeds
+		var b strings.Builder
+		for i := range 25_000 {
+			fmt.Fprintf(&b, `,"f:%06d"`, part*25_000+i)
+		}
+		wantStatus(t, alice.do("POST", "/api/v2/feeds/activities", `{"type":"post","feeds":[`+b.String()[1:]+`]}`), 201)
+	}
+	wantStatus(t, alice.do("POST", "/api/v2/feeds/activities", `{"type":"post","feeds":["f:last"]}`), 201)
+	for _, tt := range []struct {
+		id  string
+		new bool
+	}{{"last", false}, {"000001", false}, {"000000", true}} { // making the forgotten one anew would push out the next
+		a := alice.do("POST", "/api/v2/feeds/feed_groups/f/feeds/"+tt.id, `{"limit":1}`)
+		if a.body["created"] != tt.new {
+			t.Errorf("feed %s: created %v, want %v", tt.id, a.body["created"], tt.new)
+		}
+	}
+}
+
+// The oldest tokens are forgotten by the ledger, and are killed by Revoke all the same.
+func TestForgottenTokens(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) { // where all of this happens within one second
+		first := srv.Issue("alice")
+		for range 100_000 {
+			srv.Issue("alice")
+		}
+		l := srv.Ledger()
+		if len(l.Tokens) != 100_000 || l.Forgotten != 1 || l.Issued != 100_001 {
+			t.Errorf("%d tokens, %d forgotten, %d issued; want 100000, 1, 100001", len(l.Tokens), l.Forgotten, l.Issued)
+		}
+		if _, ok := l.Tokens[testserver.TokenID(first)]; ok {
+			t.Error("the oldest token is not the one that was forgotten")
+		}
+		srv.Revoke("alice")
+		if code := (caller{rt: direct{srv}, token: first}).ping(); code != 40 {
+			t.Errorf("a forgotten token, revoked: code %d, want 40", code)
+		}
+	})
+}
+
+// Of activities no more than 64 MiB are kept, as counted by the bodies that brought them.
+func TestBytesAreBounded(t *testing.T) {
+	srv := &testserver.Server{}
+	alice := caller{rt: direct{srv}, token: srv.Issue("alice")}
+	for i := range 70 {
+		body := fmt.Sprintf(`{"type":"post","feeds":["user:alice"],"id":"a%d"}`, i)
+		wantStatus(t, alice.do("POST", "/api/v2/feeds/activities", body+strings.Repeat(" ", 1<<20-len(body))), 201)
+	}
+	for i, want := range map[int]int{0: 404, 5: 404, 6: 200, 69: 200} {
+		wantStatus(t, alice.do("GET", fmt.Sprintf("/api/v2/feeds/activities/a%d", i), ""), want)
+	}
+}
+
+// Of one request the ledger lists the tokens of its first hundred attempts, and counts them all.
+func TestAttemptsAreBounded(t *testing.T) {
+	srv := &testserver.Server{}
+	alice := caller{rt: direct{srv}, id: "a"}
+	for range 150 {
+		alice.ping()
+	}
+	if r := srv.Ledger().Requests["a"]; r.Attempts != 150 || len(r.Tokens) != 100 || r.Refused != 150 {
+		t.Errorf("%d attempts, %d tokens, %d refusals; want 150, 100, 150", r.Attempts, len(r.Tokens), r.Refused)
+	}
+}

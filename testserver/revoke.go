@@ -1,0 +1,74 @@
+package testserver
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Revoke kills the tokens that the user has at this moment, and none that is issued later, not even in the same second. There
+// is no undo; for that use the API's own calls, PATCH /api/v2/users and PATCH /api/v2/app, which go by a token's iat.
+//
+// It is exact for every token that the server has met: it minted it, or a request has brought it. Of the others, minted
+// by your own backend with the same secret and never used so far, it kills those whose iat lies in an earlier second than the
+// call. One of the running second, or without an iat, can't be told from a new one and lives. A backend that back-dates iat
+// therefore mints dead tokens for as long as it back-dates them.
+//
+// A user that the server doesn't know yet comes into being. Server tokens are nobody's and stay valid, and refresh tokens
+// are no tokens: the user's next POST /token succeeds.
+func (s *Server) Revoke(userID string) {
+	s.init()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.ensureUser(userID)
+	u.revokedSerial = s.serial
+	u.revokedAt = s.now()
+}
+
+// revoked reports whether a user's token was revoked, by Revoke or by a cutoff. s.mu is held.
+func (s *Server) revoked(t token, rec *tokenRecord) bool {
+	u, ok := s.users.get(t.user)
+	if !ok { // forgotten, and what was revoked with it
+		u = &user{}
+	}
+	serial := t.serial
+	if serial == 0 {
+		serial = rec.serial
+	}
+	switch {
+	case rec.dead, serial <= u.revokedSerial:
+		return true
+	case t.serial == 0 && !t.iat.IsZero() && !u.revokedAt.IsZero() && t.iat.Before(floor(u.revokedAt)):
+		return true // minted elsewhere and first seen after the revocation, but older than it
+	}
+	return s.cutOff(t, u.cutoff) || s.cutOff(t, s.app.cutoff)
+}
+
+// cutOff reports whether a revocation through the API, as of cutoff, kills the token. A token without an iat could be from any
+// time, and is dead while there is a cutoff.
+func (s *Server) cutOff(t token, cutoff time.Time) bool {
+	if cutoff.IsZero() {
+		return false
+	}
+	if !s.StrictRevocation {
+		cutoff = floor(cutoff)
+	}
+	return t.iat.IsZero() || t.iat.Before(cutoff)
+}
+
+// parseCutoff reads a revoke_tokens_issued_before: RFC 3339, with or without a fraction, or null for none (the zero time).
+func parseCutoff(raw json.RawMessage) (time.Time, *failure) {
+	var text *string
+	bad := badInput("revoke_tokens_issued_before must be a time such as 2026-01-02T15:04:05Z, or null")
+	if json.Unmarshal(raw, &text) != nil {
+		return time.Time{}, bad
+	}
+	if text == nil {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, *text)
+	if err != nil || (*text)[len("2026-01-02T15")] != ':' || strings.Contains(*text, ",") {
+		return time.Time{}, bad // Parse alone would also take an hour of one digit, and a comma for the point
+	}
+	return t, nil
+}

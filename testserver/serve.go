@@ -1,0 +1,207 @@
+package testserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxBody is how much of a request's body the server reads; the package comment names it.
+const maxBody = 1 << 20
+
+// An object is JSON that the server answers with.
+type object map[string]any
+
+// A route is one operation of the API.
+type route struct {
+	op     string // its name in error messages, such as AddActivity
+	access access // who may call it
+
+	// do makes the answer. s.mu is held from the judgement of the token until the answer is encoded, so nothing can come
+	// between a token's judgement and the effect of its request, and answers may refer to the server's state.
+	do func(*call) (object, *failure)
+}
+
+// A call is one request on its way through the server.
+type call struct {
+	r       *http.Request
+	route   route
+	fault   Fault
+	start   time.Time // by the real clock
+	body    []byte
+	bodyErr *failure // the body is too large
+
+	// Written by recordArrival:
+	attempt   attempt  // its place in the ledger
+	token     token    // what its token says
+	malformed *failure // why its token says nothing
+
+	// Written by authenticate, for operations that need a token:
+	user   string // the user whose token this is; empty for the other two
+	server bool   // a server token
+}
+
+// routes returns the server's operations. A path that is none of them is judged like any other, and then not found.
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, rt := range map[string]route{
+		"POST /token": {"Token", tokenEndpoint, s.token},
+
+		"POST /api/v2/guest":  {"CreateGuest", withoutToken, s.createGuest},
+		"GET /api/v2/users":   {"QueryUsers", anybody, s.queryUsers},
+		"POST /api/v2/users":  {"UpdateUsers", usersAndServers, s.updateUsers},
+		"PATCH /api/v2/users": {"UpdateUsersPartial", usersAndServers, s.updateUsersPartial},
+		"GET /api/v2/app":     {"GetApp", anybody, s.getApp},
+		"PATCH /api/v2/app":   {"UpdateApp", serversOnly, s.updateApp},
+
+		"POST /api/v2/feeds/feed_groups/{group}/feeds/{id}": {"GetOrCreateFeed", anybody, s.getOrCreateFeed},
+		"POST /api/v2/feeds/activities":                     {"AddActivity", usersAndServers, s.addActivity},
+		"GET /api/v2/feeds/activities/{id}":                 {"GetActivity", anybody, s.getActivity},
+		"POST /api/v2/feeds/activities/query":               {"QueryActivities", anybody, s.queryActivities},
+
+		"/": {"Request", anybody, func(c *call) (object, *failure) {
+			return nil, notFound("there is no operation %s %s", c.r.Method, c.r.URL.Path)
+		}},
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
+	}
+	return mux
+}
+
+// ServeHTTP answers one request. It implements [http.Handler].
+//
+// It panics with [http.ErrAbortHandler] to cut a connection, as net/http provides for.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.init()
+	s.mux.ServeHTTP(w, r)
+}
+
+// serve takes a request through its faults, its judgement and its effect to its answer.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
+	c := &call{r: r, route: rt, start: time.Now()}
+	if s.Fault != nil {
+		c.fault = s.Fault(r)
+	}
+	s.recordArrival(c)
+	// The body comes before any delay: net/http notices that a client has gone only once the body was read.
+	if !c.readBody() {
+		cut()
+	}
+	s.recordBody(c)
+	if !s.wait(r.Context(), c.fault.Latency) {
+		cut()
+	}
+	if c.fault.Hang {
+		s.hang(r.Context())
+		cut()
+	}
+	if c.fault.Cut == CutBefore {
+		cut()
+	}
+
+	status, body, refusal := s.decide(c)
+
+	hold := c.fault.Hold
+	if refusal {
+		hold += c.fault.HoldRefusal
+	}
+	if !s.wait(r.Context(), hold) || c.fault.Cut == CutAfter {
+		cut()
+	}
+	s.recordAnswer(c, refusal)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store") // answers hold tokens (RFC 6749 section 5.1)
+	if c.fault.Location != "" {
+		h.Set("Location", c.fault.Location)
+	}
+	if d := c.fault.RetryAfter; d > 0 {
+		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(d.Seconds()), 'f', 0, 64))
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // an error means that the client has gone
+}
+
+// readBody reads the request's body. It returns false if the client left in the middle of it.
+func (c *call) readBody() bool {
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
+	if len(body) > maxBody {
+		c.bodyErr = &failure{status: 413, code: codeInput, inner: fmt.Sprintf("the request body is larger than %d bytes", maxBody)}
+		return true
+	}
+	c.body = body
+	return err == nil
+}
+
+// decide judges the request, lets it take effect and encodes its answer, all at one moment.
+func (s *Server) decide(c *call) (status int, body []byte, refusal bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		cut()
+	}
+	f := c.fault.failure()
+	var ans object
+	if f == nil {
+		f = s.authenticate(c)
+	}
+	if f == nil {
+		f = c.bodyErr
+	}
+	if f == nil {
+		ans, f = c.route.do(c)
+	}
+	duration := fmt.Sprintf("%.2fms", float64(time.Since(c.start))/float64(time.Millisecond))
+	oauth := c.route.access == tokenEndpoint
+	switch {
+	case f == nil:
+		status = c.successStatus()
+		if !oauth {
+			ans["duration"] = duration
+		}
+	case f.status < 400: // a redirect
+		status, ans = f.status, object{"duration": duration}
+	case oauth:
+		status, ans = f.status, f.oauthBody()
+	default:
+		status, ans, refusal = f.status, f.body(c.route.op, duration), f.refused
+	}
+	if refusal {
+		s.recordRefusal(c, f)
+	}
+	body, err := json.Marshal(ans)
+	if err != nil {
+		panic(err) // no answer holds anything that JSON can't
+	}
+	return status, body, refusal
+}
+
+// successStatus returns 201 for POST and PUT and 200 for the rest, as the API does; POST /token is not part of it.
+func (c *call) successStatus() int {
+	if c.route.access != tokenEndpoint && (c.r.Method == "POST" || c.r.Method == "PUT") {
+		return http.StatusCreated
+	}
+	return http.StatusOK
+}
+
+// decode reads the request's body into v. No body, and null, leave v alone: some SDKs send null where nothing is meant.
+func (c *call) decode(v any) *failure {
+	if len(bytes.TrimSpace(c.body)) == 0 {
+		return nil
+	}
+	err := json.Unmarshal(c.body, v)
+	if err == nil {
+		return nil
+	}
+	// The decoder's own message may quote a value, and a value may be a secret.
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return badInput("the request body's field %q has the wrong type", e.Field)
+	}
+	return badInput("the request body is not valid JSON")
+}
