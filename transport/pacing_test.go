@@ -286,6 +286,9 @@ func clockTest(t *testing.T, life, skew time.Duration, lifetimeKnown bool) {
 	if calls > most || refused > calls {
 		t.Errorf("%d calls and %d refused in %s, want at most %d calls", calls, refused, time.Since(began), most)
 	}
+	if lifetimeKnown && skew >= 0 && life >= 10*time.Second && refused > 0 {
+		t.Errorf("%d refused, though the tokens say how long they live: a clock that is behind makes no life longer", refused)
+	}
 }
 
 // Guarantee 8: a token that already looks expired is used until it is rejected.
@@ -374,7 +377,8 @@ func TestG09_ProvidersThatMisbehave(t *testing.T) {
 
 // Guarantee 9: a provider that gives up when its context does is told apart from a caller whose own deadline has passed.
 func TestG09_OurTimeLimitIsNobodysDeadline(t *testing.T) {
-	for _, before := range []error{nil, errors.New("connection refused")} {
+	for i := range 200 { // whether the provider's return or the time limit is seen first is a matter of chance
+		before := []error{nil, errors.New("connection refused")}[i%2]
 		synctest.Test(t, func(t *testing.T) {
 			calls := 0
 			tr := &transport.Transport{Base: &stub{}, Provider: tokenFunc(func(ctx context.Context, _ provider.Token) (provider.Token, error) {
@@ -406,9 +410,9 @@ func TestG09_AProviderThatHangs(t *testing.T) {
 		t.Run(late.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &stub{}
-				calls := 0
+				var calls atomic.Int32
 				tr := &transport.Transport{Base: s, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
-					if calls++; calls > 1 {
+					if calls.Add(1) > 1 {
 						return s.issue("t2"), nil
 					}
 					time.Sleep(5 * time.Minute) // whatever the context says
@@ -432,18 +436,18 @@ func TestG09_AProviderThatHangs(t *testing.T) {
 				if err == nil || !contains(err.Error(), began.Format(time.RFC3339)) || time.Since(began) != 90*time.Second {
 					t.Errorf("while it hangs: %v", err)
 				}
-				if st := tr.Stats(); !st.Hung.Equal(began) || calls != 1 {
-					t.Errorf("%d calls, stats %+v", calls, st)
+				if st := tr.Stats(); !st.Hung.Equal(began) || calls.Load() != 1 {
+					t.Errorf("%d calls, stats %+v", calls.Load(), st)
 				}
 				time.Sleep(5 * time.Minute)
 				_, err = get(tr, t.Context())
 				switch {
-				case late.err == nil && (err != nil || calls != 1):
-					t.Errorf("the late token: %v, %d calls", err, calls)
-				case provider.IsPermanent(late.err) && (!errors.Is(err, late.err) || calls != 1):
-					t.Errorf("the late end: %v, %d calls", err, calls)
-				case late.err != nil && !provider.IsPermanent(late.err) && (err != nil || calls != 2):
-					t.Errorf("after the late failure: %v, %d calls", err, calls)
+				case late.err == nil && (err != nil || calls.Load() != 1):
+					t.Errorf("the late token: %v, %d calls", err, calls.Load())
+				case provider.IsPermanent(late.err) && (!errors.Is(err, late.err) || calls.Load() != 1):
+					t.Errorf("the late end: %v, %d calls", err, calls.Load())
+				case late.err != nil && !provider.IsPermanent(late.err) && (err != nil || calls.Load() != 2):
+					t.Errorf("after the late failure: %v, %d calls", err, calls.Load())
 				}
 			})
 		})
