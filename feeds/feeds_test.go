@@ -70,7 +70,7 @@ func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 		{name: "no token", provider: func(*testserver.Server) provider.TokenProvider { return provider.Static("") }, want: "token provider"},
 		{name: "provider denied", provider: func(*testserver.Server) provider.TokenProvider {
 			return provider.Func(func(context.Context) (string, error) { return "", provider.Permanent(down) })
-		}, want: "the token provider: transport: the session is over, log in again: connection refused"},
+		}, want: "the token provider: transport: no token, and asking again won't help: connection refused"},
 		{name: "developer token", provider: func(*testserver.Server) provider.TokenProvider { return provider.Static(provider.DevToken("alice")) },
 			want: "signed with another secret", code: feeds.CodeBadSignature},
 	}

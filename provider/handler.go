@@ -31,7 +31,7 @@ var ErrDenied = errors.New("provider: access denied")
 //  3. create the token for that user: Signer, or your Create;
 //  4. return it: {"token": "...", "refresh_token": "...", "expires_in": 3600}, never to be cached.
 //
-// Every failure is answered with JSON too, {"error": "..."}, and says nothing of its cause, which goes to Logger:
+// Every failure is answered with JSON too, {"error": "..."}, and says nothing of its cause; Logger gets that:
 //
 //	401 access_denied              Validate or Create returned ErrDenied
 //	503 temporarily_unavailable    either returned another error: a database that blinks must not log anybody out
@@ -58,7 +58,7 @@ type Handler struct {
 	// secret with it. ctx is the request's. An error marked Permanent is answered with 500, as a mistake of the backend.
 	Create func(ctx context.Context, userID string) (Token, error)
 
-	// Logger gets every failure that is answered with 500 or 503. Nil is silent.
+	// Logger gets every failure that is answered with 500 or 503, at Error, and every 401, at Info. Nil is silent.
 	Logger *slog.Logger
 }
 
@@ -131,6 +131,7 @@ func receive(w http.ResponseWriter, r *http.Request) (body []byte, status int, r
 // unavailable answers a request that failed, for all we know, only for now.
 func (h Handler) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, ErrDenied) {
+		h.log(r, slog.LevelInfo, "access was denied", err)
 		fail(w, http.StatusUnauthorized, "access_denied")
 		return
 	}
@@ -139,17 +140,17 @@ func (h Handler) unavailable(w http.ResponseWriter, r *http.Request, what string
 		pause = validationPause
 	}
 	w.Header().Set("Retry-After", strconv.FormatFloat(math.Ceil(pause.Seconds()), 'f', 0, 64))
-	h.log(r, what, err)
+	h.log(r, slog.LevelError, what, err)
 	fail(w, http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
 // broken answers a request that met a mistake in the backend.
 func (h Handler) broken(w http.ResponseWriter, r *http.Request, what string, err error) {
-	h.log(r, what, err)
+	h.log(r, slog.LevelError, what, err)
 	fail(w, http.StatusInternalServerError, "server_error")
 }
 
-func (h Handler) log(r *http.Request, what string, err error) {
+func (h Handler) log(r *http.Request, level slog.Level, what string, err error) {
 	if h.Logger == nil {
 		return
 	}
@@ -157,7 +158,7 @@ func (h Handler) log(r *http.Request, what string, err error) {
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
 	}
-	h.Logger.LogAttrs(r.Context(), slog.LevelError, "provider: no token was given: "+what, attrs...)
+	h.Logger.LogAttrs(r.Context(), level, "provider: no token was given: "+what, attrs...)
 }
 
 type tokenReply struct {

@@ -89,10 +89,10 @@ func TestHandler(t *testing.T) {
 			return 0, io.ErrUnexpectedEOF
 		})), "Content-Type", "application/json"), 400, "invalid_request", "", ""},
 
-		{"denied", handler, post(`{"session":"zq9-wrong"}`), 401, "access_denied", "", ""},
-		{"denied, unwrapped", says("", provider.ErrDenied), post(good), 401, "access_denied", "", ""},
-		{"denied, permanently", says("", provider.Permanent(provider.ErrDenied)), post(good), 401, "access_denied", "", ""},
-		{"denied in spite of an id", says("alice", provider.ErrDenied), post(good), 401, "access_denied", "", ""},
+		{"denied", handler, post(`{"session":"zq9-wrong"}`), 401, "access_denied", "level=INFO msg=\"provider: no token was given: access was denied", ""},
+		{"denied, unwrapped", says("", provider.ErrDenied), post(good), 401, "access_denied", "level=INFO msg=\"provider: no token was given: access was denied", ""},
+		{"denied, permanently", says("", provider.Permanent(provider.ErrDenied)), post(good), 401, "access_denied", "level=INFO msg=\"provider: no token was given: access was denied", ""},
+		{"denied in spite of an id", says("alice", provider.ErrDenied), post(good), 401, "access_denied", "level=INFO msg=\"provider: no token was given: access was denied", ""},
 		{"a database that blinks", says("", cause), post(good), 503, "temporarily_unavailable", "can't be validated", "2"},
 		{"in spite of an id", says("alice", cause), post(good), 503, "temporarily_unavailable", "zq9-database-detail", "2"},
 		{"a permanent blink", says("", provider.Permanent(cause)), post(good), 503, "temporarily_unavailable", "can't be validated", "2"},
@@ -104,7 +104,7 @@ func TestHandler(t *testing.T) {
 		{"no secret", provider.Handler{Validate: bySession}, post(good), 500, "server_error", "Signer.Secret is empty", ""},
 		{"the zero Handler", provider.Handler{}, post(good), 500, "server_error", "Validate is not set", ""},
 
-		{"Create denies", creates(provider.Token{}, provider.Permanent(provider.ErrDenied)), post(good), 401, "access_denied", "", ""},
+		{"Create denies", creates(provider.Token{}, provider.Permanent(provider.ErrDenied)), post(good), 401, "access_denied", "level=INFO msg=\"provider: no token was given: access was denied", ""},
 		{"Create fails", creates(provider.Token{}, cause), post(good), 503, "temporarily_unavailable", "can't be created", "2"},
 		{"Create fails for good", creates(provider.Token{}, provider.Permanent(cause)), post(good), 500, "server_error", "can't be created", ""},
 		{"Create gives nothing", creates(provider.Token{}, nil), post(good), 500, "server_error", "neither a token nor an error", ""},
@@ -128,7 +128,7 @@ func TestHandler(t *testing.T) {
 		if allow := h.Get("Allow"); (allow == "POST") != (tt.status == 405) {
 			t.Errorf("%s: Allow is %q", tt.name, allow)
 		}
-		if !strings.Contains(log.String(), tt.logged) || (log.Len() > 0) != (tt.status == 500 || tt.status == 503) {
+		if !strings.Contains(log.String(), tt.logged) || (log.Len() > 0) != (tt.status == 401 || tt.status == 500 || tt.status == 503) {
 			t.Errorf("%s: logged %q, want %q", tt.name, log.String(), tt.logged)
 		}
 		if leaks(log.String(), session, apiSecret) != "" {

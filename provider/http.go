@@ -84,8 +84,8 @@ type HTTP struct {
 	// Nil means one over http.DefaultTransport that takes at most 10 s for a call, or 30 s with a single-use secret.
 	Client *http.Client
 
-	// Decode reads the body of a 2xx answer, where the backend's differs from the above. It need not find out when a JWT
-	// ends: an expiry that it leaves unknown is read from it. A refresh secret goes into the Token by WithRefresh.
+	// Decode reads the body of a 2xx answer, where the backend's differs from the above. If it returns no expiry,
+	// that is read from the token where it is a JWT. A refresh secret goes into the Token by WithRefresh.
 	Decode func(body []byte) (Token, error)
 }
 

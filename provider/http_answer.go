@@ -39,33 +39,59 @@ func (c call) lost(what string, err error) error {
 	if !c.spent {
 		return err
 	}
-	return Permanent(fmt.Errorf("%w; by then the refresh secret was sent and may be spent, and a backend takes a second use for "+
-		"theft: log in again, or set HTTP.RefreshReusable if this backend bears it", err))
+	return Permanent(fmt.Errorf("%w; by then the refresh secret was sent and may be spent, and a backend would treat a second "+
+		"use as theft: log in again, or set HTTP.RefreshReusable if this backend bears it", err))
 }
 
 // answer returns the token that resp brings, or the error that it stands for.
 func (c call) answer(ctx context.Context, resp *http.Response) (Token, error) {
-	switch status := resp.StatusCode; {
-	case status/100 == 2:
+	if resp.StatusCode/100 == 2 {
 		return c.token(ctx, resp)
+	}
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // cut short it is no JSON
+	said := c.said(data)
+	switch status := resp.StatusCode; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return Token{}, c.refused(resp, "")
-	case status == http.StatusBadRequest:
-		if code := oauthError(resp.Body); code != "" {
-			return Token{}, c.refused(resp, " and "+code)
-		}
+		return Token{}, c.refused(resp, said)
+	case status == http.StatusBadRequest && isOAuthError(data):
+		return Token{}, c.refused(resp, said)
+	case status == http.StatusNotFound:
+		return Token{}, withRetryAfter(fmt.Errorf("provider: %s answered with status %d%s: is HTTP.URL right?", c.endpoint, status, said), resp)
 	case status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
 		return Token{}, withRetryAfter(c.lost(fmt.Sprintf("sent status %d: a proxy without an answer to pass on", status), nil), resp)
 	case status/100 == 3:
 		return Token{}, withRetryAfter(fmt.Errorf("provider: %s answered with a redirect (status %d), which is not followed, "+
 			"because the secrets would go along; set HTTP.URL to where the endpoint is", c.endpoint, status), resp)
 	}
-	return Token{}, withRetryAfter(fmt.Errorf("provider: %s answered with status %d", c.endpoint, resp.StatusCode), resp)
+	return Token{}, withRetryAfter(fmt.Errorf("provider: %s answered with status %d%s", c.endpoint, resp.StatusCode, said), resp)
 }
 
-func (c call) refused(resp *http.Response, code string) error {
+// said returns what a failed answer says of the reason, as ` ("code": "sentence")`, or "".
+func (c call) said(data []byte) string {
+	var a struct {
+		Description string `json:"error_description"`
+		Message     string `json:"message"`
+		Error       any    `json:"error"`
+	}
+	if json.Unmarshal(data, &a) != nil {
+		return ""
+	}
+	code, _ := a.Error.(string)
+	var parts []string
+	for _, s := range []string{code, a.Description, a.Message} {
+		if s != "" && c.safe(errors.New(s)).Error() == s {
+			parts = append(parts, fmt.Sprintf("%.200q", s))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return " (" + strings.Join(parts, ": ") + ")"
+}
+
+func (c call) refused(resp *http.Response, said string) error {
 	return Permanent(fmt.Errorf("provider: %s refused the login with status %d%s: the user, the session or the refresh secret is "+
-		"wrong, or was revoked; log in again", c.endpoint, resp.StatusCode, code))
+		"wrong, or was revoked; log in again", c.endpoint, resp.StatusCode, said))
 }
 
 // token reads the answer of a backend that is content.
@@ -131,18 +157,14 @@ func seconds(s string, limit time.Duration) (time.Duration, bool) {
 	return time.Duration(n) * time.Second, true
 }
 
-// oauthError returns the error code of an OAuth 2.0 token endpoint (RFC 6749 section 5.2), or "".
-func oauthError(body io.Reader) string {
+// isOAuthError reports whether data is the error of an OAuth 2.0 token endpoint (RFC 6749 section 5.2).
+func isOAuthError(data []byte) bool {
 	var a struct {
 		Error string `json:"error"`
 	}
-	data, _ := io.ReadAll(io.LimitReader(body, maxAnswer)) // cut short it is no JSON
 	codes := []string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
 		"invalid_scope"}
-	if json.Unmarshal(data, &a) != nil || !slices.Contains(codes, a.Error) {
-		return ""
-	}
-	return a.Error
+	return json.Unmarshal(data, &a) == nil && slices.Contains(codes, a.Error)
 }
 
 // withRetryAfter adds what the answer's Retry-After asks for, a number of seconds or a date (RFC 9110 section 10.2.3).

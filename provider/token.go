@@ -90,7 +90,7 @@ func (*Token) UnmarshalText([]byte) error {
 	return errors.New("provider: a Token can't be unmarshalled, because it is redacted when it is marshalled; use NewToken")
 }
 
-// UnmarshalJSON always fails, for the reason given at UnmarshalText, and so for null and objects too.
+// UnmarshalJSON always fails, also for null: see UnmarshalText.
 func (t *Token) UnmarshalJSON([]byte) error { return t.UnmarshalText(nil) }
 
 func deref(s *string) string {

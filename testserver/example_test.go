@@ -172,3 +172,36 @@ func ExampleLedger() {
 	// <nil>
 	// testserver: request "post-1" (AddActivity) took effect 2 times
 }
+
+// A request that was never sent under its id is the zero Request: no attempts.
+func ExampleRequest() {
+	srv := &testserver.Server{}
+	defer srv.Close()
+	req, err := http.NewRequest("GET", "http://api/api/v2/app?api_key="+testserver.DefaultKey, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	req.Header.Set("stream-auth-type", "anonymous")
+	req.Header.Set(testserver.RequestID, "read-1")
+	resp, err := srv.RoundTrip(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Printf("%+v\n", srv.Ledger().Requests["read-1"])
+	fmt.Printf("%+v\n", srv.Ledger().Requests["read-2"])
+	// Output:
+	// {Attempts:1 Refused:0 Effects:0 Tokens:[]}
+	// {Attempts:0 Refused:0 Effects:0 Tokens:[]}
+}
+
+// A token that was issued and never used.
+func ExampleToken() {
+	srv := &testserver.Server{}
+	value := srv.Issue("alice")
+	token := srv.Ledger().Tokens[testserver.TokenID(value)]
+	fmt.Println(token.User, token.Uses, token.FirstUsed.IsZero(), token.Issued.IsZero())
+	// Output: alice 0 true false
+}

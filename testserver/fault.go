@@ -10,7 +10,7 @@ import (
 // matter happen in the order of the fields.
 //
 // Every delay ends when the request's context does (the client has gone) and when the server is closed. The request is cut
-// off then. All delays are real or virtual time, whatever the server's clock says.
+// off then; if the delay was a Hold, with its effect in place.
 type Fault struct {
 	// Latency passes after the request has arrived as a whole and before it is judged.
 	Latency time.Duration
@@ -23,7 +23,8 @@ type Fault struct {
 
 	// Status, if not 0, is answered in place of anything else: no token is judged and nothing takes effect. The body is an
 	// API error with code Code, or by Status where that is 0 (401: 40, 403: 17, 404: 16, 429: 9, other 4xx: 4, 5xx: -1); at
-	// POST /token it is an OAuth error. A 401 counts as a refusal of the token that was sent.
+	// POST /token it is an OAuth error, and below 400 it is an empty answer. A 401 of the API counts as a refusal of the token
+	// that was sent.
 	Status int
 	Code   int
 

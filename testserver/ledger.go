@@ -18,8 +18,8 @@ type Ledger struct {
 	// an activity or a feed or a guest was made, a user or the app was changed.
 	Arrived, Refused, Effects int
 
-	// TokenCalls counts the calls of POST /token, failed ones included. Issued counts the tokens that the server minted in
-	// whatever way.
+	// TokenCalls counts the calls of POST /token, failed ones included. Issued counts the users' tokens that the server minted,
+	// in whatever way.
 	TokenCalls, Issued int
 
 	// Requests are the requests that had an id, by id (see [RequestID]).
@@ -28,8 +28,8 @@ type Ledger struct {
 	// Tokens are the tokens that the server issued or that were sent to it, by [TokenID].
 	Tokens map[string]Token
 
-	// Forgotten counts the requests and tokens that are missing above because the ledger was full. Counts and violations
-	// are complete all the same.
+	// Forgotten counts the requests and tokens that are missing above because the ledger was full. The counts are complete
+	// all the same, but [Server.Check] can't compare a request with attempts that were forgotten.
 	Forgotten int
 }
 

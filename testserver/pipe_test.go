@@ -63,7 +63,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // Close and a dial at the same moment leave nothing behind either, whichever comes first.
 func TestCloseWhileDialling(t *testing.T) {
-	for range 300 {
+	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			srv := &testserver.Server{}
 			for range 4 {

@@ -108,7 +108,8 @@ func (s *Server) recordArrival(c *call) {
 	}
 	switch {
 	case r.user == nil:
-		r.user = &c.token.user
+		user := c.token.user // a copy: a pointer into c would keep all of it, body included
+		r.user = &user
 	case *r.user != c.token.user:
 		l.violation("request %q of %s was replayed with a token of %s", id, whose(*r.user), whose(c.token.user))
 	}

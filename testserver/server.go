@@ -19,6 +19,28 @@
 // The server keeps a [Ledger] of what arrived. At the end of a test [Server.Check] names what must never happen: a request
 // that took effect twice, a replay with the very token that was refused, a token at a server that must never see one.
 //
+// # The API
+//
+// Paths, fields, error codes and messages are Stream's. POST /token apart, they begin with /api/v2:
+//
+//	POST, PATCH, GET /users                     UpdateUsers, UpdateUsersPartial, QueryUsers
+//	PATCH, GET /app                             UpdateApp, GetApp
+//	POST /guest                                 CreateGuest
+//	POST /feeds/feed_groups/{group}/feeds/{id}  GetOrCreateFeed
+//	POST /feeds/activities                      AddActivity
+//	GET /feeds/activities/{id}                  GetActivity
+//	POST /feeds/activities/query                QueryActivities
+//
+// A request for any other path is judged like the others and then answered with 404, code 16.
+//
+// A revocation through the API (revoke_tokens_issued_before) kills the user's tokens, or every user's, whose iat lies before
+// it, and those without an iat for as long as it is set; setting it to null, or unsetting it, brings them back to life. Server
+// tokens are nobody's and stay valid.
+//
+// Where no public source tells what Stream does, the server does the simple thing: a user comes into being with its first
+// token and a feed with its first activity, but changing an unknown user is a 404; an activity id that is taken is bad input;
+// disable_auth_checks lifts the check of signatures and no other; every user may write to every feed.
+//
 // # Limits
 //
 // Everything lives in memory and is bounded. A request's body may have 1 MiB. Of each kind of thing (users, feeds, activities,

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -10,14 +11,14 @@ import (
 type need struct {
 	// young: a token that is about to end won't do, because the request can be sent only once.
 	young bool
-	// refusal: the request was refused, and this is what the API said.
-	refusal *refusal
+	// rejection: the request was rejected, and this is what the API said.
+	rejection *rejection
 	// goAhead: begin a refresh if one is needed, but don't wait for it.
 	goAhead bool
 }
 
-// A refusal is what is kept of the response that made a refresh necessary.
-type refusal struct {
+// A rejection is what is kept of the response that made a refresh necessary.
+type rejection struct {
 	status  int
 	message string
 }
@@ -42,8 +43,8 @@ func (t *Transport) acquire(ctx context.Context, n need) (*state, error) {
 
 	if w := t.waiting.Add(1); t.MaxWaiting > 0 && w > int64(t.MaxWaiting) {
 		t.waiting.Add(-1)
-		t.counters.queueFull.Add(1)
-		return nil, ErrQueueFull
+		t.onQueueFull()
+		return nil, fmt.Errorf("%w: MaxWaiting is %d", ErrQueueFull, t.MaxWaiting)
 	}
 	began := time.Now()
 	s, err = t.wait(ctx, r)
@@ -76,7 +77,7 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 	case s.usable(now):
 		if s.earlyDue(now) && t.refresh == nil && t.call == nil {
 			t.state.Store(s.asking())
-			t.begin(Early, nil)
+			t.begin(ReasonEarly, nil)
 		}
 		if n.young && t.refresh != nil && !t.fromProvider(ctx) {
 			return s, t.refresh, nil
@@ -100,14 +101,14 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 	case t.call != nil:
 		return nil, nil, &RefreshError{Err: &hungError{t.call.started}}
 	}
-	reason := Expired
+	reason := ReasonExpired
 	switch {
 	case s == nil:
-		reason = Initial
+		reason = ReasonInitial
 	case !s.live:
-		reason = AfterRejection
+		reason = ReasonRejected
 	}
-	return nil, t.begin(reason, n.refusal), nil
+	return nil, t.begin(reason, n.rejection), nil
 }
 
 // due returns when the provider may be asked to replace the rejected token of s.

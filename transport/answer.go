@@ -11,7 +11,7 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// maxAnswer is how much of a refused response is read, and how much of it a classifier gets to see.
+// maxAnswer is how much of a rejected response is read, and how much of it a classifier gets to see.
 const maxAnswer = 64 << 10
 
 // An answerBody is the body of a 401 that can be looked at before it is handed on. What was read of it while it was peeked
@@ -94,10 +94,10 @@ func keepAnswer(resp *http.Response) {
 	b.src = http.NoBody
 }
 
-// refusalOf returns what is worth keeping of a refused response. It is called after keepAnswer, or before for a response
+// rejectionOf returns what is worth keeping of a rejected response. It is called after keepAnswer, or before for a response
 // that goes back to the caller.
-func refusalOf(resp *http.Response, tok provider.Token) *refusal {
-	r := &refusal{status: resp.StatusCode}
+func rejectionOf(resp *http.Response, tok provider.Token) *rejection {
+	r := &rejection{status: resp.StatusCode}
 	if b, ok := resp.Body.(*answerBody); ok {
 		r.message = messageIn(resp.Header, b.kept)
 	}
@@ -108,7 +108,7 @@ func refusalOf(resp *http.Response, tok provider.Token) *refusal {
 	return r
 }
 
-// messageIn finds the sentence in a refused response that is meant for people.
+// messageIn finds the sentence in a rejected response that is meant for people.
 func messageIn(h http.Header, body []byte) string {
 	var in struct {
 		Message     string `json:"message"`

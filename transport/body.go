@@ -40,7 +40,7 @@ type keptBody struct {
 	limit int
 
 	// turn is held while src is read. Two attempts may want to at the same time: Base may still be stuck in a read for the
-	// refused attempt while the replay has used up what was kept. It is a channel because that wait can be long.
+	// rejected attempt while the replay has used up what was kept. It is a channel because that wait can be long.
 	turn chan struct{}
 
 	mu   sync.Mutex   // guards the fields below; never held across a read
@@ -70,12 +70,12 @@ func (b *keptBody) replayable() bool {
 	return !b.over
 }
 
-// refuse ends the newest attempt's reading, so that what is left is there for the next, and reports whether there can be
+// reject ends the newest attempt's reading, so that what is left is there for the next, and reports whether there can be
 // one. What a read that is still under way brings is kept in any case.
-func (b *keptBody) refuse() bool {
+func (b *keptBody) reject() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last.refused = true
+	b.last.rejected = true
 	return !b.over
 }
 
@@ -95,11 +95,11 @@ type attemptBody struct {
 	body   *keptBody
 	closed chan struct{} // closed by Close, under body.mu
 
-	pos     int  // how much has been handed out; guarded by body.mu
-	refused bool // guarded by body.mu
+	pos      int  // how much has been handed out; guarded by body.mu
+	rejected bool // guarded by body.mu
 }
 
-var errRefused = errors.New("transport: the request was refused, its body is kept for the replay")
+var errRejected = errors.New("transport: the request was rejected, its body is kept for the replay")
 
 func (a *attemptBody) Read(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -126,8 +126,8 @@ func (a *attemptBody) Read(p []byte) (int, error) {
 	b.err = err
 	switch {
 	case b.over:
-	case len(b.kept)+n <= b.limit, a.refused || a.isClosed():
-		// What comes after the refusal counts for the replay, however much it is: nobody else has it.
+	case len(b.kept)+n <= b.limit, a.rejected || a.isClosed():
+		// What comes after the rejection counts for the replay, however much it is: nobody else has it.
 		b.kept = append(b.kept, p[:n]...)
 	default:
 		b.over, b.kept = true, nil
@@ -143,8 +143,8 @@ func (a *attemptBody) fromKept(p []byte) (int, error) {
 	switch {
 	case a.isClosed():
 		return 0, http.ErrBodyReadAfterClose
-	case a.refused:
-		return 0, errRefused
+	case a.rejected:
+		return 0, errRejected
 	case a.pos < len(b.kept):
 		n := copy(p, b.kept[a.pos:])
 		a.pos += n
@@ -178,7 +178,7 @@ func (a *attemptBody) Close() error {
 	return nil
 }
 
-// closeGrace is how long a replay waits for Base to close the refused attempt's body. Base does so at once, unless it is
+// closeGrace is how long a replay waits for Base to close the rejected attempt's body. Base does so at once, unless it is
 // stuck in a read of a body whose writer waits for this very response.
 const closeGrace = time.Second
 

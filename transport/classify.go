@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Bearer reports whether resp refuses a bearer token: status 401 with a WWW-Authenticate challenge of the Bearer scheme whose
+// Bearer reports whether resp rejects a bearer token: status 401 with a WWW-Authenticate challenge of the Bearer scheme whose
 // error is "invalid_token", which RFC 6750 section 3.1 has for tokens that are expired, revoked or malformed. A Bearer
 // challenge without any error counts too, because the error is only recommended (section 3); any other error, such as
 // "insufficient_scope", does not: a new token would not help.

@@ -12,7 +12,7 @@ import (
 var ErrClosed = errors.New("transport: the session is closed")
 
 // ErrQueueFull is the error of a request that would have had to wait for a token while Transport.MaxWaiting others did.
-var ErrQueueFull = errors.New("transport: too many requests are waiting for a token (MaxWaiting)")
+var ErrQueueFull = errors.New("transport: too many requests are waiting for a token")
 
 // A RefreshError says that no token could be had. All requests that waited for the same refresh get the same one.
 //
@@ -28,23 +28,27 @@ type RefreshError struct {
 	// Err is why: the token provider's own last error, as it came, or what was wrong with its answer.
 	Err error
 
-	// StatusCode and Message are those of the refused response that made the refresh necessary, if one did: what the API
+	// StatusCode and Message are those of the rejected response that made the refresh necessary, if one did: what the API
 	// says in its body's "message", "error_description" or "error", or in WWW-Authenticate, shortened and without the token.
 	StatusCode int
 	Message    string
+
+	// NextTry is when the token provider may be called again; until then requests get this same error. It is zero if the
+	// session is over, and in the errors of requests that found the provider still at work.
+	NextTry time.Time
 }
 
 func (e *RefreshError) Error() string {
-	s := "transport: no new token: "
+	s := "transport: no token: "
 	if e.Permanent {
-		s = "transport: the session is over, log in again: "
+		s = "transport: no token, and asking again won't help: "
 	}
 	s += e.Err.Error()
 	if e.Attempts > 1 {
 		s += fmt.Sprintf(" (after %d attempts)", e.Attempts)
 	}
 	if e.StatusCode != 0 {
-		s += fmt.Sprintf("; the API had refused the old one with status %d", e.StatusCode)
+		s += fmt.Sprintf("; the API had rejected the old one with status %d", e.StatusCode)
 		if e.Message != "" {
 			s += fmt.Sprintf(": %q", e.Message)
 		}
@@ -103,7 +107,7 @@ func (e *badTokenError) Error() string {
 	return "the token provider returned an unusable token: " + e.why
 }
 
-// maxToken is the longest token that is sent. Servers refuse headers long before this.
+// maxToken is the longest token that is sent. Servers reject headers long before this.
 const maxToken = 64 << 10
 
 // checkToken reports what makes tok unfit to be sent. It never repeats any of it.

@@ -66,7 +66,7 @@ func ExampleRefreshError() {
 		fmt.Println(refresh)
 	}
 	// Output:
-	// transport: the session is over, log in again: the account was deleted
+	// transport: no token, and asking again won't help: the account was deleted
 }
 
 // Trace tells what happens while it does, Stats what has happened so far.

@@ -111,7 +111,12 @@ func (t *Transport) carriesToken(req *http.Request) (bool, error) {
 	if req.Context().Value(withoutToken{}) != nil || !t.allowed(req) {
 		return false, nil
 	}
-	if !t.AllowHTTP && !strings.EqualFold(req.URL.Scheme, "https") && !isLoopback(req.URL.Hostname()) {
+	switch {
+	case strings.EqualFold(req.URL.Scheme, "https"):
+		return true, nil
+	case !strings.EqualFold(req.URL.Scheme, "http"):
+		return false, nil // Base says what it thinks of that
+	case !t.AllowHTTP && !isLoopback(req.URL.Hostname()):
 		return false, plainHTTP(req.URL.Hostname())
 	}
 	return true, nil

@@ -16,9 +16,9 @@ import (
 // so a latecomer would start another refresh; whether one is needed, paused or forbidden has to be decided in the same
 // breath as whether one is under way. That is admit, and once it holds the lock one pointer is all that is left to do.
 type refresh struct {
-	reason  Reason
-	refusal *refusal // the response that made it necessary, or nil
-	began   time.Time
+	reason    Reason
+	rejection *rejection // the response that made it necessary, or nil
+	began     time.Time
 
 	// Written by finish, under Transport.mu, before it closes done.
 	done  chan struct{}
@@ -29,8 +29,8 @@ type refresh struct {
 }
 
 // begin starts a refresh in a goroutine that ends with it. t.mu is held, and t.refresh and t.call are nil.
-func (t *Transport) begin(reason Reason, why *refusal) *refresh {
-	r := &refresh{reason: reason, refusal: why, began: time.Now(), done: make(chan struct{})}
+func (t *Transport) begin(reason Reason, why *rejection) *refresh {
+	r := &refresh{reason: reason, rejection: why, began: time.Now(), done: make(chan struct{})}
 	t.refresh = r
 	go t.run(r)
 	return r
@@ -104,7 +104,6 @@ type answer struct {
 	err      error
 	attempts int
 	took     time.Duration // the call that brought the token
-	left     bool          // the last call has not returned
 }
 
 // ask calls the provider until it brings a token, fails in a way that asking again won't cure, or RefreshTimeout has passed.
@@ -115,6 +114,8 @@ func (t *Transport) ask(r *refresh) answer {
 	deadline := began.Add(timeout)
 	limit := time.NewTimer(timeout)
 	defer limit.Stop()
+	slow := time.NewTicker(slowProvider)
+	defer slow.Stop()
 
 	pace := backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
@@ -124,14 +125,19 @@ func (t *Transport) ask(r *refresh) answer {
 		if c == nil {
 			return answer{err: ErrClosed, attempts: n - 1}
 		}
-		select {
-		case <-c.done:
-		case <-limit.C:
-			if t.leave(c) {
-				return answer{err: &timeoutError{timeout, last}, attempts: n, left: true}
+		for returned := false; !returned; {
+			select {
+			case <-c.done:
+				returned = true
+			case <-slow.C:
+				t.onSlowProvider(r.reason, c.started)
+			case <-limit.C:
+				if t.leave(c) {
+					return answer{err: &timeoutError{timeout, last}, attempts: n}
+				}
+			case <-r.done:
+				return answer{err: ErrClosed, attempts: n}
 			}
-		case <-r.done:
-			return answer{err: ErrClosed, attempts: n}
 		}
 		a := answer{token: c.token, err: c.err, attempts: n, took: c.took}
 		if a.err == nil {
@@ -236,7 +242,7 @@ func (t *Transport) returned(c *call) {
 	close(c.done)
 	var done *RefreshDone
 	if c.left && !t.closed && (a.err == nil || provider.IsPermanent(a.err)) {
-		d, _ := t.conclude(&refresh{reason: Late, began: c.started, done: make(chan struct{})}, a)
+		d, _ := t.conclude(&refresh{reason: ReasonLate, began: c.started, done: make(chan struct{})}, a)
 		done = &d
 	}
 	t.mu.Unlock()

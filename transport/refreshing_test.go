@@ -562,7 +562,7 @@ func TestG06_OutcomesOfTheProvider(t *testing.T) {
 					if calls, _, _ := s.counts(); calls != base+tt.second || ended != tt.sessionEnds {
 						t.Errorf("%d calls, %d events; want %d, %d", calls-base, ended, tt.second, tt.sessionEnds)
 					}
-					if st := tr.Stats(); st.Failed != tt.failed || st.FailedForGood != tt.final {
+					if st := tr.Stats(); st.Failed != tt.failed || st.FailedPermanently != tt.final {
 						t.Errorf("stats %+v", st)
 					}
 				})

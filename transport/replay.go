@@ -19,33 +19,36 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 			if n > 1 && resp.StatusCode < 500 {
 				t.accepted(s)
 			}
+			if resp.StatusCode == http.StatusUnauthorized {
+				t.onOther401(req, resp)
+			}
 			return resp, nil
 		}
 
-		late, strikes := t.strike(s.token)
-		refused := func(once bool) *refusal {
-			why := refusalOf(resp, s.token)
-			t.onRejected(Rejected{Late: late, Strikes: strikes, Method: req.Method, Host: req.URL.Host,
-				StatusCode: why.status, Message: why.message, OneShot: once})
+		k := t.strike(s.token)
+		rejected := func(once bool) *rejection {
+			why := rejectionOf(resp, s.token)
+			t.onRejected(Rejected{Late: k.late, Strikes: k.strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path,
+				StatusCode: why.status, Message: why.message, OneShot: once}, k)
 			return why
 		}
 		if n > maxReplays || t.isClosed() {
-			refused(false)
+			rejected(false)
 			return resp, nil
 		}
 		once := b.kind == bodyOnce || b.kept != nil && !b.kept.replayable()
 		if !once {
 			// The connection goes back before anybody waits: the provider may need it.
 			keepAnswer(resp)
-			once = b.kept != nil && !b.kept.refuse()
+			once = b.kept != nil && !b.kept.reject()
 		}
-		why := refused(once)
+		why := rejected(once)
 		if once {
 			// This request can't be helped. The next should find a better token all the same.
-			_, _ = t.acquire(req.Context(), need{refusal: why, goAhead: true})
+			_, _ = t.acquire(req.Context(), need{rejection: why, goAhead: true})
 			return resp, nil
 		}
-		next, err := t.acquire(req.Context(), need{refusal: why})
+		next, err := t.acquire(req.Context(), need{rejection: why})
 		switch {
 		case err != nil:
 			return nil, err
@@ -66,7 +69,7 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 			out.Body = b.kept.attempt()
 		case req.Body != nil && req.Body != http.NoBody:
 			if out.Body, err = req.GetBody(); err != nil {
-				return nil, fmt.Errorf("transport: the request was refused and can't be replayed: GetBody: %w", err)
+				return nil, fmt.Errorf("transport: the request was rejected and can't be replayed: GetBody: %w", err)
 			}
 		}
 		t.onReplayed(Replayed{Method: req.Method, Host: req.URL.Host, Replay: n})

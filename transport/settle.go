@@ -27,8 +27,8 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 	now := time.Now()
 	s := t.state.Load()
 	done = RefreshDone{Reason: r.reason, Attempts: a.attempts, Duration: now.Sub(r.began), Waiting: int(t.waiting.Load()), Err: a.err}
-	if r.refusal != nil {
-		done.Message = r.refusal.message
+	if r.rejection != nil {
+		done.Message = r.rejection.message
 	}
 	if a.err == nil {
 		again = t.concludeToken(r, s, a, now, &done)
@@ -36,8 +36,8 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 	}
 
 	e := &RefreshError{Permanent: provider.IsPermanent(a.err), Attempts: a.attempts, Err: a.err}
-	if r.refusal != nil {
-		e.StatusCode, e.Message = r.refusal.status, r.refusal.message
+	if r.rejection != nil {
+		e.StatusCode, e.Message = r.rejection.status, r.rejection.message
 	}
 	done.Err = e
 	if d, ok := provider.RetryDelay(a.err); ok {
@@ -52,7 +52,7 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 		t.state.Store(&n)
 		r.finish(&n, nil)
 		done.Expiry = n.expiry
-		t.counters.failedForGood.Add(1)
+		t.counters.failedPermanently.Add(1)
 	case s.usable(now):
 		n := s.askAgain(now, t.notBefore)
 		t.state.Store(n)
@@ -63,7 +63,7 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 		t.state.Store(&state{ended: e})
 		r.finish(nil, e)
 		done.SessionEnded = true
-		t.counters.failedForGood.Add(1)
+		t.counters.failedPermanently.Add(1)
 	default:
 		t.failures++
 		t.failure = e
@@ -71,6 +71,7 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 		if t.pausedTo.Before(t.notBefore) {
 			t.pausedTo = t.notBefore
 		}
+		e.NextTry = t.pausedTo
 		r.finish(nil, e)
 		t.counters.failed.Add(1)
 	}

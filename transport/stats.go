@@ -7,25 +7,28 @@ import (
 
 // Stats is a snapshot of what a Transport has done and what it is at. The counts begin with the Transport and never go down.
 type Stats struct {
-	Refreshed     int64 // refreshes that brought a new token, the first one included
-	Unchanged     int64 // the provider brought the token that it was to replace
-	Failed        int64 // refreshes that failed in passing
-	FailedForGood int64 // refreshes that failed for good; more than 0 means that the session is over or about to be
+	Refreshed         int64 // refreshes that brought a new token, the first one included
+	Unchanged         int64 // the provider brought the token that it was to replace
+	Failed            int64 // refreshes that failed, temporarily
+	FailedPermanently int64 // refreshes that failed permanently; more than 0 means that the session is over or about to be
 
-	Rejected      int64 // responses that refused a token
+	Rejected      int64 // responses that rejected a token
+	Other401      int64 // 401s that IsRejected did not take for a rejected token; the callers got them
 	Replayed      int64 // requests sent again
-	NotReplayable int64 // refused requests whose body was gone, so that the caller got the 401
+	NotReplayable int64 // rejected requests whose body was gone, so that the caller got the 401
 	QueueFull     int64 // requests turned away because of MaxWaiting
 
 	Waiting int       // requests that wait for a token now
 	Strikes int       // rejections of current tokens since a replay was last accepted
 	Expiry  time.Time // of the current token, by this machine's clock; zero: unknown, or there is none
-	Hung    time.Time // when the provider was called, if a refresh has given it up and it has not returned; else zero
+
+	Refreshing time.Time // since when a refresh has been under way; zero: none is
+	Hung       time.Time // when the provider was called, if a refresh has given it up and it has not returned; else zero
 }
 
 // counters are the counts behind Stats.
 type counters struct {
-	refreshed, unchanged, failed, failedForGood, rejected, replayed, notReplayable, queueFull atomic.Int64
+	refreshed, unchanged, failed, failedPermanently, rejected, other401, replayed, notReplayable, queueFull atomic.Int64
 }
 
 // Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by itself; between two of
@@ -33,21 +36,25 @@ type counters struct {
 func (t *Transport) Stats() Stats {
 	c := &t.counters
 	s := Stats{
-		Refreshed:     c.refreshed.Load(),
-		Unchanged:     c.unchanged.Load(),
-		Failed:        c.failed.Load(),
-		FailedForGood: c.failedForGood.Load(),
-		Rejected:      c.rejected.Load(),
-		Replayed:      c.replayed.Load(),
-		NotReplayable: c.notReplayable.Load(),
-		QueueFull:     c.queueFull.Load(),
-		Waiting:       int(t.waiting.Load()),
+		Refreshed:         c.refreshed.Load(),
+		Unchanged:         c.unchanged.Load(),
+		Failed:            c.failed.Load(),
+		FailedPermanently: c.failedPermanently.Load(),
+		Rejected:          c.rejected.Load(),
+		Other401:          c.other401.Load(),
+		Replayed:          c.replayed.Load(),
+		NotReplayable:     c.notReplayable.Load(),
+		QueueFull:         c.queueFull.Load(),
+		Waiting:           int(t.waiting.Load()),
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.Strikes = t.strikes
 	if now := t.state.Load(); now != nil && now.live {
 		s.Expiry = now.expiry
+	}
+	if t.refresh != nil {
+		s.Refreshing = t.refresh.began
 	}
 	if t.call != nil && t.call.left {
 		s.Hung = t.call.started

@@ -1,23 +1,37 @@
 package transport
 
-import "github.com/stayauth/stayauth/provider"
+import (
+	"log/slog"
+	"time"
 
-// strike notes that the API refused tok. The refused token itself is the witness of what has to be replaced: late says that
-// it has been already. Strikes is the count after this refusal, 0 once the session is over.
-func (t *Transport) strike(tok provider.Token) (late bool, strikes int) {
+	"github.com/stayauth/stayauth/provider"
+)
+
+// A strike is what a rejection came to.
+type strike struct {
+	late    bool          // the token had been replaced already
+	counted bool          // it was the first rejection of the current token
+	strikes int           // in a row, with this one
+	pause   time.Duration // how long until the provider may be asked
+}
+
+// strike notes that the API rejected tok. The rejected token itself is the witness of what has to be replaced.
+func (t *Transport) strike(tok provider.Token) strike {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.state.Load()
 	switch {
 	case t.closed || s == nil || s.ended != nil:
-		return false, 0
+		return strike{}
 	case s.token.Value() != tok.Value():
-		return true, t.strikes
-	case s.live:
-		t.strikes++
-		t.state.Store(s.rejected())
+		return strike{late: true, strikes: t.strikes}
+	case !s.live:
+		return strike{strikes: t.strikes}
 	}
-	return false, t.strikes
+	t.strikes++
+	s = s.rejected()
+	t.state.Store(s)
+	return strike{counted: true, strikes: t.strikes, pause: time.Until(t.due(s))}
 }
 
 // accepted notes that a replay under s was accepted, which clears its token of all suspicion. A first sending proves nothing:
@@ -25,10 +39,24 @@ func (t *Transport) strike(tok provider.Token) (late bool, strikes int) {
 // requests.
 func (t *Transport) accepted(s *state) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now := t.state.Load(); now != nil && now.live && now.token.Value() == s.token.Value() {
+	was := t.strikes
+	now := t.state.Load()
+	current := now != nil && now.live && now.token.Value() == s.token.Value()
+	if current {
 		t.strikes = 0
 	}
+	t.mu.Unlock()
+	if current && was > patience {
+		t.log(slog.LevelInfo, "tokens are accepted again", "strikes", was)
+	}
+}
+
+// current returns the token at hand, whatever has become of it.
+func (t *Transport) current() provider.Token {
+	if s := t.state.Load(); s != nil {
+		return s.token
+	}
+	return provider.Token{}
 }
 
 func (t *Transport) isClosed() bool {

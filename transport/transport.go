@@ -14,8 +14,8 @@ import (
 )
 
 // A Transport is an [http.RoundTripper] that keeps a client logged in. It sends each request with the current token,
-// refreshes the token before it ends, and when the API refuses it all the same, holds every request back, asks the token
-// provider once and replays what was refused.
+// refreshes the token before it ends, and when the API rejects it all the same, holds every request back, asks the token
+// provider once and replays what was rejected.
 //
 // Only Provider has to be set. Set the fields before the first request and leave them alone afterwards. A Transport holds
 // one login: use one for each user, share it between as many http.Clients and goroutines as you like, and Close it when the
@@ -61,9 +61,10 @@ type Transport struct {
 	// Trace is told what happens, as it happens. Nil means nobody is.
 	Trace *Trace
 
-	// Logger gets what an operator wants to read: Error when the session ends or the provider panics, Warn for refreshes
-	// that fail and requests that can't be replayed, Info for tokens replaced after a rejection, Debug for the rest. No
-	// secret is ever logged. Nil is silent.
+	// Logger gets what an operator wants to read: Error when the session ends or will, and when the provider panics; Warn
+	// for refreshes that fail or take long, tokens that are rejected one after another, 401s that IsRejected says no to,
+	// requests that are turned away or can't be replayed; Info for tokens replaced after a rejection; Debug for the rest.
+	// What could repeat with every request is said every 30 s at most. No secret is ever logged. Nil is silent.
 	Logger *slog.Logger
 
 	setup   sync.Once
@@ -76,6 +77,8 @@ type Transport struct {
 
 	waiting  atomic.Int64 // requests in wait, each adds and removes itself
 	counters counters     // written wherever the thing counted happens
+
+	other401, queueFull throttle // of two warnings
 
 	mu sync.Mutex // guards the fields below and the replacing of state; never held across a wait or a call of anybody's code
 
@@ -157,14 +160,14 @@ func (t *Transport) Token(ctx context.Context) (provider.Token, error) {
 	return s.token, nil
 }
 
-// Reject says that the API refused tok somewhere other than in a response to a request of this Transport, as on a WebSocket.
+// Reject says that the API rejected tok somewhere other than in a response to a request of this Transport, as on a WebSocket.
 // The next request or call of [Transport.Token] then gets a new one. It does nothing if tok is not the current token.
 func (t *Transport) Reject(tok provider.Token) {
 	if tok.IsZero() || t.configured() != nil {
 		return
 	}
-	if late, strikes := t.strike(tok); strikes > 0 {
-		t.onRejected(Rejected{Late: late, Strikes: strikes})
+	if k := t.strike(tok); k.late || k.counted {
+		t.onRejected(Rejected{Late: k.late, Strikes: k.strikes}, k)
 	}
 }
 

@@ -34,6 +34,8 @@ func main() {
 
 // freshToken is called for the first token, when one is about to end, and when the API has refused one.
 func freshToken(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "sh", "-c", os.Getenv("TOKEN_COMMAND")).Output()
+	cmd := exec.CommandContext(ctx, "sh", "-c", os.Getenv("TOKEN_COMMAND"))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
 }

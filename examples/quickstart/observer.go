@@ -40,8 +40,8 @@ func (o *observer) trace() *transport.Trace {
 			switch {
 			case e.Err != nil:
 				o.news = append(o.news, "a refresh failed: "+e.Err.Error())
-			case e.Unchanged || e.Reason == transport.Initial:
-			case e.Reason == transport.Early:
+			case e.Unchanged || e.Reason == transport.ReasonInitial:
+			case e.Reason == transport.ReasonEarly:
 				o.early++
 				o.news = append(o.news, "token about to end: replaced in the background")
 			case strings.Contains(e.Message, "revoked"):

@@ -1,0 +1,156 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// The functions here tell what happens: to the counters, the Logger and the Trace. They are called with no lock held.
+
+func (t *Transport) onRefreshStart(e RefreshStart) {
+	t.log(slog.LevelDebug, "asking the token provider", "reason", e.Reason)
+	if t.Trace != nil && t.Trace.RefreshStart != nil {
+		t.Trace.RefreshStart(e)
+	}
+}
+
+func (t *Transport) onAttemptFailed(e AttemptFailed) {
+	t.log(slog.LevelWarn, "token provider failed, will ask again",
+		"reason", e.Reason, "attempt", e.Attempt, "retry_in", e.RetryIn, "waiting", t.waiting.Load(), "err", e.Err)
+	if t.Trace != nil && t.Trace.AttemptFailed != nil {
+		t.Trace.AttemptFailed(e)
+	}
+}
+
+// slowProvider is how long the provider may take before the log says that requests wait for it, and how often it says so.
+const slowProvider = 5 * time.Second
+
+func (t *Transport) onSlowProvider(reason Reason, since time.Time) {
+	if n := t.waiting.Load(); n > 0 {
+		t.log(slog.LevelWarn, "requests wait for the token provider", "reason", reason, "waiting", n, "called_ago", time.Since(since))
+	}
+}
+
+func (t *Transport) onRefreshDone(e RefreshDone) {
+	args := []any{"reason", e.Reason, "attempts", e.Attempts, "took", e.Duration, "waiting", e.Waiting}
+	if !e.Expiry.IsZero() {
+		args = append(args, "expiry", e.Expiry)
+	}
+	if e.Message != "" {
+		args = append(args, "message", e.Message)
+	}
+	err, _ := e.Err.(*RefreshError)
+	switch {
+	case err != nil && e.SessionEnded:
+		// onSessionEnded says it.
+	case err != nil && err.Permanent:
+		t.log(slog.LevelError, "the next token can't be had: the session ends with the one it has", append(args, "err", err.Err)...)
+	case err != nil:
+		t.log(slog.LevelWarn, "refresh failed", append(args, "err", err.Err)...)
+	case e.Unchanged:
+		t.log(slog.LevelWarn, "token provider brought the same token again", args...)
+	case e.Reason == ReasonInitial:
+		t.log(slog.LevelDebug, "token received", args...)
+	case e.Reason == ReasonEarly || e.Reason == ReasonExpired:
+		t.log(slog.LevelDebug, "token replaced", args...)
+	default:
+		t.log(slog.LevelInfo, "token replaced", args...)
+	}
+	if t.Trace != nil && t.Trace.RefreshDone != nil {
+		t.Trace.RefreshDone(e)
+	}
+	if e.SessionEnded {
+		t.onSessionEnded(err)
+	}
+}
+
+// onRejected tells of a rejection, and of what it came to.
+func (t *Transport) onRejected(e Rejected, k strike) {
+	t.counters.rejected.Add(1)
+	args := []any{"strikes", e.Strikes}
+	if e.StatusCode != 0 {
+		args = append(args, "method", e.Method, "host", e.Host, "path", e.Path, "status", e.StatusCode, "message", e.Message)
+	}
+	switch {
+	case e.OneShot:
+		t.counters.notReplayable.Add(1)
+		t.log(slog.LevelWarn, "a rejected request can't be replayed, its body is gone: give it GetBody or a larger KeepBody", args...)
+	case k.counted && k.strikes > patience && k.pause > 0:
+		t.log(slog.LevelWarn, "new tokens are rejected too: requests go out under the last one and get its 401",
+			append(args, "next_call_in", k.pause)...)
+	default:
+		t.log(slog.LevelDebug, "token rejected", append(args, "late", e.Late)...)
+	}
+	if t.Trace != nil && t.Trace.Rejected != nil {
+		t.Trace.Rejected(e)
+	}
+}
+
+// onOther401 tells of a 401 that the classifier did not take for a rejection, which is how a wrong secret or a wrong
+// classifier shows. It may be every response, so the log gets one in a while.
+func (t *Transport) onOther401(req *http.Request, resp *http.Response) {
+	n := t.counters.other401.Add(1)
+	if t.Logger == nil || !t.other401.due() {
+		return
+	}
+	args := []any{"method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "so_far", n}
+	if why := rejectionOf(resp, t.current()); why.message != "" { // as far as the classifier has read
+		args = append(args, "message", why.message)
+	}
+	if t.IsRejected == nil && len(resp.Header.Values("WWW-Authenticate")) == 0 {
+		args = append(args, "hint", "there is no WWW-Authenticate header in it; if this API answers expired tokens so, set IsRejected: transport.Any401")
+	}
+	t.log(slog.LevelWarn, "a 401 was handed on: IsRejected did not take it for a rejected token", args...)
+}
+
+func (t *Transport) onQueueFull() {
+	t.counters.queueFull.Add(1)
+	if t.queueFull.due() {
+		t.log(slog.LevelWarn, "requests are turned away, too many wait for a token", "max_waiting", t.MaxWaiting)
+	}
+}
+
+func (t *Transport) onWaited(e Waited) {
+	t.log(slog.LevelDebug, "a request has waited for a token", "for", e.Duration, "err", e.Err)
+	if t.Trace != nil && t.Trace.Waited != nil {
+		t.Trace.Waited(e)
+	}
+}
+
+func (t *Transport) onReplayed(e Replayed) {
+	t.counters.replayed.Add(1)
+	t.log(slog.LevelDebug, "sending a request again", "method", e.Method, "host", e.Host, "replay", e.Replay)
+	if t.Trace != nil && t.Trace.Replayed != nil {
+		t.Trace.Replayed(e)
+	}
+}
+
+func (t *Transport) onSessionEnded(err *RefreshError) {
+	t.log(slog.LevelError, "session ended", "attempts", err.Attempts, "err", err)
+	if t.Trace != nil && t.Trace.SessionEnded != nil {
+		t.Trace.SessionEnded(err)
+	}
+}
+
+func (t *Transport) onProviderPanic(value any, stack []byte) {
+	t.log(slog.LevelError, "token provider panicked", "panic", value, "stack", string(stack))
+}
+
+func (t *Transport) log(level slog.Level, msg string, args ...any) {
+	if t.Logger != nil {
+		t.Logger.Log(context.Background(), level, "stayauth: "+msg, args...)
+	}
+}
+
+// A throttle lets something be said once in a while, at first at once.
+type throttle struct{ last atomic.Int64 } // when it was said last, in Unix nanoseconds; written by due
+
+const quiet = 30 * time.Second
+
+func (l *throttle) due() bool {
+	last, now := l.last.Load(), time.Now().UnixNano()
+	return now-last >= int64(quiet) && l.last.CompareAndSwap(last, now)
+}
