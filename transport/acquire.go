@@ -13,6 +13,10 @@ type need struct {
 	young bool
 	// rejection: the request was rejected, and this is what the API said.
 	rejection *rejection
+	// under is what the rejected request was sent under.
+	under *state
+	// first: the request has not been sent yet.
+	first bool
 	// goAhead: begin a refresh if one is needed, but don't wait for it.
 	goAhead bool
 }
@@ -43,6 +47,9 @@ func (t *Transport) acquire(ctx context.Context, n need) (*state, error) {
 
 	if w := t.waiting.Add(1); t.MaxWaiting > 0 && w > int64(t.MaxWaiting) {
 		t.waiting.Add(-1)
+		if s != nil {
+			return s, nil
+		}
 		t.onQueueFull()
 		return nil, fmt.Errorf("%w: MaxWaiting is %d", ErrQueueFull, t.MaxWaiting)
 	}
@@ -70,13 +77,19 @@ func (t *Transport) wait(ctx context.Context, r *refresh) (*state, error) {
 func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *refresh, error) {
 	s := t.state.Load()
 	switch {
+	case t.closed && n.under != nil:
+		return n.under, nil, nil // its 401 stands
 	case t.closed:
 		return nil, nil, ErrClosed
 	case s != nil && s.ended != nil:
 		return nil, nil, s.ended
 	case s.usable(now):
-		if s.earlyDue(now) && t.refresh == nil && t.call == nil {
-			t.state.Store(s.asking())
+		switch {
+		case !s.earlyDue(now) || t.refresh != nil:
+		case t.call != nil: // it hangs since an earlier one
+			t.state.Store(s.askAgain(now, time.Time{}))
+		default:
+			t.state.Store(s.askingEarly())
 			t.begin(ReasonEarly, nil)
 		}
 		if n.young && t.refresh != nil && !t.fromProvider(ctx) {
@@ -86,6 +99,13 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 	case t.doomed != nil:
 		t.state.Store(&state{ended: t.doomed})
 		return nil, nil, &endsNow{t.doomed}
+	case n.first && t.strikes > patience && s != nil && !s.live && (s.expiry.IsZero() || now.Before(s.expiry)):
+		// Some endpoint rejects every token, and why should this one? The request goes out under the last, and waits only if
+		// it is rejected as well.
+		if t.refresh == nil && t.call == nil && !now.Before(t.due(s)) && !now.Before(t.pausedTo) {
+			t.begin(ReasonRejected, nil)
+		}
+		return s, nil, nil
 	case t.refresh != nil || t.call != nil:
 		if t.fromProvider(ctx) {
 			return nil, nil, t.reenter()

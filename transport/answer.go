@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/stayauth/stayauth/provider"
@@ -62,20 +63,31 @@ func (t *Transport) isRejected(resp *http.Response) bool {
 	}
 	b := &answerBody{src: resp.Body, peeking: true}
 	resp.Body = b
+	judged := false
 	defer func() {
 		b.pos, b.peeking = 0, false
 		resp.Body = b
+		if !judged { // the classifier panicked, and nobody gets the response
+			_ = b.Close()
+		}
 	}()
+	rejected := Bearer
 	if t.IsRejected != nil {
-		return t.IsRejected(resp)
+		rejected = t.IsRejected
 	}
-	return Bearer(resp)
+	is := rejected(resp)
+	judged = true
+	return is
 }
 
 // keepAnswer reads what it may of resp's body and closes it, so that its connection is free before anybody waits. resp can be
-// returned later all the same; what exceeds maxAnswer is lost. An error while reading is found again at the end of the body.
+// returned later all the same; what exceeds maxAnswer, or takes longer than closeGrace, is lost: over HTTP/2 a server may
+// keep its answer open until it has the rest of a request that nobody sends any more. An error while reading is found again
+// at the end of the body.
 func keepAnswer(resp *http.Response) {
 	b := resp.Body.(*answerBody)
+	src := b.src
+	giveUp := time.AfterFunc(closeGrace, func() { _ = src.Close() })
 	b.pos, b.peeking = len(b.kept), true
 	_, _ = io.Copy(io.Discard, b)
 	if b.err == nil {
@@ -84,6 +96,9 @@ func keepAnswer(resp *http.Response) {
 		if n, err := b.src.Read(one[:]); n == 0 && err == io.EOF {
 			b.err = io.EOF
 		}
+	}
+	if !giveUp.Stop() {
+		b.err = nil // what it says is that it was closed
 	}
 	_ = b.src.Close() // of a body that nobody will read on
 	if b.err == nil {

@@ -125,7 +125,7 @@ func (a *attemptBody) Read(p []byte) (int, error) {
 	a.pos += n
 	b.err = err
 	switch {
-	case b.over:
+	case b.over, b.done && a == b.last: // nobody will read it again
 	case len(b.kept)+n <= b.limit, a.rejected || a.isClosed():
 		// What comes after the rejection counts for the replay, however much it is: nobody else has it.
 		b.kept = append(b.kept, p[:n]...)

@@ -47,9 +47,10 @@
 //     failed, requests fail at once with its error for 100 ms, doubling up to 30 s while it keeps failing.
 //  7. Dead tokens are paced. Each rejection of the current token is a strike, as is a rejected token that the provider brings
 //     again, and an accepted replay ends all strikes. After the second strike the provider is asked no sooner than 0.25 s
-//     after the dead token came, then 1, 4, 16 and 30 s. Through the third strike requests wait; after that they go out once
-//     under the last token until the next call is due. A request is replayed three times at most, and then gets the last 401,
-//     readable. An endpoint that answers 401 to everything so costs one call in 30 s, and the other requests nothing.
+//     after the dead token came, then 1, 4, 16 and 30 s. Through the third strike requests wait; after that they go out
+//     under the last token, and only one that is rejected as well waits for the next call, if that is due. A request is
+//     replayed three times at most, and then gets the last 401, readable. An endpoint that answers 401 to everything so costs
+//     one call in 30 s, and the other requests nothing.
 //  8. Clocks may be wrong, jump or stop, and tokens may live for 40 ms or for 100 years: each token costs at most one refresh
 //     that was not needed or one 401. A token that looks expired when it arrives is used until it is rejected.
 //  9. A provider may panic, end its goroutine, return nonsense, never return, or wait for its own client. All who wait get a
@@ -65,7 +66,8 @@
 //     limit a body can be sent only once: not under a token that is about to end, and when it is rejected all the same a
 //     refresh begins and the caller gets the 401 at once.
 //  12. The caller's request is not modified, its body is closed on every path, and Response.Request is the caller's own. A
-//     rejected response gives its connection back before anything waits; up to 64 KiB of it can still be the answer.
+//     rejected response gives its connection back before anything waits; up to 64 KiB of it, as
+//     they come within a second, can still be the answer.
 //  13. Only the classifier's word about a 401 refreshes a token.
 //
 // Security:

@@ -67,9 +67,8 @@ var errReentry = errors.New("the token provider sent a request through its own T
 var errOwnClient = fmt.Errorf("transport: %w", errReentry)
 
 var (
-	errGoexit    = errors.New("the token provider ended its goroutine (runtime.Goexit) instead of returning")
-	errHookEnded = errors.New("a Trace hook ended the refresh's goroutine")
-	errNoToken   = errors.New("the token provider returned neither a token nor an error")
+	errGoexit  = errors.New("the token provider ended its goroutine (runtime.Goexit) instead of returning")
+	errNoToken = errors.New("the token provider returned neither a token nor an error")
 )
 
 // A panicError says that the provider panicked.
@@ -105,6 +104,12 @@ type badTokenError struct{ why string }
 
 func (e *badTokenError) Error() string {
 	return "the token provider returned an unusable token: " + e.why
+}
+
+// notAToken reports whether err is checkToken's.
+func notAToken(err error) bool {
+	_, bad := err.(*badTokenError)
+	return bad || err == errNoToken
 }
 
 // maxToken is the longest token that is sent. Servers reject headers long before this.

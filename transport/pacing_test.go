@@ -550,19 +550,56 @@ func TestTraceHooks(t *testing.T) {
 				goexit() // as t.Fatal does
 			}
 		}}
-		_, err := get(tr, t.Context())
-		if err == nil || !contains(err.Error(), "Trace hook") {
-			t.Errorf("error %v", err)
-		}
 		mustGet(t, tr)
+		s.revoke()
+		mustGet(t, tr)
+		synctest.Wait()
 	})
 	synctest.Test(t, func(t *testing.T) { // Close in a hook
 		s := &stub{}
 		tr := through(t, s)
 		tr.Trace = &transport.Trace{RefreshStart: func(transport.RefreshStart) { tr.Close() }}
+		if _, err := get(tr, t.Context()); err != nil && err != transport.ErrClosed {
+			t.Errorf("error %v", err)
+		}
+		synctest.Wait()
 		if _, err := get(tr, t.Context()); err != transport.ErrClosed {
 			t.Errorf("error %v", err)
 		}
-		s.want(t, 0, 0, 0)
+	})
+	synctest.Test(t, func(t *testing.T) { // each hook may wait for the very token that it is told of
+		s := &stub{}
+		s.mint = func(n int) (provider.Token, error) {
+			switch n {
+			case 2:
+				return provider.Token{}, errors.New("blip")
+			case 3:
+				return provider.NewToken("t1", time.Time{}), nil // the rejected one again
+			}
+			return provider.Token{}, nil
+		}
+		tr := through(t, s)
+		var n atomic.Int32
+		wait := func() {
+			n.Add(1)
+			if _, err := tr.Token(t.Context()); err != nil {
+				t.Errorf("Token in a hook: %v", err)
+			}
+		}
+		tr.Trace = &transport.Trace{
+			RefreshStart:  func(transport.RefreshStart) { wait() },
+			AttemptFailed: func(transport.AttemptFailed) { wait() },
+			RefreshDone:   func(transport.RefreshDone) { wait() },
+			Rejected:      func(transport.Rejected) { wait() },
+			Waited:        func(transport.Waited) { n.Add(1) },
+			Replayed:      func(transport.Replayed) { wait() },
+		}
+		mustGet(t, tr)
+		s.revoke()
+		mustGet(t, tr)
+		synctest.Wait()
+		if n.Load() < 9 {
+			t.Errorf("%d events", n.Load())
+		}
 	})
 }

@@ -1,8 +1,7 @@
 package transport
 
 import (
-	"context"
-	"runtime/debug"
+	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -20,6 +19,10 @@ type refresh struct {
 	rejection *rejection // the response that made it necessary, or nil
 	began     time.Time
 
+	// Of the refresh's own goroutine.
+	deadline time.Time // RefreshTimeout from began, and as much later as dead tokens have had to be sat out
+	attempts int       // calls of the provider so far
+
 	// Written by finish, under Transport.mu, before it closes done.
 	done  chan struct{}
 	state *state
@@ -30,7 +33,8 @@ type refresh struct {
 
 // begin starts a refresh in a goroutine that ends with it. t.mu is held, and t.refresh and t.call are nil.
 func (t *Transport) begin(reason Reason, why *rejection) *refresh {
-	r := &refresh{reason: reason, rejection: why, began: time.Now(), done: make(chan struct{})}
+	now := time.Now()
+	r := &refresh{reason: reason, rejection: why, began: now, deadline: now.Add(t.refreshTimeout()), done: make(chan struct{})}
 	t.refresh = r
 	go t.run(r)
 	return r
@@ -48,10 +52,9 @@ func (r *refresh) finish(s *state, err error) {
 
 // run is the life of a refresh. It ends when r is done.
 func (t *Transport) run(r *refresh) {
-	defer t.abandoned(r)
 	for again := true; again; {
-		var a answer
-		if a.err = t.pause(r); a.err == nil {
+		a := t.pause(r)
+		if a.err == nil {
 			t.onRefreshStart(RefreshStart{Reason: r.reason})
 			a = t.ask(r)
 		}
@@ -59,31 +62,27 @@ func (t *Transport) run(r *refresh) {
 	}
 }
 
-// abandoned ends r if its goroutine ends before it: a Trace hook called runtime.Goexit, as t.Fatal does in a test, or
-// panicked. The panic is the hook's own and goes on; nobody is left waiting for either.
-func (t *Transport) abandoned(r *refresh) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.refresh == r {
-		t.refresh = nil
-		r.finish(nil, &RefreshError{Err: errHookEnded})
-	}
-}
+// errNotDue ends a refresh in which it turns out that the provider may not be called yet, and that nobody has to wait for that.
+var errNotDue = errors.New("the token provider may not be called yet")
 
 // pause sits out the time in which the provider may not be called: a dead token's, or the provider's own RetryAfter. An
-// error ends the refresh: t was closed, or the RetryAfter is longer than a refresh may take.
-func (t *Transport) pause(r *refresh) error {
+// answer with an error ends the refresh: t was closed, or the pause is longer than anybody waits.
+func (t *Transport) pause(r *refresh) answer {
 	t.mu.Lock()
 	now := time.Now()
-	due, notBefore, because := t.due(t.state.Load()), t.notBefore, t.notBeforeErr
+	strikes, dead, notBefore, because := t.strikes, t.due(t.state.Load()).Sub(now), t.notBefore, t.notBeforeErr
 	t.mu.Unlock()
-	if busy := notBefore.Sub(now); busy > t.refreshTimeout() {
-		return provider.RetryAfter(because, busy)
+	switch {
+	case dead > 0 && strikes > patience:
+		return answer{err: errNotDue}
+	case notBefore.After(r.deadline):
+		return answer{err: because, notBefore: notBefore}
 	}
-	if d := max(due.Sub(now), notBefore.Sub(now)); d > 0 && !sleep(d, r.done) {
-		return ErrClosed
+	if d := max(dead, notBefore.Sub(now)); d > 0 && !sleep(d, r.done) {
+		return answer{err: ErrClosed}
 	}
-	return nil
+	r.deadline = r.deadline.Add(max(dead, 0))
+	return answer{}
 }
 
 // sleep waits for d, or until stop is closed, and reports whether it slept to the end.
@@ -98,33 +97,33 @@ func sleep(d time.Duration, stop <-chan struct{}) bool {
 	}
 }
 
-// An answer is what the provider's calls in one refresh came to: a usable token or an error.
+// An answer is what the provider's calls came to: a usable token or an error.
 type answer struct {
-	token    provider.Token
-	err      error
-	attempts int
-	took     time.Duration // the call that brought the token
+	token     provider.Token
+	err       error
+	took      time.Duration // the call that brought the token
+	notBefore time.Time     // the provider said RetryAfter
+	pending   *call         // time has run out, and this call had not returned
+	spared    bool          // the failure is temporary and was not retried, because the old token lived
 }
 
-// ask calls the provider until it brings a token, fails in a way that asking again won't cure, or RefreshTimeout has passed.
-// While the old token lives one call is all: the token's own remaining life is the time to try again.
+// ask calls the provider until it brings a token, fails in a way that asking again won't cure, or the time is up. While the
+// old token lives one call is all: the token's own remaining life is the time to try again.
 func (t *Transport) ask(r *refresh) answer {
-	timeout := t.refreshTimeout()
-	began := time.Now()
-	deadline := began.Add(timeout)
-	limit := time.NewTimer(timeout)
+	limit := time.NewTimer(time.Until(r.deadline))
 	defer limit.Stop()
 	slow := time.NewTicker(slowProvider)
 	defer slow.Stop()
-
 	pace := backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	var last error // what the provider last said
-	for n := 1; ; n++ {
-		c := t.startCall(deadline)
+
+	last := answer{err: &timeoutError{after: t.refreshTimeout()}} // if the time is up
+	for {
+		c := t.startCall(r.deadline)
 		if c == nil {
-			return answer{err: ErrClosed, attempts: n - 1}
+			return answer{err: ErrClosed}
 		}
+		r.attempts++
 		for returned := false; !returned; {
 			select {
 			case <-c.done:
@@ -132,148 +131,45 @@ func (t *Transport) ask(r *refresh) answer {
 			case <-slow.C:
 				t.onSlowProvider(r.reason, c.started)
 			case <-limit.C:
-				if t.leave(c) {
-					return answer{err: &timeoutError{timeout, last}, attempts: n}
-				}
+				last.pending = c
+				return last
 			case <-r.done:
-				return answer{err: ErrClosed, attempts: n}
+				return answer{err: ErrClosed}
 			}
 		}
-		a := answer{token: c.token, err: c.err, attempts: n, took: c.took}
-		if a.err == nil {
-			a.err = checkToken(c.token)
-			return a
-		}
-		retryAfter, _ := provider.RetryDelay(a.err)
+		a := c.answer()
+		usable, reentered, dead := t.look(r)
 		switch {
-		case provider.IsPermanent(a.err), c.broken:
+		case a.err == nil, provider.IsPermanent(a.err), c.broken, notAToken(a.err):
 			return a
-		case t.wasReentered(r):
-			a.err = errReentry
+		case reentered:
+			return answer{err: errReentry}
+		case !time.Now().Before(r.deadline):
+			return last // what the provider said at the end of its time is that its time has ended
+		case usable:
+			a.spared = true
 			return a
-		case !time.Now().Before(deadline):
-			a.err = &timeoutError{timeout, last}
-			return a
-		case time.Now().Add(retryAfter).After(deadline), t.state.Load().usable(time.Now()):
+		case a.notBefore.After(r.deadline), time.Now().Add(dead).After(r.deadline):
 			return a
 		}
-		last = a.err
-		wait := max(pace.NextBackOff(), retryAfter)
-		t.onAttemptFailed(AttemptFailed{Reason: r.reason, Attempt: n, Err: a.err, RetryIn: wait})
-		if left := time.Until(deadline); wait >= left {
+		last = answer{err: &timeoutError{t.refreshTimeout(), a.err}, notBefore: a.notBefore}
+		wait := max(pace.NextBackOff(), time.Until(a.notBefore), dead)
+		if left := time.Until(r.deadline); wait >= left {
 			sleep(left, r.done)
-			a.err = &timeoutError{timeout, last}
-			return a
+			return last
 		}
+		t.onAttemptFailed(AttemptFailed{Reason: r.reason, Attempt: r.attempts, Err: a.err, RetryIn: wait})
 		if !sleep(wait, r.done) {
-			return answer{err: ErrClosed, attempts: n}
+			return answer{err: ErrClosed}
 		}
 	}
 }
 
-// A call is one call of the token provider, in a goroutine of its own: a provider may panic, end its goroutine or never
-// return, and none of that may take a refresh along.
-type call struct {
-	old     provider.Token
-	started time.Time
-
-	// Written by the call's goroutine before it closes done.
-	done   chan struct{}
-	token  provider.Token
-	err    error
-	took   time.Duration
-	broken bool // the provider did not return in the ordinary way
-
-	left bool // the refresh has gone on without it; guarded by Transport.mu
-}
-
-// asksFor marks the context of a provider's call with the Transport that it works for.
-type asksFor struct{ t *Transport }
-
-func (t *Transport) fromProvider(ctx context.Context) bool { return ctx.Value(asksFor{t}) != nil }
-
-// startCall calls the provider and returns without waiting for it; nil if t is closed. The goroutine ends when the provider
-// returns. Its context is the refresh's alone: it knows nothing of the requests, and it ends at deadline.
-func (t *Transport) startCall(deadline time.Time) *call {
-	c := &call{started: time.Now(), done: make(chan struct{})}
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return nil
-	}
-	if s := t.state.Load(); s != nil {
-		c.old = s.token
-	}
-	t.call = c
-	t.mu.Unlock()
-
-	ctx, cancel := context.WithDeadline(context.WithValue(context.Background(), asksFor{t}, true), deadline)
-	go func() {
-		defer cancel()
-		defer t.returned(c)
-		c.broken = true
-		defer func() {
-			if !c.broken {
-				return
-			}
-			c.err = errGoexit
-			if v := recover(); v != nil {
-				c.err = &panicError{v}
-				t.onProviderPanic(v, debug.Stack())
-			}
-		}()
-		c.token, c.err = t.Provider.Token(ctx, c.old)
-		c.broken = false
-	}()
-	return c
-}
-
-// returned publishes what c brought. If the refresh has gone on without c its answer is settled here, in the same breath:
-// a token that came late is still the next one, the refresh secret that it carries may be the only one, and nobody may
-// spend the old secret again in between.
-func (t *Transport) returned(c *call) {
-	c.took = time.Since(c.started)
-	a := answer{token: c.token, err: c.err, attempts: 1, took: c.took}
-	if a.err == nil {
-		a.err = checkToken(c.token)
-	}
-	t.mu.Lock()
-	t.call = nil
-	close(c.done)
-	var done *RefreshDone
-	if c.left && !t.closed && (a.err == nil || provider.IsPermanent(a.err)) {
-		d, _ := t.conclude(&refresh{reason: ReasonLate, began: c.started, done: make(chan struct{})}, a)
-		done = &d
-	}
-	t.mu.Unlock()
-	if done != nil {
-		t.onRefreshDone(*done)
-	}
-}
-
-// leave goes on without c, and reports whether it is still under way.
-func (t *Transport) leave(c *call) bool {
+// look returns what ask has to know of the rest of t: whether the token lives, whether the provider has waited for itself, and
+// how long it has to be left in peace because of dead tokens.
+func (t *Transport) look(r *refresh) (usable, reentered bool, dead time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	select {
-	case <-c.done:
-		return false
-	default:
-		c.left = true
-		return true
-	}
-}
-
-// reenter notes that the provider waits for itself, so that the refresh ends instead of trying that again. t.mu is held.
-func (t *Transport) reenter() error {
-	if t.refresh != nil {
-		t.refresh.reentered = true
-	}
-	return errOwnClient
-}
-
-func (t *Transport) wasReentered(r *refresh) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return r.reentered
+	s, now := t.state.Load(), time.Now()
+	return s.usable(now), r.reentered, t.due(s).Sub(now)
 }

@@ -368,6 +368,7 @@ func TestG05_AFailedEarlyRefreshChangesNothing(t *testing.T) {
 				}
 				status, err := get(tr, t.Context())
 				_, err2 := get(tr, t.Context())
+				synctest.Wait() // for the events
 				if tt.ends {
 					re, ok := errors.AsType[*transport.RefreshError](err)
 					if !ok || !re.Permanent || err2 != err || len(ended) != 1 || ended[0] != re {
@@ -559,6 +560,7 @@ func TestG06_OutcomesOfTheProvider(t *testing.T) {
 					if tt.permanent && err2 != err || !tt.permanent && err2 != nil {
 						t.Errorf("the next request: %v", err2)
 					}
+					synctest.Wait() // for the events
 					if calls, _, _ := s.counts(); calls != base+tt.second || ended != tt.sessionEnds {
 						t.Errorf("%d calls, %d events; want %d, %d", calls-base, ended, tt.second, tt.sessionEnds)
 					}

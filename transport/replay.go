@@ -20,7 +20,7 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 				t.accepted(s)
 			}
 			if resp.StatusCode == http.StatusUnauthorized {
-				t.onOther401(req, resp)
+				t.onOther401(req, resp, s.token)
 			}
 			return resp, nil
 		}
@@ -45,10 +45,10 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 		why := rejected(once)
 		if once {
 			// This request can't be helped. The next should find a better token all the same.
-			_, _ = t.acquire(req.Context(), need{rejection: why, goAhead: true})
+			_, _ = t.acquire(req.Context(), need{rejection: why, under: s, goAhead: true})
 			return resp, nil
 		}
-		next, err := t.acquire(req.Context(), need{rejection: why})
+		next, err := t.acquire(req.Context(), need{rejection: why, under: s})
 		switch {
 		case err != nil:
 			return nil, err
@@ -57,15 +57,15 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 		}
 		s = next
 
+		if b.kept != nil && !b.kept.released(req.Context().Done()) {
+			if err := req.Context().Err(); err != nil {
+				return nil, err
+			}
+			return resp, nil
+		}
 		out := t.authorized(req, s)
 		switch {
 		case b.kept != nil:
-			if !b.kept.released(req.Context().Done()) {
-				if err := req.Context().Err(); err != nil {
-					return nil, err
-				}
-				return resp, nil
-			}
 			out.Body = b.kept.attempt()
 		case req.Body != nil && req.Body != http.NoBody:
 			if out.Body, err = req.GetBody(); err != nil {
@@ -73,6 +73,10 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 			}
 		}
 		t.onReplayed(Replayed{Method: req.Method, Host: req.URL.Host, Replay: n})
+		if t.isClosed() { // while the body was got ready
+			closeBody(out)
+			return resp, nil
+		}
 		if resp, err = t.base().RoundTrip(out); err != nil || resp == nil {
 			return resp, err
 		}

@@ -4,37 +4,103 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
-// The functions here tell what happens: to the counters, the Logger and the Trace. They are called with no lock held.
+// The functions here tell what happens: to the counters, the Logger and the Trace. They are called with no lock held. What
+// belongs to a request is told in its own goroutine; what belongs to a refresh goes through a queue, because whoever is told
+// may wait for that very refresh.
 
-func (t *Transport) onRefreshStart(e RefreshStart) {
-	t.log(slog.LevelDebug, "asking the token provider", "reason", e.Reason)
-	if t.Trace != nil && t.Trace.RefreshStart != nil {
-		t.Trace.RefreshStart(e)
+// An eventQueue calls functions one after the other, in a goroutine that ends when there are none left.
+type eventQueue struct {
+	mu      sync.Mutex // guards the fields below; never held across a call
+	waiting []func()   // in the order in which they are to be called
+	running bool       // the goroutine is there
+}
+
+// tell has f called after everything that was told before.
+func (q *eventQueue) tell(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, f)
+	if !q.running {
+		q.running = true
+		go q.run()
 	}
 }
 
-func (t *Transport) onAttemptFailed(e AttemptFailed) {
-	t.log(slog.LevelWarn, "token provider failed, will ask again",
-		"reason", e.Reason, "attempt", e.Attempt, "retry_in", e.RetryIn, "waiting", t.waiting.Load(), "err", e.Err)
-	if t.Trace != nil && t.Trace.AttemptFailed != nil {
-		t.Trace.AttemptFailed(e)
+func (q *eventQueue) run() {
+	finished := false
+	defer func() {
+		if !finished { // a hook called runtime.Goexit, as t.Fatal does in a test, or panicked, which is its own affair
+			go q.run()
+		}
+	}()
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 {
+			q.running, finished = false, true
+			q.mu.Unlock()
+			return
+		}
+		f := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		f()
 	}
+}
+
+// tell puts f into the queue, unless nobody listens.
+func (t *Transport) tell(f func()) {
+	if t.Logger != nil || t.Trace != nil {
+		t.events.tell(f)
+	}
+}
+
+func (t *Transport) onRefreshStart(e RefreshStart) {
+	t.tell(func() {
+		t.log(slog.LevelDebug, "asking the token provider", "reason", e.Reason)
+		if t.Trace != nil && t.Trace.RefreshStart != nil {
+			t.Trace.RefreshStart(e)
+		}
+	})
+}
+
+func (t *Transport) onAttemptFailed(e AttemptFailed) {
+	waiting := t.waiting.Load()
+	t.tell(func() {
+		t.log(slog.LevelWarn, "token provider failed, will ask again",
+			"reason", e.Reason, "attempt", e.Attempt, "retry_in", e.RetryIn, "waiting", waiting, "err", e.Err)
+		if t.Trace != nil && t.Trace.AttemptFailed != nil {
+			t.Trace.AttemptFailed(e)
+		}
+	})
 }
 
 // slowProvider is how long the provider may take before the log says that requests wait for it, and how often it says so.
 const slowProvider = 5 * time.Second
 
 func (t *Transport) onSlowProvider(reason Reason, since time.Time) {
-	if n := t.waiting.Load(); n > 0 {
-		t.log(slog.LevelWarn, "requests wait for the token provider", "reason", reason, "waiting", n, "called_ago", time.Since(since))
+	if n, ago := t.waiting.Load(), time.Since(since); n > 0 {
+		t.tell(func() {
+			t.log(slog.LevelWarn, "requests wait for the token provider", "reason", reason, "waiting", n, "called_ago", ago)
+		})
 	}
 }
 
-func (t *Transport) onRefreshDone(e RefreshDone) {
+func (t *Transport) onBroughtAgain(e RefreshDone) {
+	t.tell(func() {
+		t.log(slog.LevelWarn, "token provider brought the rejected token again, will ask again", "reason", e.Reason, "waiting", e.Waiting)
+	})
+}
+
+func (t *Transport) onRefreshDone(e RefreshDone) { t.tell(func() { t.tellRefreshDone(e) }) }
+
+func (t *Transport) tellRefreshDone(e RefreshDone) {
 	args := []any{"reason", e.Reason, "attempts", e.Attempts, "took", e.Duration, "waiting", e.Waiting}
 	if !e.Expiry.IsZero() {
 		args = append(args, "expiry", e.Expiry)
@@ -63,7 +129,7 @@ func (t *Transport) onRefreshDone(e RefreshDone) {
 		t.Trace.RefreshDone(e)
 	}
 	if e.SessionEnded {
-		t.onSessionEnded(err)
+		t.tellSessionEnded(err)
 	}
 }
 
@@ -91,13 +157,13 @@ func (t *Transport) onRejected(e Rejected, k strike) {
 
 // onOther401 tells of a 401 that the classifier did not take for a rejection, which is how a wrong secret or a wrong
 // classifier shows. It may be every response, so the log gets one in a while.
-func (t *Transport) onOther401(req *http.Request, resp *http.Response) {
+func (t *Transport) onOther401(req *http.Request, resp *http.Response, sent provider.Token) {
 	n := t.counters.other401.Add(1)
 	if t.Logger == nil || !t.other401.due() {
 		return
 	}
 	args := []any{"method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "so_far", n}
-	if why := rejectionOf(resp, t.current()); why.message != "" { // as far as the classifier has read
+	if why := rejectionOf(resp, sent); why.message != "" { // as far as the classifier has read
 		args = append(args, "message", why.message)
 	}
 	if t.IsRejected == nil && len(resp.Header.Values("WWW-Authenticate")) == 0 {
@@ -128,7 +194,9 @@ func (t *Transport) onReplayed(e Replayed) {
 	}
 }
 
-func (t *Transport) onSessionEnded(err *RefreshError) {
+func (t *Transport) onSessionEnded(err *RefreshError) { t.tell(func() { t.tellSessionEnded(err) }) }
+
+func (t *Transport) tellSessionEnded(err *RefreshError) {
 	t.log(slog.LevelError, "session ended", "attempts", err.Attempts, "err", err)
 	if t.Trace != nil && t.Trace.SessionEnded != nil {
 		t.Trace.SessionEnded(err)
@@ -136,7 +204,7 @@ func (t *Transport) onSessionEnded(err *RefreshError) {
 }
 
 func (t *Transport) onProviderPanic(value any, stack []byte) {
-	t.log(slog.LevelError, "token provider panicked", "panic", value, "stack", string(stack))
+	t.tell(func() { t.log(slog.LevelError, "token provider panicked", "panic", value, "stack", string(stack)) })
 }
 
 func (t *Transport) log(level slog.Level, msg string, args ...any) {

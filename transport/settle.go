@@ -13,12 +13,37 @@ func (t *Transport) settle(r *refresh, a answer) (again bool) {
 		t.mu.Unlock()
 		return false
 	}
+	if c := a.pending; c != nil {
+		select {
+		case <-c.done: // it has returned since
+			if late := c.answer(); late.err == nil || provider.IsPermanent(late.err) {
+				a = late
+			}
+		default:
+			c.left = true
+		}
+	}
+	if a.err == errNotDue {
+		t.refresh = nil
+		r.finish(t.state.Load(), nil)
+		t.mu.Unlock()
+		return false
+	}
+	if a.spared && !t.state.Load().usable(time.Now()) {
+		t.mu.Unlock()
+		t.onAttemptFailed(AttemptFailed{Reason: r.reason, Attempt: r.attempts, Err: a.err})
+		return true // the token died at that moment, and now it is needed
+	}
 	done, again := t.conclude(r, a)
 	if !again {
 		t.refresh = nil
 	}
 	t.mu.Unlock()
-	t.onRefreshDone(done)
+	if again {
+		t.onBroughtAgain(done)
+	} else {
+		t.onRefreshDone(done)
+	}
 	return again
 }
 
@@ -26,7 +51,7 @@ func (t *Transport) settle(r *refresh, a answer) (again bool) {
 func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool) {
 	now := time.Now()
 	s := t.state.Load()
-	done = RefreshDone{Reason: r.reason, Attempts: a.attempts, Duration: now.Sub(r.began), Waiting: int(t.waiting.Load()), Err: a.err}
+	done = RefreshDone{Reason: r.reason, Attempts: r.attempts, Duration: now.Sub(r.began), Waiting: int(t.waiting.Load()), Err: a.err}
 	if r.rejection != nil {
 		done.Message = r.rejection.message
 	}
@@ -35,25 +60,22 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 		return done, again
 	}
 
-	e := &RefreshError{Permanent: provider.IsPermanent(a.err), Attempts: a.attempts, Err: a.err}
+	e := &RefreshError{Permanent: provider.IsPermanent(a.err), Attempts: r.attempts, Err: a.err}
 	if r.rejection != nil {
 		e.StatusCode, e.Message = r.rejection.status, r.rejection.message
 	}
 	done.Err = e
-	if d, ok := provider.RetryDelay(a.err); ok {
-		t.notBefore, t.notBeforeErr = now.Add(d), a.err
-	}
 	switch {
 	case s.usable(now) && e.Permanent:
 		// The token is as good as before. There will be no other.
 		t.doomed = e
-		n := *s
-		n.early, n.check = time.Time{}, s.expiry
-		t.state.Store(&n)
-		r.finish(&n, nil)
+		n := s.askNoMore()
+		t.state.Store(n)
+		r.finish(n, nil)
 		done.Expiry = n.expiry
 		t.counters.failedPermanently.Add(1)
 	case s.usable(now):
+		t.holdOff(a)
 		n := s.askAgain(now, t.notBefore)
 		t.state.Store(n)
 		r.finish(n, nil)
@@ -68,6 +90,7 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 		t.failures++
 		t.failure = e
 		t.pausedTo = now.Add(failurePause(t.failures))
+		t.holdOff(a)
 		if t.pausedTo.Before(t.notBefore) {
 			t.pausedTo = t.notBefore
 		}
@@ -81,7 +104,6 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 // concludeToken is conclude for an answer with a token.
 func (t *Transport) concludeToken(r *refresh, s *state, a answer, now time.Time, done *RefreshDone) (again bool) {
 	t.failures, t.failure = 0, nil
-	t.lastCall = a.took
 	var n *state
 	switch same := s != nil && s.token.Value() == a.token.Value(); {
 	case same && !s.live:
@@ -91,16 +113,19 @@ func (t *Transport) concludeToken(r *refresh, s *state, a answer, now time.Time,
 		n = received(a.token, now, 0).rejected()
 		done.Unchanged = true
 		t.counters.unchanged.Add(1)
-	case same && s.usable(now) && !a.token.Expiry().After(s.token.Expiry()):
+	case same && s.usable(now) && !s.prolongedBy(a.token, now):
 		n = s.askAgain(now, time.Time{})
 		n.token = a.token // its refresh secret may be new
 		done.Unchanged = true
 		t.counters.unchanged.Add(1)
 	default:
+		t.doomed = nil
 		n = received(a.token, now, a.took)
 		t.counters.refreshed.Add(1)
 	}
-	done.Expiry = n.expiry
+	if n.live {
+		done.Expiry = n.expiry
+	}
 	t.state.Store(n)
 	if !again {
 		r.finish(n, nil)

@@ -20,6 +20,7 @@ type state struct {
 	expiry  time.Time // when the token ends by this machine's clock; zero: unknown, it is used until it is rejected
 	early   time.Time // when to refresh before that; zero: never, or not again
 	asked   int       // early refreshes begun in this token's life
+	asking  bool      // one of them is under way
 	check   time.Time // fresh has nothing to look at before this: the sooner of early and expiry; zero: never
 
 	ended *RefreshError // the session is over, for this reason
@@ -78,10 +79,18 @@ func (s *state) earlyDue(now time.Time) bool {
 	return !s.early.IsZero() && !now.Before(s.early)
 }
 
-// asking returns s for the time of an early refresh, in which requests need not look at the clock for another.
-func (s *state) asking() *state {
-	n := *s
+// askingEarly returns s for the time of an early refresh, in which requests need not look at the clock for another.
+func (s *state) askingEarly() *state {
+	n := *s.askNoMore()
 	n.asked++
+	n.asking = true
+	return &n
+}
+
+// askNoMore returns s for the rest of its life, without any early refresh.
+func (s *state) askNoMore() *state {
+	n := *s
+	n.asking = false
 	n.early, n.check = time.Time{}, s.expiry
 	return &n
 }
@@ -89,26 +98,34 @@ func (s *state) asking() *state {
 // askAgain returns s after an early refresh that brought nothing: the next is due after half of the life that is left, and
 // not before notBefore.
 func (s *state) askAgain(now, notBefore time.Time) *state {
-	n := *s
+	n := s.askNoMore()
 	if s.expiry.IsZero() || s.asked >= maxEarlyRefreshes {
-		return &n
+		return n
 	}
 	wall := now.Round(0)
-	n.early = wall.Add(s.expiry.Sub(wall) / 2)
-	if notBefore = notBefore.Round(0); n.early.Before(notBefore) {
-		n.early = notBefore
+	early := wall.Add(s.expiry.Sub(wall) / 2)
+	if notBefore = notBefore.Round(0); early.Before(notBefore) {
+		early = notBefore
 	}
-	n.check = n.early
-	if n.expiry.Before(n.early) {
-		n.early, n.check = time.Time{}, n.expiry
+	if early.Before(n.expiry) {
+		n.early, n.check = early, early
 	}
-	return &n
+	return n
+}
+
+// prolongedBy reports whether tok, which has the same value as the live token of s, brings it a longer life. An end that
+// wobbles, as one does that is counted from each answer in whole seconds, does not.
+func (s *state) prolongedBy(tok provider.Token, now time.Time) bool {
+	if s.expiry.IsZero() || tok.Expiry().IsZero() {
+		return tok.Expiry().IsZero() != s.token.Expiry().IsZero()
+	}
+	return tok.Expiry().Sub(s.token.Expiry()) > max(time.Second, s.expiry.Sub(now.Round(0))/2)
 }
 
 // rejected returns s without its life.
 func (s *state) rejected() *state {
 	n := *s
-	n.live, n.early, n.check = false, time.Time{}, time.Time{}
+	n.live, n.asking, n.early, n.check = false, false, time.Time{}, time.Time{}
 	return &n
 }
 

@@ -51,14 +51,6 @@ func (t *Transport) accepted(s *state) {
 	}
 }
 
-// current returns the token at hand, whatever has become of it.
-func (t *Transport) current() provider.Token {
-	if s := t.state.Load(); s != nil {
-		return s.token
-	}
-	return provider.Token{}
-}
-
 func (t *Transport) isClosed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,9 +5,10 @@ import "time"
 // A Trace is a set of functions that are told what a Transport does, in the manner of [net/http/httptrace]. Any of them may be
 // nil. They get values only, and never a token.
 //
-// Hooks are called with no lock held, so they may call every method of the Transport, and from several goroutines at once. A
-// slow RefreshStart or AttemptFailed delays the refresh; a slow Rejected, Waited or Replayed delays one request. A hook that
-// panics does so in the goroutine that it was called from.
+// Hooks are called with no lock held, so they may call every method of the Transport, and from several goroutines at once.
+// RefreshStart, AttemptFailed, RefreshDone and SessionEnded are called in order, one at a time, by a goroutine of their own: they
+// hold nobody up but each other, and may come a little after what they tell of. Rejected, Waited and Replayed are called by
+// the request's goroutine, and a slow one delays that request. A hook that panics does so in the goroutine that it was called from.
 type Trace struct {
 	// RefreshStart is called when the token provider is about to be called, once for each refresh and once more each time
 	// that it has brought a rejected token again.
@@ -16,7 +17,7 @@ type Trace struct {
 	// AttemptFailed is called when a call of the provider failed temporarily and the same refresh will call it again.
 	AttemptFailed func(AttemptFailed)
 
-	// RefreshDone is called when the provider has brought a token or the refresh has failed. Its waiters already know.
+	// RefreshDone is called when the provider has brought a token or the refresh has failed.
 	RefreshDone func(RefreshDone)
 
 	// Rejected is called when the API has rejected a token.

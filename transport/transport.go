@@ -48,7 +48,7 @@ type Transport struct {
 	// afterwards. Nil means [Bearer]; see also [Any401] and [BodyCode].
 	IsRejected func(*http.Response) bool
 
-	// RefreshTimeout bounds one refresh with all its retries. 0 means 30 seconds.
+	// RefreshTimeout bounds one refresh with all its retries; the pauses after dead tokens come on top. 0 means 30 seconds.
 	RefreshTimeout time.Duration
 
 	// MaxWaiting is how many requests may wait for a token at once; any more fail with [ErrQueueFull]. 0 means no limit.
@@ -78,7 +78,8 @@ type Transport struct {
 	waiting  atomic.Int64 // requests in wait, each adds and removes itself
 	counters counters     // written wherever the thing counted happens
 
-	other401, queueFull throttle // of two warnings
+	other401, queueFull throttle   // of two warnings
+	events              eventQueue // what the Logger and the Trace are still to be told of refreshes
 
 	mu sync.Mutex // guards the fields below and the replacing of state; never held across a wait or a call of anybody's code
 
@@ -90,7 +91,6 @@ type Transport struct {
 	failure  *RefreshError // why the last refresh brought nothing; nil once one succeeds
 	failures int           // refreshes that failed in a row, for the length of the pause after the next
 	pausedTo time.Time     // until then requests that need a token get failure at once
-	lastCall time.Duration // how long the last successful provider call took
 
 	notBefore    time.Time // the provider said RetryAfter: it is not called sooner
 	notBeforeErr error     // and this is what it said
@@ -118,9 +118,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 	kind, long := t.bodyOf(req)
 	s := t.state.Load()
-	if long || !s.fresh() {
+	if !s.fresh() || long && s.asking {
 		var err error
-		if s, err = t.acquire(req.Context(), need{young: long}); err != nil {
+		if s, err = t.acquire(req.Context(), need{young: long, first: true}); err != nil {
 			closeBody(req)
 			return nil, err
 		}
@@ -175,7 +175,8 @@ func (t *Transport) Reject(tok provider.Token) {
 // that already has its token may finish; it is never replayed.
 //
 // If the provider is at work Close waits for it, for at most RefreshTimeout, so that a program does not exit before a
-// rotated token is saved; a provider that takes longer is an error. Close may be called more than once. Base is left open.
+// rotated token is saved; a provider that takes longer is an error, and one that calls Close would wait for itself. Close may
+// be called more than once. Base is left open.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	t.closed = true
