@@ -7,4 +7,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 )
 
-require golang.org/x/sync v0.24.0
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	golang.org/x/sync v0.24.0
+)

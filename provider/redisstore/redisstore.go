@@ -1,0 +1,162 @@
+// Package redisstore keeps shared logins in Redis: one login for a fleet of hosts.
+//
+//	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
+//	login := provider.Stored(backend, &redisstore.Store{Client: client}, "bot-7")
+//
+// It is a module of its own, so that programs without Redis don't depend on its client.
+//
+// # Keys
+//
+// Each login is one hash with the fields "version" and "record", under the name Prefix + key; nothing else is stored. Since
+// there is one key for each login, Redis Cluster needs no hash tags. A record holds refresh secrets: who can read the database can
+// use the logins, so give it a password or access lists, and TLS.
+//
+// Keys never expire by default. Set maxmemory-policy to noeviction, or to one of the volatile-* policies: an evicted login is
+// lost, unless a process that knows it is still running.
+//
+// # What a failover can lose
+//
+// Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a server without appendfsync always
+// may lose them in a crash. Then the login is as it was before the last refresh, and its refresh secret is spent. The processes
+// that know the newer token write it back as soon as one of them asks the store again, see [provider.SharedLogin]; the login is
+// lost only if none of them is left, or if one without it is the first to ask. Two masters at a time, as in a network split, can
+// give the lease away twice.
+//
+// Versions follow the server's clock, so that none is used twice after a loss either.
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// A Store is a [provider.Store] in Redis, version 5 or later, or a server that speaks its protocol and runs its scripts. It may be
+// used by several goroutines at once. Its fields must not be changed after its first use.
+type Store struct {
+	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS. Required. The Store does not
+	// close it. Its timeouts bound how long a connection is kept that has stalled; the Store's methods return when their context
+	// is done, whatever they are. It repeats reads, but not writes: a repeated one would find itself and report a conflict.
+	//
+	// Reads must come from the master: a Cluster client must not have ReadOnly, RouteByLatency or RouteRandomly set.
+	Client redis.UniversalClient
+
+	// Prefix begins the name of each key; "" means "stayauth:".
+	Prefix string
+
+	// TTL is how long a login is kept after it was last written, which happens with each refresh; 0 means for ever. It must
+	// be longer than the longest pause between two refreshes, or the login is lost.
+	TTL time.Duration
+}
+
+// script writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing. The new version is the server's
+// time in microseconds, or one more than the last if the clock was turned back; Lua's numbers hold either exactly. ARGV[3] is the
+// TTL in milliseconds.
+const script = `
+local found = redis.call('HGET', KEYS[1], 'version')
+if not found and redis.call('EXISTS', KEYS[1]) == 1 then
+	return redis.error_reply('ERR the key holds something else than a login')
+end
+if (found or '0') ~= ARGV[1] then
+	return false
+end
+local time = redis.call('TIME')
+local version = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), tonumber(found or 0) + 1)
+version = string.format('%.0f', version)
+redis.call('HSET', KEYS[1], 'version', version, 'record', ARGV[2])
+if ARGV[3] ~= '0' then
+	redis.call('PEXPIRE', KEYS[1], ARGV[3])
+else
+	redis.call('PERSIST', KEYS[1])
+end
+return version
+`
+
+// Load implements [provider.Store].
+func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
+	type result struct {
+		record  []byte
+		version uint64
+	}
+	r, err := obey(ctx, "loading", func() (result, error) {
+		if s.Client == nil {
+			return result{}, errNoClient
+		}
+		values, err := s.Client.HMGet(ctx, s.name(key), "version", "record").Result()
+		if err != nil || len(values) != 2 || values[0] == nil && values[1] == nil {
+			return result{}, err
+		}
+		found, _ := values[0].(string)
+		record, ok := values[1].(string)
+		version, err := strconv.ParseUint(found, 10, 64)
+		if err != nil || version == 0 || !ok {
+			return result{}, fmt.Errorf("the key %q is damaged; it is left as it is: delete it to log in anew", s.name(key))
+		}
+		return result{[]byte(record), version}, nil
+	})
+	return r.record, r.version, err
+}
+
+// CompareAndSwap implements [provider.Store].
+func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	ttl := (s.TTL + time.Millisecond - 1).Milliseconds() // rounded up: 0 would be for ever
+	cmd := redis.NewCmd(ctx, "eval", script, 1, s.name(key), strconv.FormatUint(version, 10), string(record), max(ttl, 0))
+	return obey(ctx, "saving", func() (uint64, error) {
+		if s.Client == nil {
+			return 0, errNoClient
+		}
+		_ = s.Client.Process(ctx, once{cmd}) // the error is in cmd, too
+		next, err := cmd.Text()
+		if errors.Is(err, redis.Nil) {
+			return 0, provider.ErrConflict
+		}
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseUint(next, 10, 64)
+	})
+}
+
+// once is a command that the client does not send again after a network error, as it may have been carried out.
+type once struct{ *redis.Cmd }
+
+// NoRetry implements [redis.Cmder].
+func (once) NoRetry() bool { return true }
+
+var errNoClient = errors.New("Store.Client is nil: set how to reach Redis")
+
+func (s *Store) name(key string) string { return cmp.Or(s.Prefix, "stayauth:") + key }
+
+// obey runs operation and returns its result, or an error as soon as ctx is done: the client looks at a context only now and
+// then. The operation's goroutine ends when the client gives up, by its own timeouts.
+func obey[T any](ctx context.Context, doing string, operation func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if ctx.Err() != nil {
+		return none, fmt.Errorf("redisstore: %s: %w", doing, ctx.Err())
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := operation()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return none, fmt.Errorf("redisstore: %s: %w", doing, r.err)
+		}
+		return r.value, nil
+	case <-ctx.Done():
+		return none, fmt.Errorf("redisstore: %s: %w", doing, ctx.Err())
+	}
+}

@@ -1,0 +1,306 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/storetest"
+)
+
+var errRevoked = errors.New("backend: the session was revoked")
+
+// refuse is a provider that refuses for good.
+func refuse(calls *int) provider.TokenProvider {
+	return provider.Func(func(context.Context) (string, error) {
+		*calls++
+		return "", provider.Permanent(errRevoked)
+	})
+}
+
+func TestStoredRefusedForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, calls := loggedIn(t), 0
+		_, err := provider.Stored(refuse(&calls), m, "alice").Token(t.Context(), first())
+		if !provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !errors.Is(err, provider.ErrLoginEnded) {
+			t.Errorf("Token: %v; want the provider's permanent error, and ErrLoginEnded", err)
+		}
+		if record := raw(t, m); strings.Contains(record, "token-0") || strings.Contains(record, "secret-0") {
+			t.Error("the dead record still holds secrets")
+		}
+
+		// The fleet stops asking, and learns why.
+		other := provider.Stored(refuse(&calls), m, "alice")
+		_, err = other.Token(t.Context(), first())
+		if !provider.IsPermanent(err) || !errors.Is(err, provider.ErrLoginEnded) || !strings.Contains(err.Error(), errRevoked.Error()) {
+			t.Errorf("Token of another: %v; want a permanent ErrLoginEnded that says why", err)
+		}
+		waiting := &provider.SharedLogin{Provider: refuse(&calls), Store: m, Key: "alice", WaitForLogin: true}
+		for _, old := range []provider.Token{{}, first()} {
+			_, err = waiting.Token(t.Context(), old)
+			if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || !errors.Is(err, provider.ErrLoginEnded) || delay != time.Minute {
+				t.Errorf("Token with WaitForLogin: %v, to be retried after %v; want a temporary ErrLoginEnded, a minute", err, delay)
+			}
+		}
+		if calls != 1 {
+			t.Errorf("the provider was asked %d times; want 1", calls)
+		}
+
+		// A new login revives it, for those who wait and for new sessions.
+		if err := other.Login(t.Context(), provider.NewToken("new", time.Time{}).WithRefresh("new secret")); err != nil {
+			t.Fatal(err)
+		}
+		wantToken(t, waiting, first(), "new")
+		wantToken(t, provider.Stored(refuse(&calls), m, "alice"), provider.Token{}, "new")
+	})
+}
+
+// TestStoredRefusedWaiting: the process that is refused waits, too, if it is to wait.
+func TestStoredRefusedWaiting(t *testing.T) {
+	calls := 0
+	p := &provider.SharedLogin{Provider: refuse(&calls), Store: loggedIn(t), Key: "alice", WaitForLogin: true}
+	for range 3 {
+		_, err := p.Token(t.Context(), first())
+		if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || delay != time.Minute || !errors.Is(err, provider.ErrLoginEnded) {
+			t.Errorf("Token: %v, to be retried after %v; want a temporary ErrLoginEnded, a minute", err, delay)
+		}
+		if calls == 1 && !strings.Contains(err.Error(), errRevoked.Error()) {
+			t.Errorf("Token: %v; want it to say %q", err, errRevoked)
+		}
+	}
+	if calls != 1 {
+		t.Errorf("the provider was asked %d times; want 1", calls)
+	}
+}
+
+// TestStoredNewSession: a login that ended does not keep a new session from logging in, where the provider can. Who waited
+// for such an attempt shares its result.
+func TestStoredNewSession(t *testing.T) {
+	start := func(t *testing.T, m *storetest.Memory, p provider.TokenProvider) (tokens int, errs []error) {
+		var mu sync.Mutex // guards the results
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				token, err := provider.Stored(p, m, "alice").Token(t.Context(), provider.Token{})
+				mu.Lock()
+				defer mu.Unlock()
+				if !token.IsZero() {
+					tokens++
+				} else {
+					errs = append(errs, err)
+				}
+			})
+		}
+		wg.Wait()
+		return tokens, errs
+	}
+	for name, end := range map[string]func(t *testing.T, m *storetest.Memory){
+		"dead": func(t *testing.T, m *storetest.Memory) {
+			calls := 0
+			_, _ = provider.Stored(refuse(&calls), m, "alice").Token(t.Context(), first())
+		},
+		"forgotten": func(t *testing.T, m *storetest.Memory) {
+			if err := provider.Stored(new(singleUse), m, "alice").Forget(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"never logged in": func(_ *testing.T, m *storetest.Memory) { *m = storetest.Memory{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := loggedIn(t)
+				end(t, m)
+
+				// The backend is down: all are told so at once, for now.
+				backend := &singleUse{work: time.Second, next: errors.New("backend: 503")}
+				tokens, errs := start(t, m, backend)
+				for _, err := range errs {
+					if provider.IsPermanent(err) || !strings.Contains(err.Error(), "503") {
+						t.Errorf("Token: %v; want the temporary error of the attempt", err)
+					}
+				}
+				if tokens != 0 || backend.calls != 1 {
+					t.Errorf("%d tokens and %d calls; want 0 and 1", tokens, backend.calls)
+				}
+
+				// It refuses: all are told so, for good.
+				backend = &singleUse{work: time.Second, next: provider.Permanent(errRevoked)}
+				tokens, errs = start(t, m, backend)
+				for _, err := range errs {
+					if !provider.IsPermanent(err) || !strings.Contains(err.Error(), errRevoked.Error()) {
+						t.Errorf("Token: %v; want the permanent error of the attempt", err)
+					}
+				}
+				if tokens != 0 || backend.calls != 1 {
+					t.Errorf("%d tokens and %d calls; want 0 and 1", tokens, backend.calls)
+				}
+
+				// It accepts.
+				backend = &singleUse{work: time.Second}
+				if tokens, errs = start(t, m, backend); tokens != 20 || backend.calls != 1 {
+					t.Errorf("%d tokens, %d calls, errors %v; want 20 and 1", tokens, backend.calls, errs)
+				}
+				if !backend.given[0].IsZero() || backend.given[0].Refresh() != "" {
+					t.Error("a new login was asked for with an old token")
+				}
+			})
+		})
+	}
+}
+
+func TestStoredForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := loggedIn(t)
+		a, b := provider.Stored(new(singleUse), m, "alice"), provider.Stored(new(singleUse), m, "alice")
+		wantToken(t, b, provider.Token{}, "token-0")
+		_, before, _ := m.Load(t.Context(), "alice")
+		if err := a.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		record, after, _ := m.Load(t.Context(), "alice")
+		if after <= before || strings.Contains(string(record), "token-0") || strings.Contains(string(record), "secret-0") {
+			t.Error("Forget left no tombstone in place of the secrets")
+		}
+		wantEnded(t, a, first())
+		wantEnded(t, b, first())
+		if err := b.Forget(t.Context()); err != nil {
+			t.Errorf("Forget again: %v", err)
+		}
+		waiting := &provider.SharedLogin{Provider: new(singleUse), Store: m, Key: "alice", WaitForLogin: true}
+		if _, err := waiting.Token(t.Context(), first()); provider.IsPermanent(err) || !errors.Is(err, provider.ErrLoginEnded) {
+			t.Errorf("Token with WaitForLogin: %v; want a temporary ErrLoginEnded", err)
+		}
+	})
+}
+
+// TestStoredForgetDuringRefresh: the answer that arrives after the logout does not bring the login back, also not in the
+// process that was about to log in.
+func TestStoredForgetDuringRefresh(t *testing.T) {
+	for name, old := range map[string]provider.Token{"refresh": first(), "login": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := loggedIn(t)
+				if old.IsZero() {
+					*m = storetest.Memory{}
+				}
+				backend := &singleUse{work: 10 * time.Second}
+				refreshing, waiting := provider.Stored(backend, m, "alice"), provider.Stored(backend, m, "alice")
+				var wg sync.WaitGroup
+				wg.Go(func() { wantEnded(t, refreshing, old) })
+				synctest.Wait()
+				wg.Go(func() { wantEnded(t, waiting, old) })
+				time.Sleep(3 * time.Second)
+				if err := provider.Stored(backend, m, "alice").Forget(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				wg.Wait()
+				backend.want(t, 1)
+				if record := raw(t, m); strings.Contains(record, "token-1") {
+					t.Error("the answer was saved after the logout")
+				}
+			})
+		})
+	}
+}
+
+// TestStoredForgetBeforeItIsKnownToBeSaved: the logout comes after the answer was saved, and before the one who saved it knows.
+func TestStoredForgetBeforeItIsKnownToBeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := &network{Store: loggedIn(t)}
+		p := provider.Stored(new(singleUse), nil, "alice")
+		p.Store = &witness{Store: net, after: func(write int) {
+			if write == 2 { // the claim was the first
+				if err := p.Forget(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+		wantToken(t, p, first(), "token-1") // it was saved: the logout came later
+		net.set(down)
+		if token, err := p.Token(t.Context(), provider.Token{}); err == nil {
+			t.Errorf("Token after the logout = %q; want an error", token.Value())
+		}
+	})
+}
+
+// TestStoredUncertainForget: the answer of the store is lost, and the logout done.
+func TestStoredUncertainForget(t *testing.T) {
+	net := &network{Store: loggedIn(t)}
+	p := provider.Stored(new(singleUse), net, "alice")
+	net.set(func(op string) (bool, error) {
+		if op == "swap" {
+			return true, errors.New("network: lost on the way back")
+		}
+		return true, nil
+	})
+	if err := p.Forget(t.Context()); err != nil {
+		t.Errorf("Forget: %v; want nil, as it was carried out", err)
+	}
+	if err := p.Login(t.Context(), first()); err != nil {
+		t.Errorf("Login: %v; want nil, as it was carried out", err)
+	}
+	net.set(readOnly)
+	if err := p.Forget(t.Context()); err == nil || !strings.Contains(err.Error(), "no route to the store") {
+		t.Errorf("Forget: %v; want the error of the store", err)
+	}
+	wantToken(t, p, provider.Token{}, "token-0")
+}
+
+// TestStoredLoginDuringRefresh: a new login wins over the refresh of the old one.
+func TestStoredLoginDuringRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, backend := loggedIn(t), &singleUse{work: 10 * time.Second}
+		p := provider.Stored(backend, m, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantToken(t, p, first(), "new") })
+		time.Sleep(3 * time.Second)
+		if err := provider.Stored(backend, m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		backend.want(t, 1)
+	})
+}
+
+// TestStoredUnreadable: a record that is not understood is reported and never overwritten.
+func TestStoredUnreadable(t *testing.T) {
+	for name, record := range map[string]string{
+		"empty":              " ",
+		"torn":               `{"format":1,"generation":3,"token":"geh`,
+		"not JSON":           "geheim",
+		"not an object":      `["geheim"]`,
+		"no format":          `{"generation":3,"token":"geheim"}`,
+		"a later format":     `{"format":2,"generation":3,"token":"geheim"}`,
+		"an unknown field":   `{"format":1,"generation":3,"attempts":1,"token":"geheim","geheim":1}`,
+		"a field of a kind":  `{"format":1,"generation":"geheim","attempts":1}`,
+		"a time of a kind":   `{"format":1,"generation":3,"attempts":1,"expiry":"geheim"}`,
+		"two documents":      `{"format":1,"generation":3,"attempts":1}{"format":1}`,
+		"a lease of no time": `{"format":1,"generation":3,"attempts":1,"holder":"geheim"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := new(storetest.Memory)
+			if _, err := m.CompareAndSwap(t.Context(), "alice", []byte(record), 0); err != nil {
+				t.Fatal(err)
+			}
+			backend := new(singleUse)
+			p := provider.Stored(backend, m, "alice")
+			_, tokenErr := p.Token(t.Context(), first())
+			for what, err := range map[string]error{
+				"Token": tokenErr, "Forget": p.Forget(t.Context()), "Login": p.Login(t.Context(), first()),
+			} {
+				if err == nil || !strings.Contains(err.Error(), `"alice"`) || strings.Contains(err.Error(), "geh") || provider.IsPermanent(err) {
+					t.Errorf("%s: %v; want a temporary error that names the key and shows nothing of the record", what, err)
+				}
+			}
+			backend.want(t, 0)
+			if raw(t, m) != record {
+				t.Error("the record was overwritten")
+			}
+		})
+	}
+}

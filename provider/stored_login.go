@@ -1,0 +1,60 @@
+package provider
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+)
+
+// Login saves t as a new login, in place of whatever was there: no login, one that ended, or one that is still alive. All who
+// share it use t from now on; a refresh of the old login that is under way loses its result. A Token without a value but with a
+// refresh secret will do.
+//
+// Use it where a person has logged in, or to revive a fleet whose processes have WaitForLogin set.
+func (l *SharedLogin) Login(ctx context.Context, t Token) error {
+	if t.IsZero() && t.Refresh() == "" {
+		return errors.New("provider: Login needs a token or a refresh secret, and got the zero Token")
+	}
+	t.expiry = storableTime(t.expiry)
+	id := rand.Text()
+	return l.replace(ctx, func(rec loginRecord) loginRecord {
+		return loginRecord{login: id, generation: rec.generation + 1, attempts: rec.attempts + 1, token: t}
+	})
+}
+
+// Forget logs out: it ends the login for everyone who shares it and removes its secrets from the Store. A refresh that is under
+// way loses its result. What stays is a record that says so, so that nobody mistakes the empty place for a lost login.
+//
+// It does not tell the backend: revoke the refresh secret there first, if it can be revoked. Tokens that are already in
+// use stay valid until they expire.
+func (l *SharedLogin) Forget(ctx context.Context) error {
+	return l.replace(ctx, func(rec loginRecord) loginRecord {
+		return loginRecord{generation: rec.generation + 1, attempts: rec.attempts + 1, forgotten: true}
+	})
+}
+
+// replace writes what change makes of the record, whoever holds the lease.
+func (l *SharedLogin) replace(ctx context.Context, change func(loginRecord) loginRecord) error {
+	if err := l.prepare(); err != nil {
+		return err
+	}
+	for {
+		rec, version, err := l.load(ctx)
+		if err != nil {
+			return err
+		}
+		next := change(rec)
+		_, err = l.swap(ctx, next, version)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil { // it may be written: look
+			now, _, lerr := l.load(ctx)
+			if lerr != nil || now.attempts != next.attempts || now.forgotten != next.forgotten || !now.same(next) {
+				return err
+			}
+		}
+		l.remember(next, nil)
+		return nil
+	}
+}

@@ -1,0 +1,211 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// testLinearizable lets concurrent clients load and swap at random, records what each saw and when, and asks a checker
+// whether one register, used by one at a time, could have behaved like that.
+//
+// With cuts, contexts end in the middle of operations. What was cut off may have happened or not; nothing else may.
+func testLinearizable(t *testing.T, open func(t *testing.T) provider.Store, cuts bool) {
+	const clients, steps = 6, 25
+	key, s := newKey(), open(t)
+	start := time.Now()
+	mustSwap(t, s, newKey(), "to see how long it takes", 0)
+	h := &history{start: time.Now(), records: map[uint64]string{0: ""}}
+	if cuts {
+		h.cut = 2*time.Since(start) + time.Microsecond
+	}
+	var wg sync.WaitGroup
+	for id := range clients {
+		s := open(t)
+		wg.Go(func() { // ends after its steps
+			for step := range steps {
+				h.step(t, s, key, id, step)
+			}
+		})
+	}
+	wg.Wait()
+	h.load(t, open(t), key, clients) // what the cut-off writes have come to
+	if t.Failed() {
+		return
+	}
+	operations, err := h.operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch porcupine.CheckOperationsTimeout(register, operations, time.Minute) {
+	case porcupine.Illegal:
+		t.Fatalf("no order of these operations is that of a compare-and-swap register:\n%s", h)
+	case porcupine.Unknown:
+		t.Fatal("the checker found no answer within a minute")
+	}
+}
+
+// A history is what the clients did.
+type history struct {
+	start time.Time
+	cut   time.Duration // contexts end within it; 0: they don't
+
+	mu      sync.Mutex        // guards the fields below; never held across a call
+	events  []event           // each written by one client when its operation has ended
+	records map[uint64]string // what each version was seen with; "" is no record
+}
+
+type event struct {
+	client      int
+	load        bool
+	over        uint64 // the version that a swap was to replace
+	record      string // what a swap was to write, or a load returned
+	outcome     outcome
+	call, ended time.Duration
+}
+
+type outcome string
+
+const (
+	done     outcome = "done"
+	conflict outcome = "conflict"
+	unknown  outcome = "unknown"
+)
+
+// load loads, and returns the version.
+func (h *history) load(t *testing.T, s provider.Store, key string, client int) (version uint64) {
+	h.observe(t, client, func(e *event) uint64 {
+		record, v, err := s.Load(t.Context(), key)
+		e.load, e.record, e.outcome, version = true, string(record), done, v
+		if err != nil {
+			t.Errorf("Load: %v", err)
+			e.outcome = unknown
+		}
+		return v
+	})
+	return version
+}
+
+// step is a load and then a swap over what it found, or over something older.
+func (h *history) step(t *testing.T, s provider.Store, key string, client, step int) {
+	ctx, over := t.Context(), h.load(t, s, key, client)
+	if rand.N(4) == 0 {
+		over = h.someVersion()
+	}
+	h.observe(t, client, func(e *event) uint64 {
+		e.over, e.record = over, fmt.Sprintf("%d.%d", client, step)
+		if h.cut > 0 && rand.N(2) == 0 {
+			cut, cancel := context.WithTimeout(ctx, rand.N(h.cut))
+			defer cancel()
+			ctx = cut
+		}
+		version, err := s.CompareAndSwap(ctx, key, []byte(e.record), over)
+		switch {
+		case err == nil:
+			e.outcome = done
+			return version
+		case errors.Is(err, provider.ErrConflict):
+			e.outcome = conflict
+		default:
+			if ctx.Err() == nil {
+				t.Errorf("CompareAndSwap: %v", err)
+			}
+			e.outcome = unknown
+		}
+		return 0
+	})
+}
+
+// observe runs an operation and notes it. The operation returns the version that its record has, or 0.
+func (h *history) observe(t *testing.T, client int, run func(*event) uint64) {
+	e := event{client: client, call: time.Since(h.start)}
+	version := run(&e)
+	e.ended = time.Since(h.start)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, e)
+	if version != 0 {
+		if was, ok := h.records[version]; ok && was != e.record {
+			t.Errorf("version %d stands for two records, %q and %q: no version may be used twice", version, was, e.record)
+		}
+		h.records[version] = e.record
+	}
+}
+
+func (h *history) someVersion() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for version := range h.records {
+		return version
+	}
+	return 0
+}
+
+// operations translates the history for the checker. A version stands for its record, as each record is written only once.
+//
+// A write of unknown outcome counts as done, by the time at which its record was first loaded, if it ever was. If it was not it
+// has changed nothing that anyone saw, and is left out: a write over it takes its version, which only a load can tell.
+func (h *history) operations() ([]porcupine.Operation, error) {
+	seen := make(map[string]time.Duration)
+	for _, e := range h.events {
+		if at, ok := seen[e.record]; e.load && (!ok || e.ended < at) {
+			seen[e.record] = e.ended
+		}
+	}
+	var operations []porcupine.Operation
+	for i, e := range h.events {
+		client := e.client
+		if e.outcome == unknown {
+			at, ok := seen[e.record]
+			if e.load || !ok {
+				continue
+			}
+			e.outcome, e.ended = done, at
+			client = 1000 + i // its client did not wait for it
+		}
+		over, ok := h.records[e.over]
+		if !ok {
+			return nil, fmt.Errorf("a load returned version %d, which no record has", e.over)
+		}
+		operations = append(operations, porcupine.Operation{
+			ClientId: client, Input: over, Call: int64(e.call), Output: e, Return: int64(e.ended),
+		})
+	}
+	return operations, nil
+}
+
+// String lists the history in the order in which the operations ended.
+func (h *history) String() string {
+	var s string
+	for _, e := range h.events {
+		what := fmt.Sprintf("swap %q over version %d", e.record, e.over)
+		if e.load {
+			what = fmt.Sprintf("load %q", e.record)
+		}
+		s += fmt.Sprintf("%10v to %10v  client %d  %s: %s\n", e.call.Round(time.Microsecond), e.ended.Round(time.Microsecond), e.client, what, e.outcome)
+	}
+	return s
+}
+
+// register is the specification. Its state is the record, "" for none; the input is the record that a swap was to replace.
+var register = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, input, output any) (bool, any) {
+		e := output.(event)
+		switch {
+		case e.load:
+			return state == e.record, state
+		case e.outcome == conflict:
+			return state != input, state
+		}
+		return state == input, e.record
+	},
+}
