@@ -2,30 +2,58 @@ package feeds
 
 import (
 	"context"
+	"iter"
 	"net/http"
+	"net/url"
 )
 
 // An Activity is something that a user did, in one or more feeds.
 type Activity struct {
-	ID         string         `json:"id"`
-	Type       string         `json:"type"`
-	Feeds      []string       `json:"feeds"` // as "group:id"
-	Text       string         `json:"text"`
-	User       UserResponse   `json:"user"`
-	Visibility string         `json:"visibility"`
-	Custom     map[string]any `json:"custom"`
-	CreatedAt  Timestamp      `json:"created_at"`
-	UpdatedAt  Timestamp      `json:"updated_at"`
+	ID              string                   `json:"id"`
+	Type            string                   `json:"type"`
+	Feeds           []string                 `json:"feeds"`
+	Text            string                   `json:"text"`
+	User            UserResponse             `json:"user"`
+	Visibility      string                   `json:"visibility"`
+	Attachments     []Attachment             `json:"attachments"`
+	MentionedUsers  []UserResponse           `json:"mentioned_users"`
+	FilterTags      []string                 `json:"filter_tags"`
+	InterestTags    []string                 `json:"interest_tags"`
+	Custom          map[string]any           `json:"custom"`
+	CommentCount    int                      `json:"comment_count"`
+	ReactionCount   int                      `json:"reaction_count"`
+	ReactionGroups  map[string]ReactionGroup `json:"reaction_groups"` // by the reactions' type
+	OwnReactions    []Reaction               `json:"own_reactions"`   // those of the session's user
+	LatestReactions []Reaction               `json:"latest_reactions"`
+	CreatedAt       Timestamp                `json:"created_at"`
+	UpdatedAt       Timestamp                `json:"updated_at"`
+}
+
+// An Attachment is what hangs on an activity or a comment: a picture, a file, a link.
+type Attachment struct {
+	Type      string         `json:"type,omitempty"` // such as "image"
+	Title     string         `json:"title,omitempty"`
+	Text      string         `json:"text,omitempty"`
+	ImageURL  string         `json:"image_url,omitempty"`
+	AssetURL  string         `json:"asset_url,omitempty"`
+	ThumbURL  string         `json:"thumb_url,omitempty"`
+	TitleLink string         `json:"title_link,omitempty"`
+	Custom    map[string]any `json:"custom,omitempty"`
 }
 
 // AddActivityRequest is what [Session.AddActivity] takes. Type and Feeds are required.
 type AddActivityRequest struct {
-	Type       string         `json:"type"`           // such as "post"
-	Feeds      []string       `json:"feeds"`          // as "group:id"
-	ID         string         `json:"id,omitempty"`   // empty: the API chooses one
-	Text       string         `json:"text,omitempty"` //
-	Visibility string         `json:"visibility,omitempty"`
-	Custom     map[string]any `json:"custom,omitempty"`
+	Type             string         `json:"type"`         // such as "post"
+	Feeds            []string       `json:"feeds"`        // to which it is added, as "group:id"
+	ID               string         `json:"id,omitempty"` // empty: the API chooses one
+	Text             string         `json:"text,omitempty"`
+	Visibility       string         `json:"visibility,omitempty"` // empty: "public"
+	Attachments      []Attachment   `json:"attachments,omitempty"`
+	MentionedUserIDs []string       `json:"mentioned_user_ids,omitempty"`
+	FilterTags       []string       `json:"filter_tags,omitempty"`
+	InterestTags     []string       `json:"interest_tags,omitempty"`
+	Custom           map[string]any `json:"custom,omitempty"`
+	UserID           string         `json:"user_id,omitempty"` // whose activity it is: for the server side alone
 }
 
 // AddActivityResponse is what [Session.AddActivity] returns.
@@ -35,17 +63,84 @@ type AddActivityResponse struct {
 
 // AddActivity adds an activity of the session's user to feeds.
 func (s *Session) AddActivity(ctx context.Context, req *AddActivityRequest) (*AddActivityResponse, error) {
-	out := new(AddActivityResponse)
-	return result(out, s.do(ctx, call{method: http.MethodPost, path: []string{"api", "v2", "feeds", "activities"}, in: req, out: out}))
+	return ask[AddActivityResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities"), in: orZero(req)})
+}
+
+// GetActivityResponse is what [Session.GetActivity] returns.
+type GetActivityResponse struct {
+	Activity Activity `json:"activity"`
+}
+
+// GetActivity returns one activity.
+func (s *Session) GetActivity(ctx context.Context, id string) (*GetActivityResponse, error) {
+	return ask[GetActivityResponse](ctx, s, call{method: http.MethodGet, path: feedsPath("activities", id)})
+}
+
+// UpdateActivityRequest is what [Session.UpdateActivity] takes.
+type UpdateActivityRequest struct {
+	Text         string         `json:"text,omitempty"`
+	Visibility   string         `json:"visibility,omitempty"`
+	Attachments  []Attachment   `json:"attachments,omitempty"`
+	FilterTags   []string       `json:"filter_tags,omitempty"`
+	InterestTags []string       `json:"interest_tags,omitempty"`
+	Custom       map[string]any `json:"custom,omitempty"`
+	UserID       string         `json:"user_id,omitempty"` // for the server side alone
+}
+
+// UpdateActivityResponse is what [Session.UpdateActivity] returns.
+type UpdateActivityResponse struct {
+	Activity Activity `json:"activity"`
+}
+
+// UpdateActivity replaces what an activity says. A field of the request that is empty is empty afterwards; to change single
+// fields use [Session.UpdateActivityPartial].
+func (s *Session) UpdateActivity(ctx context.Context, id string, req *UpdateActivityRequest) (*UpdateActivityResponse, error) {
+	return ask[UpdateActivityResponse](ctx, s, call{method: http.MethodPut, path: feedsPath("activities", id), in: orZero(req)})
+}
+
+// UpdateActivityPartialRequest is what [Session.UpdateActivityPartial] takes: fields to set, by their name in the API, and
+// fields to remove. A name such as "custom.mood" means a part of a field.
+type UpdateActivityPartialRequest struct {
+	Set    map[string]any `json:"set,omitempty"`
+	Unset  []string       `json:"unset,omitempty"`
+	UserID string         `json:"user_id,omitempty"` // for the server side alone
+}
+
+// UpdateActivityPartialResponse is what [Session.UpdateActivityPartial] returns.
+type UpdateActivityPartialResponse struct {
+	Activity Activity `json:"activity"`
+}
+
+// UpdateActivityPartial changes single fields of an activity.
+func (s *Session) UpdateActivityPartial(ctx context.Context, id string, req *UpdateActivityPartialRequest) (*UpdateActivityPartialResponse, error) {
+	return ask[UpdateActivityPartialResponse](ctx, s, call{method: http.MethodPatch, path: feedsPath("activities", id), in: orZero(req)})
+}
+
+// DeleteActivityRequest is what [Session.DeleteActivity] takes.
+type DeleteActivityRequest struct {
+	HardDelete bool // for good; otherwise it is only marked as deleted
+}
+
+// DeleteActivity deletes an activity.
+func (s *Session) DeleteActivity(ctx context.Context, id string, req *DeleteActivityRequest) error {
+	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("activities", id), query: hardDelete(orZero(req).HardDelete)})
+}
+
+func hardDelete(on bool) url.Values {
+	if !on {
+		return nil
+	}
+	return url.Values{"hard_delete": {"true"}}
 }
 
 // QueryActivitiesRequest is what [Session.QueryActivities] takes. The zero value asks for the newest activities.
 type QueryActivitiesRequest struct {
-	Filter map[string]any `json:"filter,omitempty"` // Stream's filter syntax: {"user_id": "alice"}
-	Sort   []SortParam    `json:"sort,omitempty"`   //
-	Limit  int            `json:"limit,omitempty"`  // up to 100; 0: the API's default
-	Next   string         `json:"next,omitempty"`   // of the response before; empty: from the beginning
-	Prev   string         `json:"prev,omitempty"`   // likewise, backwards
+	Filter map[string]any `json:"filter,omitempty"` // in Stream's syntax: {"user_id": "alice"}
+	Sort   []SortParam    `json:"sort,omitempty"`
+	Limit  int            `json:"limit,omitempty"`   // on a page, up to 100; 0: the API's default
+	Next   string         `json:"next,omitempty"`    // of the page before; empty: from the beginning
+	Prev   string         `json:"prev,omitempty"`    // likewise, backwards
+	UserID string         `json:"user_id,omitempty"` // whose own reactions are shown: for the server side alone
 }
 
 // A SortParam is one key to sort by.
@@ -61,55 +156,29 @@ type QueryActivitiesResponse struct {
 	Prev       string     `json:"prev"`
 }
 
-// QueryActivities returns a page of the activities that the filter selects.
+// QueryActivities returns a page of the activities that the filter selects. [Session.Activities] goes through all pages.
 func (s *Session) QueryActivities(ctx context.Context, req *QueryActivitiesRequest) (*QueryActivitiesResponse, error) {
-	if req == nil {
-		req = new(QueryActivitiesRequest)
-	}
-	out := new(QueryActivitiesResponse)
-	return result(out, s.do(ctx, call{method: http.MethodPost, path: []string{"api", "v2", "feeds", "activities", "query"}, in: req, out: out}))
+	return ask[QueryActivitiesResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities", "query"), in: orZero(req)})
 }
 
-// A Feed is a list of activities with a name: Group and ID make "group:id".
-type Feed struct {
-	ID            string    `json:"id"`
-	GroupID       string    `json:"group_id"`
-	Feed          string    `json:"feed"` // "group:id"
-	Name          string    `json:"name"`
-	Description   string    `json:"description"`
-	ActivityCount int       `json:"activity_count"`
-	CreatedAt     Timestamp `json:"created_at"`
-}
-
-// GetOrCreateFeedRequest is what [Session.GetOrCreateFeed] takes. The zero value asks for the first page.
-type GetOrCreateFeedRequest struct {
-	Limit int    `json:"limit,omitempty"` // activities on a page, up to 100; 0: the API's default
-	Next  string `json:"next,omitempty"`
-	Prev  string `json:"prev,omitempty"`
-}
-
-// GetOrCreateFeedResponse is a feed with a page of its activities, the newest first. Next is empty on the last page.
-type GetOrCreateFeedResponse struct {
-	Created    bool       `json:"created"`
-	Feed       Feed       `json:"feed"`
-	Activities []Activity `json:"activities"`
-	Next       string     `json:"next"`
-	Prev       string     `json:"prev"`
-}
-
-// GetOrCreateFeed returns the feed "group:id" with a page of its activities, and makes it if there is none.
-func (s *Session) GetOrCreateFeed(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) (*GetOrCreateFeedResponse, error) {
-	if req == nil {
-		req = new(GetOrCreateFeedRequest)
-	}
-	out := new(GetOrCreateFeedResponse)
-	return result(out, s.do(ctx, call{method: http.MethodPost, path: []string{"api", "v2", "feeds", "feed_groups", group, "feeds", id}, in: req, out: out}))
-}
-
-// result returns out, or nil with the error: half an answer is none.
-func result[T any](out *T, err error) (*T, error) {
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+// Activities returns the activities that the filter selects, page by page. A page is fetched when the one before it is used
+// up, and none after the loop has ended. An error is yielded once, as the last thing. It begins at req.Next; req.Prev is ignored.
+//
+//	for activity, err := range session.Activities(ctx, nil) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(activity.Text)
+//	}
+func (s *Session) Activities(ctx context.Context, req *QueryActivitiesRequest) iter.Seq2[Activity, error] {
+	query := *orZero(req)
+	return pages(query.Next, func(next string) ([]Activity, string, error) {
+		query := query
+		query.Next, query.Prev = next, ""
+		page, err := s.QueryActivities(ctx, &query)
+		if err != nil {
+			return nil, "", err
+		}
+		return page.Activities, page.Next, nil
+	})
 }

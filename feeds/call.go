@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -19,8 +20,11 @@ const version = "stayauth-go-0.1.0"
 // requestID is the header that names a logical call. Its replays carry the same one.
 const requestID = "X-Client-Request-Id"
 
-// maxResponse bounds what is read of a response.
-const maxResponse = 16 << 20
+// These bound what is read of an answer, and of a refusal.
+const (
+	maxResponse = 16 << 20
+	maxRefusal  = 64 << 10
+)
 
 // A call is one request to the API, whoever makes it.
 type call struct {
@@ -31,67 +35,96 @@ type call struct {
 	out    any // where the answer goes; nil to drop it
 }
 
-// do makes the call through rt. Both kinds of callers come through here: a session, whose transport puts the token in, and the
-// server side, whose rt does.
-func (c *Client) do(ctx context.Context, rt http.RoundTripper, call call) error {
-	base, err := c.base()
-	if err != nil {
-		return err
+// apiPath and feedsPath return the segments of a path under /api/v2 and under /api/v2/feeds.
+func apiPath(segments ...string) []string { return append([]string{"api", "v2"}, segments...) }
+func feedsPath(segments ...string) []string {
+	return append([]string{"api", "v2", "feeds"}, segments...)
+}
+
+// ask makes the call and returns its answer, or nil with the error: half an answer is none.
+func ask[Out any](ctx context.Context, s *Session, c call) (*Out, error) {
+	out := new(Out)
+	c.out = out
+	if err := s.do(ctx, c); err != nil {
+		return nil, err
 	}
-	u := base.JoinPath(escaped(call.path)...)
-	query := url.Values{"api_key": {c.Key}}
-	for k, v := range call.query {
-		query[k] = v
+	return out, nil
+}
+
+// orZero returns req, or the zero request in place of nil.
+func orZero[T any](req *T) *T {
+	if req == nil {
+		req = new(T)
 	}
-	u.RawQuery = query.Encode()
+	return req
+}
+
+// do makes the call, and makes it again for as long as rate limits say when that will help; see Client.NoRateLimitWait.
+func (s *Session) do(ctx context.Context, c call) error {
+	id := rand.Text()
+	for waits := 0; ; waits++ {
+		err := s.attempt(ctx, c, id)
+		refusal, ok := errors.AsType[*Error](err)
+		if !ok || !refusal.rateLimited() || s.client.NoRateLimitWait || waits == maxRateLimitWaits {
+			return err
+		}
+		if err := s.awaitReset(ctx, refusal); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt makes the call once, under the given request id.
+func (s *Session) attempt(ctx context.Context, c call, id string) error {
+	if slices.Contains(c.path, "") {
+		return fmt.Errorf("feeds: %s /%s: an id is empty", c.method, strings.Join(c.path, "/"))
+	}
+	u := s.base.JoinPath(escaped(c.path)...)
+	u.RawQuery = c.query.Encode()
 	var body io.Reader
-	if call.in != nil {
-		b, err := json.Marshal(call.in)
+	if c.in != nil {
+		b, err := json.Marshal(c.in)
 		if err != nil {
-			return fmt.Errorf("feeds: %s %s: the request can't be encoded: %w", call.method, u.Path, err)
+			return fmt.Errorf("feeds: %s %s: the request can't be encoded: %w", c.method, u.Path, err)
 		}
 		body = bytes.NewReader(b) // has GetBody, so it can be replayed
 	}
-	req, err := http.NewRequestWithContext(ctx, call.method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, c.method, u.String(), body)
 	if err != nil {
 		return fmt.Errorf("feeds: %w", err)
 	}
-	id := rand.Text()
 	req.Header.Set(requestID, id)
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Stream-Auth-Type", "jwt")
-	req.Header.Set("X-Stream-Client", version)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 
-	resp, err := (&http.Client{Transport: rt, CheckRedirect: neverRedirect}).Do(req)
+	resp, err := s.HTTPClient().Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // which would add the whole URL
 		}
-		return fmt.Errorf("feeds: %s %s: %w", call.method, u.Path, err)
+		return fmt.Errorf("feeds: %s %s: %w", c.method, u.Path, err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what can't be read is not understood, and the status remains
+		return newError(resp, b, c.method+" "+u.Path, id)
+	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("feeds: %s %s: reading the answer: %w", call.method, u.Path, err)
+		return fmt.Errorf("feeds: %s %s: reading the answer: %w", c.method, u.Path, err)
 	case len(b) > maxResponse:
-		return fmt.Errorf("feeds: %s %s: the answer has more than %d bytes", call.method, u.Path, maxResponse)
-	case resp.StatusCode/100 != 2:
-		return newError(resp, b, call.method+" "+u.Path, id)
-	case call.out == nil:
+		return fmt.Errorf("feeds: %s %s: the answer has more than %d bytes", c.method, u.Path, maxResponse)
+	case c.out == nil:
 		return nil
 	}
-	if err := json.Unmarshal(b, call.out); err != nil {
-		return fmt.Errorf("feeds: %s %s: the answer is not what was expected: %w", call.method, u.Path, err)
+	if err := json.Unmarshal(b, c.out); err != nil {
+		return fmt.Errorf("feeds: %s %s: the answer is not what was expected: %w", c.method, u.Path, err)
 	}
 	return nil
 }
-
-// neverRedirect hands redirects on as answers, which become errors: the API sends none, so somebody else does.
-func neverRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func escaped(segments []string) []string {
 	out := make([]string, len(segments))

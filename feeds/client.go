@@ -31,7 +31,14 @@ type Client struct {
 	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// Trace and Logger are handed to the transport of each session: see transport.Transport.
+	// NoRateLimitWait returns the API's refusal at once when a call exceeds a rate limit. Without it the call waits until the
+	// time at which the API says that the limit ends, and up to a second more, so that not everybody comes back at once; then
+	// it is made again, up to three times. It doesn't wait if that time lies past the deadline of the call's context or, where
+	// there is none, past 5 minutes, or if the API names none. The refusal is an [*Error] with CodeRateLimited.
+	NoRateLimitWait bool
+
+	// Trace and Logger are handed to the transport of each user's and guest's session: see transport.Transport. Logger also
+	// gets a Warn when a call waits for a rate limit.
 	Trace  *transport.Trace
 	Logger *slog.Logger
 }

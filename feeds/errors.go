@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
 
 	"github.com/stayauth/stayauth/transport"
 )
@@ -27,9 +31,13 @@ const (
 type Error struct {
 	Code       int    // Stream's error code, 0 if the answer had none
 	StatusCode int    // HTTP's
-	Message    string // what the API said
+	Message    string // what the API said, shortened and without any token
 	Operation  string // method and path
 	RequestID  string // under which the API knows the call: X-Client-Request-Id
+
+	// RetryAt is when the API will take such calls again, by this machine's clock, if it refused this one because there were
+	// too many (CodeRateLimited) and said so. Otherwise it is zero.
+	RetryAt time.Time
 }
 
 // Error says what was refused, and what can be done about it where that is known.
@@ -42,6 +50,12 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) advice() string {
+	switch {
+	case e.rateLimited() && !e.RetryAt.IsZero():
+		return "too many calls, the API takes more at " + e.RetryAt.Format(time.RFC3339)
+	case e.rateLimited():
+		return "too many calls, try again later"
+	}
 	switch e.Code {
 	case CodeBadKey:
 		return "the API key is not one of this API's: check Client.Key and Client.BaseURL"
@@ -53,7 +67,8 @@ func (e *Error) advice() string {
 	case CodeTokenNotYetValid, CodeTokenFromFuture:
 		return "the clock of the machine that mints the tokens is ahead"
 	case CodeBadSignature:
-		return "the tokens are signed with another secret: the token provider has to use the secret that belongs to this API key"
+		return "the tokens are signed with another secret: the token provider has to use the secret that belongs to this API key " +
+			"(and a developer token works only while the app has its authentication checks disabled)"
 	case CodeNotAllowed:
 		return "the user's role does not permit it; a new token would not help"
 	}
@@ -69,11 +84,33 @@ func newError(resp *http.Response, body []byte, operation, id string) *Error {
 	if json.Unmarshal(body, &in) != nil || in.Message == "" {
 		in.Message = http.StatusText(resp.StatusCode)
 	}
-	return &Error{Code: in.Code, StatusCode: resp.StatusCode, Message: in.Message, Operation: operation, RequestID: id}
+	e := &Error{Code: in.Code, StatusCode: resp.StatusCode, Message: sentence(in.Message), Operation: operation, RequestID: id}
+	if e.rateLimited() {
+		e.RetryAt = retryAt(resp.Header)
+	}
+	return e
+}
+
+// aJWT is what tokens look like: the first part is the base64 of what begins with {".
+var aJWT = regexp.MustCompile(`eyJ[\w+/=-]*\.[\w+/=-]*\.[\w+/=-]*`)
+
+// sentence makes what a server said fit for a log line: printable, short, and without a token that it may have quoted.
+func sentence(s string) string {
+	const most = 500
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(aJWT.ReplaceAllString(s, "REDACTED"), "?"))
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
 }
 
 // IsSessionOver reports whether err says that the session has ended, and the user has to log in again: the token provider
-// failed for good, or the session was closed. Any other error leaves the session as it is.
+// failed permanently, or the session was closed. Any other error leaves the session as it is.
 func IsSessionOver(err error) bool {
 	if e, ok := errors.AsType[*transport.RefreshError](err); ok {
 		return e.Permanent

@@ -3,7 +3,9 @@ package feeds
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -28,39 +30,36 @@ func (c *Client) CreateToken(userID string, options ...TokenOption) (string, err
 	return s.UserToken(userID)
 }
 
-// A UserResponse is a user as the API knows it.
-type UserResponse struct {
-	ID                       string         `json:"id"`
-	Name                     string         `json:"name"`
-	Image                    string         `json:"image"`
-	Role                     string         `json:"role"`
-	Banned                   bool           `json:"banned"`
-	Online                   bool           `json:"online"`
-	Custom                   map[string]any `json:"custom"`
-	CreatedAt                Timestamp      `json:"created_at"`
-	UpdatedAt                Timestamp      `json:"updated_at"`
-	RevokeTokensIssuedBefore Timestamp      `json:"revoke_tokens_issued_before"` // zero: none are revoked
+// UpdateUsers makes users, or replaces what is known of them. The client needs the secret.
+func (c *Client) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*UpdateUsersResponse, error) {
+	s, err := c.server("UpdateUsers")
+	if err != nil {
+		return nil, err
+	}
+	return s.UpdateUsers(ctx, req)
 }
 
-// UpdateUserPartialRequest is a change of one user: fields to set, and fields to remove.
-type UpdateUserPartialRequest struct {
-	ID    string         `json:"id"`
-	Set   map[string]any `json:"set,omitempty"`
-	Unset []string       `json:"unset,omitempty"`
+// QueryUsers returns a page of the users that the filter selects. The client needs the secret. [Client.Users] goes through all
+// pages.
+func (c *Client) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*QueryUsersResponse, error) {
+	s, err := c.server("QueryUsers")
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryUsers(ctx, req)
 }
 
-// UpdateUsersPartialRequest is what [Client.UpdateUsersPartial] takes.
-type UpdateUsersPartialRequest struct {
-	Users []UpdateUserPartialRequest `json:"users"`
+// Users returns the users that the filter selects, as [Session.Users] does. The client needs the secret.
+func (c *Client) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[UserResponse, error] {
+	s, err := c.server("Users")
+	if err != nil {
+		return func(yield func(UserResponse, error) bool) { yield(UserResponse{}, err) }
+	}
+	return s.Users(ctx, req)
 }
 
-// UpdateUsersPartialResponse is what [Client.UpdateUsersPartial] returns: the changed users by id.
-type UpdateUsersPartialResponse struct {
-	Users map[string]UserResponse `json:"users"`
-}
-
-// UpdateUsersPartial changes single fields of users. Setting "revoke_tokens_issued_before" to a time revokes the tokens that a
-// user got before it, and setting it to nil gives them their life back:
+// UpdateUsersPartial changes single fields of users. The client needs the secret. Setting "revoke_tokens_issued_before" to a
+// time revokes the tokens that a user got before it, and setting it to nil gives them their life back:
 //
 //	client.UpdateUsersPartial(ctx, &feeds.UpdateUsersPartialRequest{Users: []feeds.UpdateUserPartialRequest{
 //		{ID: "alice", Set: map[string]any{"revoke_tokens_issued_before": time.Now()}},
@@ -69,9 +68,80 @@ type UpdateUsersPartialResponse struct {
 // A token without an iat claim is revoked whatever the time. A token's iat has whole seconds, so one that was minted in the
 // second of the revocation may live.
 func (c *Client) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartialRequest) (*UpdateUsersPartialResponse, error) {
-	out := new(UpdateUsersPartialResponse)
-	return result(out, c.asServer(ctx, "UpdateUsersPartial",
-		call{method: http.MethodPatch, path: []string{"api", "v2", "users"}, in: req, out: out}))
+	s, err := c.server("UpdateUsersPartial")
+	if err != nil {
+		return nil, err
+	}
+	return s.UpdateUsersPartial(ctx, req)
+}
+
+// maxUsers is how many users the API changes in one call.
+const maxUsers = 100
+
+// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil, and the zero time, take the
+// revocation back. It is short for [Client.UpdateUsersPartial]. The client needs the secret.
+func (c *Client) RevokeUserToken(ctx context.Context, userID string, before *time.Time) error {
+	return c.RevokeUsersTokens(ctx, []string{userID}, before)
+}
+
+// RevokeUsersTokens does for many users what [Client.RevokeUserToken] does for one, with one call for each 100 of them. If a
+// call fails, the users of those before it are revoked already; doing it all again does no harm.
+func (c *Client) RevokeUsersTokens(ctx context.Context, userIDs []string, before *time.Time) error {
+	s, err := c.server("RevokeUsersTokens")
+	if err != nil {
+		return err
+	}
+	set := map[string]any{cutoffField: cutoff(before)}
+	for ids := range slices.Chunk(userIDs, maxUsers) {
+		req := new(UpdateUsersPartialRequest)
+		for _, id := range ids {
+			req.Users = append(req.Users, UpdateUserPartialRequest{ID: id, Set: set})
+		}
+		if _, err := s.UpdateUsersPartial(ctx, req); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RevokeTokens revokes all users' tokens that were issued before the given time. Nil, and the zero time, take the revocation
+// back. It is short for [Client.UpdateApp]. The client needs the secret.
+func (c *Client) RevokeTokens(ctx context.Context, before *time.Time) error {
+	if before == nil {
+		before = new(time.Time)
+	}
+	return c.UpdateApp(ctx, &UpdateAppRequest{RevokeTokensIssuedBefore: before})
+}
+
+const cutoffField = "revoke_tokens_issued_before"
+
+// cutoff returns what stands for before in JSON: null for none.
+func cutoff(before *time.Time) any {
+	if before == nil || before.IsZero() {
+		return nil
+	}
+	return *before
+}
+
+// An App is the app's settings, as far as logging in depends on them.
+type App struct {
+	Name                     string    `json:"name"`
+	DisableAuthChecks        bool      `json:"disable_auth_checks"`
+	RevokeTokensIssuedBefore Timestamp `json:"revoke_tokens_issued_before"` // zero: none are revoked
+}
+
+// GetAppResponse is what [Client.GetApp] returns.
+type GetAppResponse struct {
+	App App `json:"app"`
+}
+
+// GetApp returns the app's settings. The client needs the secret.
+func (c *Client) GetApp(ctx context.Context) (*GetAppResponse, error) {
+	s, err := c.server("GetApp")
+	if err != nil {
+		return nil, err
+	}
+	return ask[GetAppResponse](ctx, s, call{method: http.MethodGet, path: apiPath("app")})
 }
 
 // UpdateAppRequest is what [Client.UpdateApp] takes. A nil field stays as it is.
@@ -87,14 +157,8 @@ type UpdateAppRequest struct {
 // wire is the JSON of r, in which null differs from absent.
 func (r *UpdateAppRequest) wire() map[string]any {
 	m := make(map[string]any)
-	if r == nil {
-		return m
-	}
-	if t := r.RevokeTokensIssuedBefore; t != nil {
-		m["revoke_tokens_issued_before"] = any(nil)
-		if !t.IsZero() {
-			m["revoke_tokens_issued_before"] = *t
-		}
+	if r.RevokeTokensIssuedBefore != nil {
+		m[cutoffField] = cutoff(r.RevokeTokensIssuedBefore)
 	}
 	if r.DisableAuthChecks != nil {
 		m["disable_auth_checks"] = *r.DisableAuthChecks
@@ -102,9 +166,13 @@ func (r *UpdateAppRequest) wire() map[string]any {
 	return m
 }
 
-// UpdateApp changes the app's settings.
+// UpdateApp changes the app's settings. The client needs the secret.
 func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
-	return c.asServer(ctx, "UpdateApp", call{method: http.MethodPatch, path: []string{"api", "v2", "app"}, in: req.wire()})
+	s, err := c.server("UpdateApp")
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: orZero(req).wire()})
 }
 
 func (c *Client) needsSecret(what string) error {
@@ -114,30 +182,21 @@ func (c *Client) needsSecret(what string) error {
 	return nil
 }
 
-// asServer makes the call with a server token, which never expires and belongs to no user.
-func (c *Client) asServer(ctx context.Context, what string, call call) error {
+// server returns a session under a server token, which belongs to no user, never ends, and is minted anew for each session. It
+// holds nothing that would have to be closed.
+func (c *Client) server(what string) (*Session, error) {
 	if err := c.needsSecret(what); err != nil {
-		return err
+		return nil, err
 	}
 	token, err := provider.Signer{Secret: c.Secret}.ServerToken()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.do(ctx, serverToken{c.Base, token}, call)
-}
-
-// serverToken is a RoundTripper that puts the server token into its requests.
-type serverToken struct {
-	base  http.RoundTripper
-	token string
-}
-
-func (s serverToken) RoundTrip(req *http.Request) (*http.Response, error) {
-	base := s.base
-	if base == nil {
-		base = http.DefaultTransport
+	s, err := c.session(provider.Static(token))
+	if err != nil {
+		return nil, err
 	}
-	out := req.Clone(req.Context())
-	out.Header.Set("Authorization", s.token)
-	return base.RoundTrip(out)
+	s.transport.IsRejected = neverRejected
+	s.transport.Trace, s.transport.Logger = nil, nil // which are for users' logins
+	return s, nil
 }

@@ -2,13 +2,11 @@ package feeds
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport"
@@ -22,15 +20,25 @@ type User struct {
 	Custom map[string]any `json:"custom,omitempty"`
 }
 
-// A Session is one user's login. It belongs to that user from beginning to end: to switch users, close it and connect again,
-// so that no request of the one can ever go out under a token of the other. It is safe for concurrent use.
+// A Session is one login: a user's ([Client.ConnectUser]), a guest's ([Client.ConnectGuest]), nobody's
+// ([Client.ConnectAnonymous]) or that of your own backend ([Client.ConnectServer]). It is the same one's from beginning to
+// end: to switch users, close it and connect again, so that no request of the one can ever go out under a token of the other.
+// It is safe for concurrent use.
 //
 // A call that meets an expired or revoked token waits for the next one and is sent again, under the same
-// X-Client-Request-Id. An error for which [IsSessionOver] is true means that there will be no next one.
+// X-Client-Request-Id. An error for which [IsSessionOver] is true means that there will be no next one. A call that exceeds a
+// rate limit waits as well, unless Client.NoRateLimitWait says otherwise. All other refusals are an [*Error].
+//
+// Strings of the form "group:id" name feeds. Where a call takes a pointer to a request, nil does for the zero request.
 type Session struct {
 	client    *Client
+	base      *url.URL // the client's; never changed
 	user      User
+	authType  string // "jwt" or "anonymous", for the header Stream-Auth-Type
 	transport *transport.Transport
+
+	close  sync.Once
+	closed chan struct{} // closed by Close: ends what waits other than for a token
 }
 
 // ConnectUser logs user in: it asks p for the first token, checks that it is the user's, and makes one authenticated call. So
@@ -39,111 +47,122 @@ type Session struct {
 // All further tokens come from p as well, which is asked whenever one is needed. ctx is for connecting alone; the session
 // lives until [Session.Close].
 func (c *Client) ConnectUser(ctx context.Context, user User, p provider.TokenProvider) (*Session, error) {
-	base, err := c.base()
 	switch {
-	case err != nil:
-		return nil, err
 	case user.ID == "":
 		return nil, errors.New("feeds: ConnectUser: User.ID is empty")
 	case p == nil:
 		return nil, errors.New("feeds: ConnectUser: the token provider is nil")
 	}
-	s := &Session{client: c, user: user, transport: &transport.Transport{
-		Provider:   ownTokens{p, user.ID},
+	s, err := c.session(ownTokens{p, user.ID})
+	if err != nil {
+		return nil, err
+	}
+	s.user = user
+	return connected(ctx, s, fmt.Sprintf("%q", user.ID))
+}
+
+// ConnectAnonymous makes a session without any user or token, to read what the app lets everybody read. It makes one call, to
+// check that the app can be reached. There is nothing to refresh. What needs a user is refused with CodeNotAllowed.
+func (c *Client) ConnectAnonymous(ctx context.Context) (*Session, error) {
+	s, err := c.anonymous()
+	if err != nil {
+		return nil, err
+	}
+	return connected(ctx, s, "an anonymous user")
+}
+
+// ConnectServer makes a session of your own backend, which may do anything, and makes one call to check the secret. The client
+// needs the secret. The requests that have a UserID say by it for whom they act; for this session it is required:
+//
+//	backend.AddActivity(ctx, &feeds.AddActivityRequest{UserID: "alice", Type: "post", Feeds: []string{"user:alice"}})
+//
+// A session that acts for one user alone is a safer thing to hold. In a backend it is
+// client.ConnectUser(ctx, user, provider.Signer{Secret: secret}.For(user.ID)).
+func (c *Client) ConnectServer(ctx context.Context) (*Session, error) {
+	s, err := c.server("ConnectServer")
+	if err != nil {
+		return nil, err
+	}
+	return connected(ctx, s, "the server side")
+}
+
+// connected asks for the first token and makes a call that needs it and changes nothing. It returns s, or closes it.
+func connected(ctx context.Context, s *Session, who string) (*Session, error) {
+	if _, err := s.transport.Token(ctx); err != nil {
+		_ = s.Close() // which can only say again what err says
+		if _, ok := errors.AsType[*transport.RefreshError](err); ok {
+			who += ": the token provider"
+		}
+		return nil, fmt.Errorf("feeds: connecting %s: %w", who, err)
+	}
+	if err := s.check(ctx); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("feeds: connecting %s: %w", who, err)
+	}
+	return s, nil
+}
+
+// check makes an authenticated call that changes nothing. That it is not permitted is no trouble with the login.
+func (s *Session) check(ctx context.Context) error {
+	var err error
+	if s.user.ID == "" {
+		err = s.do(ctx, call{method: http.MethodGet, path: apiPath("app")})
+	} else {
+		_, err = s.QueryUsers(ctx, &QueryUsersRequest{FilterConditions: map[string]any{"id": s.user.ID}, Limit: 1})
+	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeNotAllowed {
+		return nil
+	}
+	return err
+}
+
+// session returns a session without a user, whose tokens come from p.
+func (c *Client) session(p provider.TokenProvider) (*Session, error) {
+	base, err := c.base()
+	if err != nil {
+		return nil, err
+	}
+	return &Session{client: c, base: base, authType: "jwt", closed: make(chan struct{}), transport: &transport.Transport{
+		Provider:   p,
 		Base:       c.Base,
 		Origins:    []string{base.Scheme + "://" + base.Host},
 		Authorize:  authorize,
 		IsRejected: transport.BodyCode("code", CodeTokenExpired),
 		Trace:      c.Trace,
 		Logger:     c.Logger,
-	}}
-	if _, err := s.transport.Token(ctx); err != nil {
-		s.transport.Close()
-		return nil, fmt.Errorf("feeds: connecting %q: the token provider: %w", user.ID, err)
+	}}, nil
+}
+
+// anonymous returns a session that sends no token. Its transport holds one all the same, which goes nowhere and is never
+// replaced: so that Close, and what is allowed over plain http, are the same for all sessions.
+func (c *Client) anonymous() (*Session, error) {
+	s, err := c.session(provider.Static("anonymous"))
+	if err != nil {
+		return nil, err
 	}
-	if err := s.check(ctx); err != nil {
-		s.transport.Close()
-		return nil, fmt.Errorf("feeds: connecting %q: %w", user.ID, err)
-	}
+	s.authType = "anonymous"
+	s.transport.Authorize = func(req *http.Request, _ provider.Token) { req.Header.Del("Authorization") }
+	s.transport.IsRejected = neverRejected
+	s.transport.Trace, s.transport.Logger = nil, nil // they would tell of a token that there isn't
 	return s, nil
 }
 
-// check makes an authenticated call that changes nothing.
-func (s *Session) check(ctx context.Context) error {
-	payload, err := json.Marshal(map[string]any{"filter_conditions": map[string]any{"id": s.user.ID}, "limit": 1})
-	if err != nil {
-		return err
-	}
-	return s.do(ctx, call{method: http.MethodGet, path: []string{"api", "v2", "users"}, query: url.Values{"payload": {string(payload)}}})
-}
-
-// User returns who the session is for.
+// User returns who the session is for. A guest's id is the one that the API gave it. The zero User stands for nobody: the
+// session is anonymous, or the server side's.
 func (s *Session) User() User { return s.user }
 
 // Stats tells what the session's transport has done and is at.
 func (s *Session) Stats() transport.Stats { return s.transport.Stats() }
 
-// Close logs out on this side: calls that wait for a token and all later ones fail. If a token is just being fetched it waits
-// for that, as [transport.Transport.Close] does, so that a rotated login is not lost.
-func (s *Session) Close() error { return s.transport.Close() }
-
-func (s *Session) do(ctx context.Context, call call) error {
-	return s.client.do(ctx, s.transport, call)
+// Close logs out on this side: calls that wait and all later ones fail, with [transport.ErrClosed]. If a token is just being
+// fetched it waits for that, as [transport.Transport.Close] does, so that a rotated login is not lost.
+func (s *Session) Close() error {
+	s.close.Do(func() { close(s.closed) })
+	return s.transport.Close()
 }
 
 // authorize puts the token where Stream wants it: bare, without the word Bearer.
 func authorize(req *http.Request, tok provider.Token) { req.Header.Set("Authorization", tok.Value()) }
 
-// ownTokens sees to it that a session gets tokens of its own user alone.
-type ownTokens struct {
-	provider.TokenProvider
-	userID string
-}
-
-// Token passes on the provider's token, unless it is somebody else's.
-func (o ownTokens) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
-	tok, err := o.TokenProvider.Token(ctx, old)
-	if err != nil || tok.IsZero() {
-		return tok, err
-	}
-	switch id, err := userOf(tok.Value()); {
-	case err != nil:
-		return provider.Token{}, provider.Permanent(fmt.Errorf("what it returned is no token of Stream's: %w", err))
-	case id == "":
-		return provider.Token{}, provider.Permanent(fmt.Errorf("the token has no user_id: it is a server token, which may do "+
-			"everything; the session needs one that was minted for %q", o.userID))
-	case id != o.userID:
-		return provider.Token{}, provider.Permanent(fmt.Errorf("the token was minted for user %q, and the session belongs to %q", id, o.userID))
-	}
-	return tok, nil
-}
-
-// userOf returns the user_id that token claims. Nothing is verified: the API does that. A developer token's payload is in
-// padded standard base64, which JWT parsers refuse.
-func userOf(token string) (string, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", errors.New("it has not three parts, as a JWT has")
-	}
-	enc := base64.RawURLEncoding
-	if strings.ContainsAny(parts[1], "+/") {
-		enc = base64.RawStdEncoding
-	}
-	payload, err := enc.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return "", errors.New("its payload is not base64")
-	}
-	var claims struct {
-		UserID any `json:"user_id"`
-	}
-	if json.Unmarshal(payload, &claims) != nil {
-		return "", errors.New("its payload is not JSON")
-	}
-	switch id := claims.UserID.(type) {
-	case nil:
-		return "", nil
-	case string:
-		return id, nil
-	}
-	return "", errors.New("its user_id is not a string")
-}
+// neverRejected is for tokens that have no successor.
+func neverRejected(*http.Response) bool { return false }

@@ -45,6 +45,7 @@ func (s *Server) updateApp(c *call) (object, *failure) {
 		return nil, badInput("disable_auth_checks must be true or false")
 	}
 	s.app = next
+	s.recheckSockets()
 	s.recordEffect(c)
 	return object{}, nil
 }

@@ -14,6 +14,7 @@ const (
 	serversOnly                   // only with a server token
 	withoutToken                  // needs the API key alone
 	tokenEndpoint                 // POST /token: no part of the API, and judged by its own rules
+	firstFrame                    // a socket whose token comes in its first frame; as anybody once it is here
 )
 
 const msgRevoked = "This token has been revoked, please generate a new token"
@@ -29,7 +30,7 @@ func (s *Server) authenticate(c *call) *failure {
 	if query.Get("api_key") != s.key() {
 		return &failure{status: 401, code: codeAPIKey, inner: "api_key is invalid"}
 	}
-	if need == withoutToken {
+	if need == withoutToken || need == firstFrame {
 		return nil
 	}
 	authType := c.r.Header.Get("Stream-Auth-Type")

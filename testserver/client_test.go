@@ -46,6 +46,7 @@ type caller struct {
 	key   string // "": DefaultKey
 	auth  string // stream-auth-type; "": jwt, "-": none
 	id    string // X-Client-Request-Id
+	feed  string // that post adds to; "": user:alice
 }
 
 func (c caller) do(method, path, body string) answer {
@@ -97,7 +98,7 @@ func (c caller) ping() int { return c.do("GET", "/api/v2/app", "").code() }
 
 // post adds an activity.
 func (c caller) post(text string) answer {
-	body, _ := json.Marshal(map[string]any{"type": "post", "feeds": []string{"user:alice"}, "text": text})
+	body, _ := json.Marshal(map[string]any{"type": "post", "feeds": []string{or(c.feed, "user:alice")}, "text": text})
 	return c.do("POST", "/api/v2/feeds/activities", string(body))
 }
 

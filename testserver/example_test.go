@@ -1,6 +1,7 @@
 package testserver_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,8 +9,83 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coder/websocket"
+
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/testserver"
+	"github.com/stayauth/stayauth/transport"
 )
+
+// All that a request needs: the API key in the query, the kind of authentication, and the bare token.
+func Example() {
+	srv := &testserver.Server{}
+	defer srv.Close()
+	client := &http.Client{Transport: srv}
+
+	get := func(token string) {
+		req, err := http.NewRequest("GET", "https://api.example.com/api/v2/app?api_key="+testserver.DefaultKey, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		req.Header.Set("Stream-Auth-Type", "jwt")
+		req.Header.Set("Authorization", token)
+		resp, err := client.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		fmt.Println(resp.StatusCode, strings.Contains(string(body), `"code":40`))
+	}
+	token := srv.Issue("alice")
+	get(token)
+	srv.Revoke("alice")
+	get(token)
+	// Output:
+	// 200 false
+	// 401 true
+}
+
+// The same with a transport that refreshes: of the revocation nothing is to be seen but in the ledger.
+func Example_transport() {
+	srv := &testserver.Server{}
+	defer srv.Close()
+	t := &transport.Transport{
+		Provider:   provider.Func(func(context.Context) (string, error) { return srv.Issue("alice"), nil }),
+		Base:       srv,
+		Authorize:  func(r *http.Request, tok provider.Token) { r.Header.Set("Authorization", tok.Value()) },
+		IsRejected: transport.BodyCode("code", 40),
+	}
+	defer t.Close()
+	client := &http.Client{Transport: t}
+
+	get := func() {
+		req, err := http.NewRequest("GET", "https://api.example.com/api/v2/app?api_key="+testserver.DefaultKey, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		req.Header.Set("Stream-Auth-Type", "jwt")
+		resp, err := client.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+	get()
+	srv.Revoke("alice")
+	get()
+	l := srv.Ledger()
+	fmt.Println(l.Issued, "tokens,", l.Refused, "refused")
+	// Output:
+	// 200 OK
+	// 200 OK
+	// 2 tokens, 1 refused
+}
 
 // A user's token is good until it is revoked, and the next one is good at once.
 func ExampleServer() {
@@ -78,7 +154,7 @@ func ExampleFault() {
 	defer srv.Close()
 	client := &http.Client{Transport: srv}
 	for range 3 {
-		resp, err := client.Post("http://backend/token", "application/json", strings.NewReader(`{"user_id": "alice"}`))
+		resp, err := client.Post("https://backend.example.com/token", "application/json", strings.NewReader(`{"user_id": "alice"}`))
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -99,7 +175,7 @@ func ExampleCut() {
 	}}
 	defer srv.Close()
 	client := &http.Client{Transport: srv}
-	_, err := client.Post("http://backend/token", "application/json", strings.NewReader(`{"user_id": "alice"}`))
+	_, err := client.Post("https://backend.example.com/token", "application/json", strings.NewReader(`{"user_id": "alice"}`))
 	fmt.Println(err != nil, srv.Ledger().Issued)
 	// Output: true 1
 }
@@ -110,7 +186,7 @@ func ExampleRotation() {
 	defer srv.Close()
 	client := &http.Client{Transport: srv}
 	ask := func(body string) string {
-		resp, err := client.Post("http://backend/token", "application/json", strings.NewReader(body))
+		resp, err := client.Post("https://backend.example.com/token", "application/json", strings.NewReader(body))
 		if err != nil {
 			return err.Error()
 		}
@@ -204,4 +280,31 @@ func ExampleToken() {
 	token := srv.Ledger().Tokens[testserver.TokenID(value)]
 	fmt.Println(token.User, token.Uses, token.FirstUsed.IsZero(), token.Issued.IsZero())
 	// Output: alice 0 true false
+}
+
+// The connection is closed soon after it was accepted, with a code after which clients come back.
+func ExampleSocketFault() {
+	srv := &testserver.Server{Fault: func(*http.Request) testserver.Fault {
+		return testserver.Fault{Socket: testserver.SocketFault{After: 10 * time.Millisecond, Close: 1012}}
+	}}
+	defer srv.Close()
+	ctx := context.Background()
+	ws, _, err := websocket.Dial(ctx, "https://api.example.com/api/v2/connect?stream-auth-type=jwt&api_key="+testserver.DefaultKey,
+		&websocket.DialOptions{HTTPClient: &http.Client{Transport: srv}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ws.CloseNow()
+	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"token": "`+srv.Issue("alice")+`"}`)); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, first, err := ws.Read(ctx)
+	fmt.Println(strings.Contains(string(first), "connection.ok"), err)
+	_, _, err = ws.Read(ctx)
+	fmt.Println(websocket.CloseStatus(err))
+	// Output:
+	// true <nil>
+	// StatusServiceRestart
 }

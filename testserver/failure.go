@@ -23,6 +23,8 @@ const (
 	codeNotYetValid = 41
 	codeIssuedLater = 42
 	codeSignature   = 43
+
+	codeConnectionID = 46
 )
 
 func refused(code int, inner string) *failure {

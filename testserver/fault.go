@@ -43,6 +43,25 @@ type Fault struct {
 	// HoldRefusal passes between the refusal of the request's token and the 401 that says so, on top of Hold: it makes a 401
 	// late, and no other answer.
 	HoldRefusal time.Duration
+
+	// Socket happens to the socket that this request opens. Up to there all of the above is as with any request, the socket's
+	// first event in place of the answer: Status refuses the handshake, CutAfter breaks the connection instead of connection.ok.
+	Socket SocketFault
+}
+
+// A SocketFault is what goes wrong with a socket that has been opened: see [Fault]. The zero SocketFault is none. What can go
+// wrong with all sockets at a moment of the test's choosing is [Server.CloseSockets].
+type SocketFault struct {
+	// After is how long after connection.ok it happens.
+	After time.Duration
+
+	// Close, if not 0, is the code with which the connection is closed (RFC 6455 section 7.4). 1006 breaks it without one, which
+	// is what that code says to a client. Stream's clients take 1000 for final and reconnect after any other.
+	Close int
+
+	// Silent keeps the connection open, and from then on the server sends nothing and answers nothing, pings included. It has
+	// no meaning together with Close.
+	Silent bool
 }
 
 // A Cut says when a connection is closed without an answer.

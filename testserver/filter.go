@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -34,6 +35,25 @@ func timeField[T any](value func(T) time.Time) field[T] {
 		return func(v T) int { return value(v).Compare(*t) }
 	}
 }
+
+// listField reads a list of strings. Only whether it contains a value can be asked.
+func listField[T any](value func(T) []string) field[T] {
+	return func(operand json.RawMessage) func(T) int {
+		var s *string
+		if json.Unmarshal(operand, &s) != nil || s == nil {
+			return nil
+		}
+		return func(v T) int {
+			if slices.Contains(value(v), *s) {
+				return 0
+			}
+			return unordered
+		}
+	}
+}
+
+// unordered is what a comparison gives whose two sides are different and neither is the smaller one.
+const unordered = 2
 
 // compile turns a filter into a function.
 func compile[T any](f filter, fields map[string]field[T]) (func(T) bool, *failure) {
@@ -116,12 +136,12 @@ func condition[T any](op string, operand json.RawMessage, f field[T]) func(T) bo
 		return nil
 	}
 	switch op {
-	case "$eq":
+	case "$eq", "$contains":
 		return func(v T) bool { return compare(v) == 0 }
 	case "$gt":
-		return func(v T) bool { return compare(v) > 0 }
+		return func(v T) bool { return compare(v) == 1 }
 	case "$gte":
-		return func(v T) bool { return compare(v) >= 0 }
+		return func(v T) bool { return compare(v) == 0 || compare(v) == 1 }
 	case "$lt":
 		return func(v T) bool { return compare(v) < 0 }
 	case "$lte":

@@ -28,6 +28,8 @@ func TestJudgement(t *testing.T) {
 		signature = `JWTAuth error: signature is not valid. Make sure the token is created using the secret for API key "stayauth-key"`
 		segments  = "token contains an invalid number of segments"
 		authType  = "stream-auth-type missing or invalid"
+
+		beginsWithBearer = "token is malformed: it begins with Bearer, and has to stand alone in Authorization"
 	)
 	tests := []struct {
 		name   string
@@ -83,7 +85,8 @@ func TestJudgement(t *testing.T) {
 		{"no base64", func() caller { return caller{token: "!.!.!"} }, 5, "token is malformed"},
 		{"no JSON", func() caller { return caller{token: header + ".YWJj.c2ln"} }, 5, "token is malformed"},
 		{"developer token without JSON", func() caller { return caller{token: header + ".YWJj.devtoken"} }, 5, "token is malformed"},
-		{"Bearer", func() caller { return caller{token: "Bearer " + mint(jwt.MapClaims{"user_id": "alice"})} }, 5, "token is malformed"},
+		{"Bearer", func() caller { return caller{token: "Bearer " + mint(jwt.MapClaims{"user_id": "alice"})} }, 5, beginsWithBearer},
+		{"bearer and no token", func() caller { return caller{token: "bearer x"} }, 5, beginsWithBearer},
 		{"user_id a number", func() caller { return caller{token: mint(jwt.MapClaims{"user_id": 7})} }, 5, "token's user_id is not a string of 1 to 255 characters"},
 		{"user_id empty", func() caller { return caller{token: mint(jwt.MapClaims{"user_id": ""})} }, 5, "token's user_id is not a string of 1 to 255 characters"},
 		{"user_id null", func() caller { return caller{token: mint(jwt.MapClaims{"user_id": nil})} }, 5, "token's user_id is not a string of 1 to 255 characters"},

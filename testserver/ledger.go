@@ -8,19 +8,27 @@ import (
 )
 
 // RequestID is the header in which a client names a request. A replay of a request carries the same id: that is how the
-// ledger knows that it is one. A request without an id, or with one of more than 256 bytes, is not checked for doubles.
+// ledger knows that it is one. A request without an id, or with one of more than 256 bytes, is not checked for doubles: see
+// [Ledger.Unnamed].
 const RequestID = "X-Client-Request-Id"
 
 // A Ledger is a snapshot of what has reached a [Server]: see [Server.Ledger]. It holds no token and no secret, so it can be
 // printed. Its times are real (or virtual) ones, whatever the server's clock says.
 type Ledger struct {
-	// Arrived counts all requests, Refused those whose token was refused with a 401, and Effects the changes that took hold:
-	// an activity or a feed or a guest was made, a user or the app was changed.
+	// Arrived counts all requests, sockets among them. Refused counts those whose token was refused, and Effects the changes
+	// that took hold: something was made, changed or deleted. Opening a socket is none.
 	Arrived, Refused, Effects int
 
 	// TokenCalls counts the calls of POST /token, failed ones included. Issued counts the users' tokens that the server minted,
 	// in whatever way.
 	TokenCalls, Issued int
+
+	// Unnamed counts the requests that had no usable id (see [RequestID]), POST /token apart: those that [Server.Check] can't
+	// compare with anything. A test that relies on Check wants it to be 0.
+	Unnamed int
+
+	// Sockets counts the sockets that were opened (their token was accepted), OpenSockets those that are open now.
+	Sockets, OpenSockets int
 
 	// Requests are the requests that had an id, by id (see [RequestID]).
 	Requests map[string]Request
@@ -59,6 +67,7 @@ func (s *Server) Ledger() Ledger {
 	l := &s.ledger
 	out := Ledger{
 		Arrived: l.arrived, Refused: l.refused, Effects: l.effects, TokenCalls: l.tokenCalls, Issued: l.issued,
+		Unnamed: l.unnamed, Sockets: l.sockets, OpenSockets: len(s.sockets),
 		Requests:  make(map[string]Request, l.requests.len()),
 		Tokens:    make(map[string]Token, l.tokens.len()),
 		Forgotten: l.requests.lost + l.tokens.lost,
@@ -79,7 +88,10 @@ func (s *Server) Ledger() Ledger {
 //   - a request was replayed with the token of another user;
 //   - a token, session secret or refresh token reached a server that is marked [Server.Foreign].
 //
-// Call it at the end of a test. The error joins one error for each violation, in the order in which they happened.
+// The first three go by the [RequestID]: requests that have none are not checked for them, and a client that never sends one
+// passes whatever it does. [Ledger.Unnamed] counts them.
+//
+// Call Check at the end of a test. The error joins one error for each violation, in the order in which they happened.
 func (s *Server) Check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

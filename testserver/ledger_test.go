@@ -53,7 +53,7 @@ func TestLedger(t *testing.T) {
 		idOld, idNext := testserver.TokenID(old.token), testserver.TokenID(next.token)
 		got := srv.Ledger()
 		want := testserver.Ledger{
-			Arrived: 8, Refused: 1, Effects: 4, TokenCalls: 2, Issued: 2,
+			Arrived: 8, Refused: 1, Effects: 4, TokenCalls: 2, Issued: 2, Unnamed: 3,
 			Requests: map[string]testserver.Request{
 				"1": {Attempts: 1, Effects: 1, Tokens: []string{idOld}},
 				"2": {Attempts: 2, Effects: 1, Refused: 1, Tokens: []string{idOld, idNext}},
@@ -187,7 +187,7 @@ func TestReplayAsAnotherUser(t *testing.T) {
 		alice := caller{rt: srv, token: srv.Issue("alice"), id: "a"}
 		srv.Revoke("alice")
 		wantCode(t, alice.post("hello"), 401, 40)
-		bob := caller{rt: srv, token: srv.Issue("bob"), id: "a"}
+		bob := caller{rt: srv, token: srv.Issue("bob"), id: "a", feed: "user:bob"}
 		wantStatus(t, bob.post("hello"), 201)
 		server := caller{rt: srv, token: srv.ServerToken(), id: "a"}
 		wantStatus(t, server.do("GET", "/api/v2/app", ""), 200)

@@ -53,6 +53,13 @@ func (m *memory[V]) put(key string, v V, size int) {
 	}
 }
 
+// remove forgets an entry, if there is one.
+func (m *memory[V]) remove(key string) {
+	if e, ok := m.byKey[key]; ok {
+		m.drop(e)
+	}
+}
+
 func (m *memory[V]) drop(e *list.Element) {
 	old := m.order.Remove(e).(*entry[V])
 	delete(m.byKey, old.key)

@@ -6,6 +6,7 @@ package testserver_test
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -68,6 +69,37 @@ func TestBytesAreBounded(t *testing.T) {
 	for i, want := range map[int]int{0: 404, 5: 404, 6: 200, 69: 200} {
 		wantStatus(t, alice.do("GET", fmt.Sprintf("/api/v2/feeds/activities/a%d", i), ""), want)
 	}
+}
+
+// Of users no more than 64 MiB are kept, and what a socket says of its user counts as well.
+func TestUsersAreBounded(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		server := caller{rt: direct{srv}, token: srv.ServerToken()}
+		custom := `{"custom":{"x":"` + strings.Repeat("x", 1<<20-1000) + `"}}`
+		for i := range 63 {
+			wantStatus(t, server.do("POST", "/api/v2/users", fmt.Sprintf(`{"users":{"u%d":%s}}`, i, custom)), 201)
+		}
+		there := func(id string) bool {
+			q := url.QueryEscape(`{"filter_conditions":{"id":"` + id + `"}}`)
+			return len(ids(server.do("GET", "/api/v2/users?payload="+q, "").body["users"])) == 1
+		}
+		if !there("u0") {
+			t.Error("63 MiB of users are too much")
+		}
+		for range 2 {
+			_, hello := connect(t, srv, srv.Issue("alice"), custom) // the second replaces what the first has said
+			wantEvent(t, hello, "connection.ok")
+			if !there("u0") {
+				t.Error("64 MiB of users are too much")
+			}
+		}
+		_, hello := connect(t, srv, srv.Issue("bob"), custom)
+		wantEvent(t, hello, "connection.ok")
+		if there("u0") || !there("u1") || !there("bob") {
+			t.Error("with 65 MiB of users not the oldest alone is forgotten")
+		}
+	})
 }
 
 // Of one request the ledger lists the tokens of its first hundred attempts, and counts them all.

@@ -151,7 +151,7 @@ func TestManyClients(t *testing.T) {
 		for i := range clients {
 			wg.Go(func() {
 				user := fmt.Sprintf("user%d", i%10)
-				c := caller{rt: rewrite{rt, base}, token: srv.Issue(user)}
+				c := caller{rt: rewrite{rt, base}, token: srv.Issue(user), feed: "user:" + user}
 				for n := range rounds {
 					c.id = fmt.Sprintf("%d-%d", i, n)
 					if i < 10 && n == 1 {

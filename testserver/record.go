@@ -15,7 +15,7 @@ const (
 
 // A ledger is what the server writes down for [Ledger] and Check. The server's lock guards it.
 type ledger struct {
-	arrived, refused, effects, tokenCalls, issued int
+	arrived, refused, effects, tokenCalls, issued, unnamed, sockets int
 
 	requests       memory[*requestRecord]
 	tokens         memory[*tokenRecord]
@@ -59,22 +59,31 @@ func (l *ledger) violation(format string, args ...any) {
 	l.violations = append(l.violations, fmt.Errorf("testserver: "+format, args...))
 }
 
-// recordArrival writes down that the request has come, and with which token.
+// recordArrival writes down that the request has come, and with which token. A socket's token comes later, in its first frame.
 func (s *Server) recordArrival(c *call) {
-	value := sentToken(c.r)
-	if c.route.access == tokenEndpoint && !s.Foreign {
-		value = "" // whatever it is, it is no token of the API
+	s.mu.Lock()
+	s.ledger.arrived++
+	if c.route.access == tokenEndpoint {
+		s.ledger.tokenCalls++
 	}
+	s.mu.Unlock()
+	switch {
+	case c.route.access == firstFrame:
+	case c.route.access == tokenEndpoint && !s.Foreign:
+		s.recordToken(c, "") // whatever it sends, it is no token of the API
+	default:
+		s.recordToken(c, sentToken(c.r))
+	}
+}
+
+// recordToken writes down which token the request carries, and compares it with those that came under the same id.
+func (s *Server) recordToken(c *call, value string) {
 	c.token, c.malformed = s.parse(value)
 	id := c.r.Header.Get(RequestID)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := &s.ledger
-	l.arrived++
-	if c.route.access == tokenEndpoint {
-		l.tokenCalls++
-	}
 	a := &c.attempt
 	if value != "" {
 		a.tokenID = TokenID(value)
@@ -85,6 +94,9 @@ func (s *Server) recordArrival(c *call) {
 		}
 	}
 	if id == "" || len(id) > maxRequestID {
+		if c.route.access != tokenEndpoint {
+			l.unnamed++
+		}
 		return
 	}
 	r, ok := l.requests.get(id)

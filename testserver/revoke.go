@@ -23,6 +23,7 @@ func (s *Server) Revoke(userID string) {
 	u := s.ensureUser(userID)
 	u.revokedSerial = s.serial
 	u.revokedAt = s.now()
+	s.recheckSockets()
 }
 
 // revoked reports whether a user's token was revoked, by Revoke or by a cutoff. s.mu is held.

@@ -45,33 +45,8 @@ type call struct {
 	// Written by authenticate, for operations that need a token:
 	user   string // the user whose token this is; empty for the other two
 	server bool   // a server token
-}
 
-// routes returns the server's operations. A path that is none of them is judged like any other, and then not found.
-func (s *Server) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	for pattern, rt := range map[string]route{
-		"POST /token": {"Token", tokenEndpoint, s.token},
-
-		"POST /api/v2/guest":  {"CreateGuest", withoutToken, s.createGuest},
-		"GET /api/v2/users":   {"QueryUsers", anybody, s.queryUsers},
-		"POST /api/v2/users":  {"UpdateUsers", usersAndServers, s.updateUsers},
-		"PATCH /api/v2/users": {"UpdateUsersPartial", usersAndServers, s.updateUsersPartial},
-		"GET /api/v2/app":     {"GetApp", anybody, s.getApp},
-		"PATCH /api/v2/app":   {"UpdateApp", serversOnly, s.updateApp},
-
-		"POST /api/v2/feeds/feed_groups/{group}/feeds/{id}": {"GetOrCreateFeed", anybody, s.getOrCreateFeed},
-		"POST /api/v2/feeds/activities":                     {"AddActivity", usersAndServers, s.addActivity},
-		"GET /api/v2/feeds/activities/{id}":                 {"GetActivity", anybody, s.getActivity},
-		"POST /api/v2/feeds/activities/query":               {"QueryActivities", anybody, s.queryActivities},
-
-		"/": {"Request", anybody, func(c *call) (object, *failure) {
-			return nil, notFound("there is no operation %s %s", c.r.Method, c.r.URL.Path)
-		}},
-	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
-	}
-	return mux
+	quota quota // what is left of the rate limit; written by limit
 }
 
 // ServeHTTP answers one request. It implements [http.Handler].
@@ -84,6 +59,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve takes a request through its faults, its judgement and its effect to its answer.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
+	c := s.arrive(r, rt)
+	s.finish(w, c)
+}
+
+// arrive takes a request through whatever happens before it is judged. It cuts the request off if that is its fault.
+func (s *Server) arrive(r *http.Request, rt route) *call {
 	c := &call{r: r, route: rt, start: time.Now()}
 	if s.Fault != nil {
 		c.fault = s.Fault(r)
@@ -104,29 +85,41 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	if c.fault.Cut == CutBefore {
 		cut()
 	}
+	return c
+}
 
+// finish judges the request, lets it take effect and answers it.
+func (s *Server) finish(w http.ResponseWriter, c *call) {
 	status, body, refusal := s.decide(c)
-
-	hold := c.fault.Hold
-	if refusal {
-		hold += c.fault.HoldRefusal
-	}
-	if !s.wait(r.Context(), hold) || c.fault.Cut == CutAfter {
+	if !s.hold(c, refusal) {
 		cut()
 	}
 	s.recordAnswer(c, refusal)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store") // answers hold tokens (RFC 6749 section 5.1)
+	c.quota.setHeader(h)
 	if c.fault.Location != "" {
 		h.Set("Location", c.fault.Location)
 	}
 	if d := c.fault.RetryAfter; d > 0 {
-		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(d.Seconds()), 'f', 0, 64))
+		h.Set("Retry-After", seconds(d))
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // an error means that the client has gone
 }
+
+// hold lets pass what a fault puts between a request's effect and its answer. It returns false if there is to be no answer.
+func (s *Server) hold(c *call, refusal bool) bool {
+	d := c.fault.Hold
+	if refusal {
+		d += c.fault.HoldRefusal
+	}
+	return s.wait(c.r.Context(), d) && c.fault.Cut != CutAfter
+}
+
+// seconds returns d in whole seconds, rounded up, as Retry-After wants it.
+func seconds(d time.Duration) string { return strconv.FormatFloat(math.Ceil(d.Seconds()), 'f', 0, 64) }
 
 // readBody reads the request's body. It returns false if the client left in the middle of it.
 func (c *call) readBody() bool {
@@ -152,12 +145,15 @@ func (s *Server) decide(c *call) (status int, body []byte, refusal bool) {
 		f = s.authenticate(c)
 	}
 	if f == nil {
+		f = s.limit(c)
+	}
+	if f == nil {
 		f = c.bodyErr
 	}
 	if f == nil {
 		ans, f = c.route.do(c)
 	}
-	duration := fmt.Sprintf("%.2fms", float64(time.Since(c.start))/float64(time.Millisecond))
+	duration := c.duration()
 	oauth := c.route.access == tokenEndpoint
 	switch {
 	case f == nil:
@@ -175,11 +171,21 @@ func (s *Server) decide(c *call) (status int, body []byte, refusal bool) {
 	if refusal {
 		s.recordRefusal(c, f)
 	}
-	body, err := json.Marshal(ans)
+	return status, encode(ans), refusal
+}
+
+// duration returns how long the call has taken, as answers say it.
+func (c *call) duration() string {
+	return fmt.Sprintf("%.2fms", float64(time.Since(c.start))/float64(time.Millisecond))
+}
+
+// encode returns the JSON of an answer or an event.
+func encode(o object) []byte {
+	b, err := json.Marshal(o)
 	if err != nil {
 		panic(err) // no answer holds anything that JSON can't
 	}
-	return status, body, refusal
+	return b
 }
 
 // successStatus returns 201 for POST and PUT and 200 for the rest, as the API does; POST /token is not part of it.

@@ -101,6 +101,9 @@ func (s *Server) parse(value string) (token, *failure) {
 
 // open takes a token apart and reports whether it is signed with the server's secret.
 func (s *Server) open(value string) (claims jwt.MapClaims, signed bool, f *failure) {
+	if len(value) > len(bearer) && strings.EqualFold(value[:len(bearer)], bearer) {
+		return nil, false, refused(codeMalformed, "token is malformed: it begins with Bearer, and has to stand alone in Authorization")
+	}
 	parts := strings.Split(value, ".")
 	if len(parts) != 3 {
 		return nil, false, refused(codeMalformed, "token contains an invalid number of segments")
@@ -127,6 +130,9 @@ func (s *Server) open(value string) (claims jwt.MapClaims, signed bool, f *failu
 	signed = t.Method == jwt.SigningMethodHS256 && t.Method.Verify(parts[0]+"."+parts[1], t.Signature, s.secret()) == nil
 	return claims, signed, nil
 }
+
+// bearer is what other APIs want ahead of a token (RFC 6750 section 2.1), and Stream does not.
+const bearer = "Bearer "
 
 // maxUserID is how long a user's id may be, in bytes.
 const maxUserID = 255

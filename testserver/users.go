@@ -211,6 +211,7 @@ func (s *Server) updateUsersPartial(c *call) (object, *failure) {
 		s.keepUser(u)
 		users[id] = u.response()
 	}
+	s.recheckSockets()
 	s.recordEffect(c)
 	return object{"users": users, "membership_deletion_task_id": ""}, nil
 }

@@ -1,0 +1,130 @@
+package feeds
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// A Comment is what a user has to say about an activity, or about another comment.
+type Comment struct {
+	ID            string         `json:"id"`
+	ObjectID      string         `json:"object_id"`
+	ObjectType    string         `json:"object_type"`
+	ParentID      string         `json:"parent_id"` // of the comment that it answers; empty: none
+	Text          string         `json:"text"`
+	User          UserResponse   `json:"user"`
+	Status        string         `json:"status"`
+	Attachments   []Attachment   `json:"attachments"`
+	Custom        map[string]any `json:"custom"`
+	Replies       []Comment      `json:"replies"` // as far as GetCommentsRequest.Depth has asked for them
+	ReplyCount    int            `json:"reply_count"`
+	ReactionCount int            `json:"reaction_count"`
+	CreatedAt     Timestamp      `json:"created_at"`
+	UpdatedAt     Timestamp      `json:"updated_at"`
+}
+
+// AddCommentRequest is what [Session.AddComment] takes. Comment is required, and either ObjectID or ParentID.
+type AddCommentRequest struct {
+	Comment     string         `json:"comment"`
+	ObjectID    string         `json:"object_id,omitempty"`   // what it is about: an activity's id
+	ObjectType  string         `json:"object_type,omitempty"` // with an ObjectID, empty means "activity"
+	ParentID    string         `json:"parent_id,omitempty"`   // the comment that it answers
+	Attachments []Attachment   `json:"attachments,omitempty"`
+	Custom      map[string]any `json:"custom,omitempty"`
+	UserID      string         `json:"user_id,omitempty"` // whose comment it is: for the server side alone
+}
+
+// AddCommentResponse is what [Session.AddComment] returns.
+type AddCommentResponse struct {
+	Comment Comment `json:"comment"`
+}
+
+// AddComment adds a comment of the session's user to an activity, or to a comment.
+func (s *Session) AddComment(ctx context.Context, req *AddCommentRequest) (*AddCommentResponse, error) {
+	in := *orZero(req)
+	if in.ObjectID != "" && in.ObjectType == "" {
+		in.ObjectType = defaultObject
+	}
+	return ask[AddCommentResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("comments"), in: in})
+}
+
+// defaultObject is what comments are about.
+const defaultObject = "activity"
+
+// GetCommentsRequest is what [Session.GetComments] takes. ObjectID is required.
+type GetCommentsRequest struct {
+	ObjectID   string // what the comments are about: an activity's id
+	ObjectType string // empty: "activity"
+	Sort       string // "first", "last", "top", ...; empty: the API's default
+	Depth      int    // how many levels of replies come along; 0: the API's default
+	Limit      int    // on a page, up to 100; 0: the API's default
+	Next       string // of the page before; empty: from the beginning
+	Prev       string // likewise, backwards
+	UserID     string // who looks: for the server side alone
+}
+
+// GetCommentsResponse is one page of comments. Next is empty on the last.
+type GetCommentsResponse struct {
+	Comments []Comment `json:"comments"`
+	Next     string    `json:"next"`
+	Prev     string    `json:"prev"`
+}
+
+// GetComments returns a page of the comments on an activity. [Session.Comments] goes through all pages.
+func (s *Session) GetComments(ctx context.Context, req *GetCommentsRequest) (*GetCommentsResponse, error) {
+	in := *orZero(req)
+	if in.ObjectType == "" {
+		in.ObjectType = defaultObject
+	}
+	query := make(url.Values)
+	setString(query, "object_id", in.ObjectID)
+	setString(query, "object_type", in.ObjectType)
+	setString(query, "sort", in.Sort)
+	setInt(query, "depth", in.Depth)
+	setInt(query, "limit", in.Limit)
+	setString(query, "next", in.Next)
+	setString(query, "prev", in.Prev)
+	setString(query, "user_id", in.UserID)
+	return ask[GetCommentsResponse](ctx, s, call{method: http.MethodGet, path: feedsPath("comments"), query: query})
+}
+
+// Comments returns the comments on an activity, page by page as [Session.Activities] does. Replies are part of the comment
+// that they answer.
+func (s *Session) Comments(ctx context.Context, req *GetCommentsRequest) iter.Seq2[Comment, error] {
+	query := *orZero(req)
+	return pages(query.Next, func(next string) ([]Comment, string, error) {
+		query := query
+		query.Next, query.Prev = next, ""
+		page, err := s.GetComments(ctx, &query)
+		if err != nil {
+			return nil, "", err
+		}
+		return page.Comments, page.Next, nil
+	})
+}
+
+// DeleteCommentRequest is what [Session.DeleteComment] takes.
+type DeleteCommentRequest struct {
+	HardDelete bool // for good; otherwise it is only marked as deleted
+}
+
+// DeleteComment deletes a comment.
+func (s *Session) DeleteComment(ctx context.Context, id string, req *DeleteCommentRequest) error {
+	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("comments", id), query: hardDelete(orZero(req).HardDelete)})
+}
+
+// setString and setInt set a query parameter, unless it is zero.
+func setString(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}
+
+func setInt(query url.Values, name string, value int) {
+	if value != 0 {
+		query.Set(name, strconv.Itoa(value))
+	}
+}

@@ -1,0 +1,316 @@
+package feeds_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/stayauth/stayauth/feeds"
+	"github.com/stayauth/stayauth/testserver"
+)
+
+// cut closes the connection without a word, as a broken network does.
+func cut(w http.ResponseWriter) {
+	c, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_ = c.Close()
+}
+
+// answer answers with the status and no code of Stream's.
+func answer(status int) func(int, http.ResponseWriter, *http.Request) bool {
+	return func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(status); return true }
+}
+
+// Whatever may pass is waited out, with pauses that grow from between 0.25 and 0.75 s to between 8 and 24 s, and that begin anew
+// once a connection has held. The provider is not called for it.
+func TestEventsWaitOutTrouble(t *testing.T) {
+	const failures = 9
+	trouble := map[string]func(*api){
+		"503":        func(a *api) { a.upgrade = answer(503) },
+		"404":        func(a *api) { a.upgrade = answer(404) },
+		"401":        func(a *api) { a.upgrade = answer(401) },
+		"redirect":   func(a *api) { a.upgrade = answer(302) },
+		"no upgrade": func(a *api) { a.upgrade = answer(200) },
+		"cut": func(a *api) {
+			a.upgrade = func(_ int, w http.ResponseWriter, _ *http.Request) bool { cut(w); return true }
+		},
+		"closed instead of an answer": func(a *api) {
+			a.login = func(_ int, c *conn) bool { _ = c.Close(websocket.StatusInternalError, ""); return true }
+		},
+		"internal error": func(a *api) { a.login = func(_ int, c *conn) bool { c.refuse(500, -1, "oops"); return true } },
+		"refused without a reason": func(a *api) {
+			a.login = func(_ int, c *conn) bool { c.send(map[string]any{"type": "connection.error"}); return true }
+		},
+		"no JSON": func(a *api) { a.login = func(_ int, c *conn) bool { c.send("hello"); return true } },
+		"no connection id": func(a *api) {
+			a.login = func(_ int, c *conn) bool { c.send(map[string]any{"type": "connection.ok"}); return true }
+		},
+		"watching fails": func(a *api) { a.watch = answer(500) },
+		"hangs up after the login": func(a *api) {
+			a.serve = func(_ int, c *conn) { time.Sleep(time.Millisecond); _ = c.CloseNow() }
+		},
+	}
+	for name, set := range trouble {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				set(a)
+				upgrade, login, serve, watch := a.upgrade, a.login, a.serve, a.watch
+				if upgrade != nil {
+					a.upgrade = func(n int, w http.ResponseWriter, r *http.Request) bool { return n < failures && upgrade(n, w, r) }
+				}
+				if login != nil {
+					a.login = func(n int, c *conn) bool { return n < failures && login(n, c) }
+				}
+				a.serve = func(n int, c *conn) {
+					switch {
+					case n < failures && serve != nil:
+						serve(n, c)
+					case n == failures:
+						time.Sleep(time.Second)
+						_ = c.CloseNow()
+					}
+				}
+				if watch != nil {
+					a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool { return n < failures && watch(n, w, r) }
+				}
+				p := &counter{srv: a.Server}
+				s := alice(t, a, p)
+				l := listen(t.Context(), s, nil, "user:alice")
+				time.Sleep(5 * time.Minute)
+				d := a.dialed()
+				if len(d) != failures+2 {
+					t.Fatalf("%d connections, want %d", len(d), failures+2)
+				}
+				for n := range failures {
+					nominal := min(500*time.Millisecond<<n, 16*time.Second)
+					if pause := d[n+1].at.Sub(d[n].at).Round(2 * time.Millisecond); pause < nominal/2 || pause > nominal*3/2 {
+						t.Errorf("pause %d is %s, want about %s", n, pause, nominal)
+					}
+				}
+				if pause := d[failures+1].at.Sub(d[failures].at) - time.Second; pause < 250*time.Millisecond || pause > 750*time.Millisecond {
+					t.Errorf("the pause after a connection that had held is %s", pause)
+				}
+				if got := l.seen(); !slices.Equal(got[len(got)-2:], []string{"connected", "reconnected"}) && serve == nil {
+					t.Errorf("events %q", got)
+				}
+				if n := p.calls.Load(); n != 1 {
+					t.Errorf("%d provider calls", n)
+				}
+			})
+		})
+	}
+}
+
+// A provider that fails in passing is no end either.
+func TestEventsSurviveAFailingProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		down := time.Now().Add(10 * time.Minute)
+		p := &counter{srv: a.Server, fail: func(n int64) error {
+			if n > 1 && time.Now().Before(down) {
+				return errors.New("the backend is down")
+			}
+			return nil
+		}}
+		s := alice(t, a, p)
+		a.Revoke("alice")
+		l := listen(t.Context(), s, nil, "user:alice")
+		time.Sleep(11 * time.Minute)
+		if got := l.seen(); !slices.Equal(got, []string{"connected"}) || l.errs != nil {
+			t.Errorf("events %q, errors %v", got, l.errs)
+		}
+		if n := len(a.dialed()); n != 2 { // without a token there is nothing to dial with
+			t.Errorf("%d connections, want 2", n)
+		}
+	})
+}
+
+// A refusal that says when to come back is taken at its word.
+func TestEventsKeepToRateLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		a.upgrade = func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n > 0 {
+				return false
+			}
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(429)
+			_, _ = w.Write([]byte(`{"code":9,"message":"too many","StatusCode":429}`))
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		listen(t.Context(), s, nil, "user:alice")
+		time.Sleep(time.Hour)
+		d := a.dialed()
+		if len(d) != 2 {
+			t.Fatalf("%d connections", len(d))
+		}
+		if pause := d[1].at.Sub(d[0].at) - time.Minute; pause < 250*time.Millisecond || pause > 750*time.Millisecond {
+			t.Errorf("dialed again %s after the minute", pause)
+		}
+	})
+}
+
+// An API that takes a connection and then says nothing is given 15 s for the login, and 2 min for the reading of the feeds.
+func TestEventsGiveUpWaiting(t *testing.T) {
+	hang := func(n int, _ http.ResponseWriter, r *http.Request) bool {
+		if n > 0 {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+		return true
+	}
+	for name, tt := range map[string]struct {
+		set   func(*api)
+		limit time.Duration
+	}{
+		"upgrade": {func(a *api) { a.upgrade = hang }, 15 * time.Second},
+		"login": {func(a *api) {
+			a.login = func(n int, c *conn) bool {
+				if n == 0 {
+					_, _, _ = c.Read(context.Background())
+				}
+				return n == 0
+			}
+		}, 15 * time.Second},
+		"watch": {func(a *api) { a.watch = hang }, 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				tt.set(a)
+				s := alice(t, a, &counter{srv: a.Server})
+				start := time.Now()
+				l := listen(t.Context(), s, nil, "user:alice")
+				time.Sleep(time.Hour)
+				d := a.dialed()
+				if got := l.seen(); len(d) != 2 || !slices.Equal(got, []string{"connected"}) {
+					t.Fatalf("%d connections, events %q", len(d), got)
+				}
+				if pause := d[1].at.Sub(start) - tt.limit; pause < 250*time.Millisecond || pause > 750*time.Millisecond {
+					t.Errorf("dialed again %s after the limit", pause)
+				}
+			})
+		})
+	}
+}
+
+// Close code 1000 is the API's last word. After any other end the connection is dialed again.
+func TestEventsCloseCodes(t *testing.T) {
+	for _, code := range []websocket.StatusCode{1000, 1001, 1003, 1006, 1008, 1011, 1012, 4000} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				s := alice(t, a, &counter{srv: a.Server})
+				l := listen(t.Context(), s, nil, "user:alice")
+				synctest.Wait()
+				c := a.open(t)
+				if code == 1006 { // which is what the lack of any close is called
+					_ = c.CloseNow()
+				} else {
+					_ = c.Close(code, "bye")
+				}
+				if code == 1000 {
+					<-l.done
+					if len(l.errs) != 1 || !errors.Is(l.errs[0], feeds.ErrEventsEnded) || feeds.IsSessionOver(l.errs[0]) || len(a.dialed()) != 1 {
+						t.Errorf("errors %v, %d connections", l.errs, len(a.dialed()))
+					}
+					if _, err := s.QueryActivities(t.Context(), nil); err != nil {
+						t.Errorf("the session has ended too: %v", err)
+					}
+					return
+				}
+				time.Sleep(750 * time.Millisecond)
+				synctest.Wait()
+				if got := l.seen(); !slices.Equal(got, []string{"connected", "reconnected"}) {
+					t.Fatalf("events %q", got)
+				}
+				if err := l.last(feeds.EventReconnected).Gap.Err; err == nil || code != 1006 && !strings.Contains(err.Error(), fmt.Sprintf(`code %d ("bye")`, code)) {
+					t.Errorf("the gap's error is %v", err)
+				}
+			})
+		})
+	}
+}
+
+// We say every 25 s that we are there, in the form that Stream's own clients use, and believe a connection dead on which
+// nothing was heard for 35 s.
+func TestEventsKeepalive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		s := alice(t, a, &counter{srv: a.Server})
+		start := time.Now()
+		l := listen(t.Context(), s, nil, "user:alice")
+		time.Sleep(time.Hour + time.Second)
+		frames, times := a.checks(a.open(t))
+		if len(times) != 144 || len(a.dialed()) != 1 {
+			t.Fatalf("%d health checks in an hour, %d connections", len(times), len(a.dialed()))
+		}
+		for n, at := range times {
+			if got := at.Sub(start); got != time.Duration(n+1)*25*time.Second {
+				t.Errorf("health check %d after %s", n, got)
+			}
+			if f := frames[n]; !strings.HasPrefix(f, `[{"client_id":"alice-`) || !strings.HasSuffix(f, `","type":"health.check"}]`) || f != frames[0] {
+				t.Errorf("health check %s", f)
+			}
+		}
+		if got := l.seen(); !slices.Equal(got, []string{"connected"}) {
+			t.Errorf("events %q", got)
+		}
+	})
+}
+
+func TestEventsSilence(t *testing.T) {
+	tests := []struct {
+		name  string
+		serve func(c *conn)
+		alive time.Duration
+	}{
+		{"not a word", func(c *conn) {}, 0},
+		{"an event", func(c *conn) { time.Sleep(30 * time.Second); c.send(map[string]any{"type": "hello"}) }, 30 * time.Second},
+		{"not understood", func(c *conn) { time.Sleep(30 * time.Second); c.send("hello") }, 30 * time.Second},
+		{"a ping", func(c *conn) { time.Sleep(30 * time.Second); _ = c.Ping(context.Background()) }, 30 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				a.mute = true
+				a.serve = func(n int, c *conn) {
+					if n == 0 {
+						tt.serve(c)
+					}
+				}
+				s := alice(t, a, &counter{srv: a.Server})
+				start := time.Now()
+				l := listen(t.Context(), s, nil, "user:alice")
+				synctest.Wait()
+				first := a.open(t)
+				for a.ended(first) == nil {
+					time.Sleep(time.Millisecond)
+				}
+				if got, want := time.Since(start), tt.alive+35*time.Second; got < want || got > want+time.Millisecond {
+					t.Errorf("given up after %s, want %s", got, want)
+				}
+				time.Sleep(750 * time.Millisecond)
+				synctest.Wait()
+				if gap := l.last(feeds.EventReconnected).Gap; gap == nil || !strings.Contains(gap.Err.Error(), "nothing was heard of the API for 35s") {
+					t.Errorf("gap %+v", gap)
+				}
+			})
+		})
+	}
+}

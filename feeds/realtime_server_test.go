@@ -1,0 +1,407 @@
+package feeds_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/stayauth/stayauth/feeds"
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/testserver"
+)
+
+// An api is a test server whose sockets do what the test says. HTTP calls go to the test server. A login on a socket is judged
+// by it too, unless the test takes a step over.
+type api struct {
+	*testserver.Server
+	base *http.Transport // leads here, over net.Pipe
+
+	// Steps that a test may take over. They are set before the first connection, and called with its number, from 0.
+	upgrade func(n int, w http.ResponseWriter, r *http.Request) bool // true: answered
+	login   func(n int, c *conn) bool                                // true: dealt with
+	serve   func(n int, c *conn)                                     // after the login, beside the reading
+	watch   func(n int, w http.ResponseWriter, r *http.Request) bool // called with the number of watched reads; true: answered
+	between func(n int)                                              // after a feed is watched and before it is read
+	after   func(n int)                                              // after it was read
+	mute    bool                                                     // health checks are not answered
+	deaf    bool                                                     // nothing is read after the login
+
+	mu      sync.Mutex
+	dials   []dialed
+	conns   []*conn // logged in and not yet closed
+	watches int     // reads of feeds that had them watched
+	reads   int     // and all of them
+}
+
+// A dialed is what arrived with one connection.
+type dialed struct {
+	at    time.Time
+	url   *url.URL
+	hello struct {
+		Token    string     `json:"token"`
+		User     feeds.User `json:"user_details"`
+		Products []string   `json:"products"`
+	}
+}
+
+// A conn is the server's end of a socket.
+type conn struct {
+	*websocket.Conn
+	id      string
+	feeds   []string    // that it watches; guarded by api.mu
+	checked []time.Time // when health checks came; guarded by api.mu
+	frames  []string    // what came after the login; guarded by api.mu
+	err     error       // how the reading ended; guarded by api.mu
+}
+
+func newAPI(t *testing.T, srv *testserver.Server) *api {
+	a := &api{Server: srv}
+	accept := make(chan net.Conn)
+	done := make(chan struct{})
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		client, server := net.Pipe()
+		select {
+		case accept <- server:
+			return client, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	a.base = &http.Transport{DialContext: dial, DialTLSContext: dial, MaxIdleConnsPerHost: 10}
+	server := &http.Server{Handler: a}
+	go func() { _ = server.Serve(pipes{accept, done}) }()
+	t.Cleanup(func() {
+		a.base.CloseIdleConnections()
+		close(done)
+		_ = server.Close()
+		_ = srv.Close()
+	})
+	return a
+}
+
+type pipes struct {
+	accept chan net.Conn
+	done   chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accept:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// client returns a client of a.
+func (a *api) client() *feeds.Client {
+	return &feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: "https://stream.test", Base: a.base}
+}
+
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == "/api/v2/connect":
+		a.connect(w, r)
+		return
+	case strings.HasPrefix(r.URL.Path, "/api/v2/feeds/feed_groups/"):
+		a.read(w, r)
+		return
+	case r.Method == "POST" && r.URL.Path == "/api/v2/feeds/activities":
+		rec := httptest.NewRecorder()
+		a.Server.ServeHTTP(rec, r)
+		var out struct {
+			Activity json.RawMessage `json:"activity"`
+		}
+		if json.Unmarshal(rec.Body.Bytes(), &out) == nil && rec.Code == 201 {
+			a.tell(out.Activity)
+		}
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write(rec.Body.Bytes())
+		return
+	}
+	a.Server.ServeHTTP(w, r)
+}
+
+// read answers the reading of a feed, and notes that a connection watches it.
+func (a *api) read(w http.ResponseWriter, r *http.Request) {
+	connection := r.URL.Query().Get("connection_id")
+	a.mu.Lock()
+	n := a.watches
+	a.reads++
+	if connection != "" {
+		a.watches++
+	}
+	a.mu.Unlock()
+	if connection == "" {
+		a.Server.ServeHTTP(w, r)
+		return
+	}
+	if a.watch != nil && a.watch(n, w, r) {
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	path := strings.Split(r.URL.Path, "/") // /api/v2/feeds/feed_groups/{group}/feeds/{id}
+	a.mu.Lock()
+	for _, c := range a.conns {
+		if c.id == connection && strings.Contains(string(body), `"watch":true`) {
+			c.feeds = append(c.feeds, path[5]+":"+path[7])
+		}
+	}
+	a.mu.Unlock()
+	if a.between != nil {
+		a.between(n)
+	}
+	// The test server has sockets of its own, and does not know this one.
+	r.URL.RawQuery = "api_key=" + testserver.DefaultKey
+	r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), `"watch":true,`, "", 1)))
+	a.Server.ServeHTTP(w, r)
+	if a.after != nil {
+		a.after(n)
+	}
+}
+
+// tell sends an added activity to those who watch.
+func (a *api) tell(activity json.RawMessage) {
+	var in struct {
+		Feeds     []string `json:"feeds"`
+		CreatedAt int64    `json:"created_at"`
+	}
+	_ = json.Unmarshal(activity, &in)
+	a.mu.Lock()
+	conns := slices.Clone(a.conns)
+	a.mu.Unlock()
+	for _, c := range conns {
+		for _, fid := range in.Feeds {
+			a.mu.Lock()
+			watches := slices.Contains(c.feeds, fid)
+			a.mu.Unlock()
+			if watches {
+				c.send(map[string]any{"type": "feeds.activity.added", "fid": fid, "activity": activity, "created_at": in.CreatedAt, "custom": map[string]any{}})
+			}
+		}
+	}
+}
+
+// send sends v as JSON. An error means that the client has gone.
+func (c *conn) send(v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	_ = c.Write(context.Background(), websocket.MessageText, b)
+}
+
+// refuse sends the error as the API does, and closes.
+func (c *conn) refuse(status, code int, message string) {
+	c.send(map[string]any{"type": "connection.error", "connection_id": "", "created_at": time.Now().UnixNano(), "error": map[string]any{
+		"code": code, "StatusCode": status, "message": message, "duration": "0.00ms", "more_info": "", "details": []any{}}})
+	_ = c.Close(websocket.StatusPolicyViolation, "refused")
+}
+
+func (a *api) connect(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	n := len(a.dials)
+	a.dials = append(a.dials, dialed{at: time.Now(), url: r.URL})
+	a.mu.Unlock()
+	if a.upgrade != nil && a.upgrade(n, w, r) {
+		return
+	}
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer ws.CloseNow()
+	c := &conn{Conn: ws, id: fmt.Sprint("connection-", n)}
+	ctx := context.Background()
+	_, frame, err := ws.Read(ctx)
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	_ = json.Unmarshal(frame, &a.dials[n].hello)
+	token := a.dials[n].hello.Token
+	a.mu.Unlock()
+	if a.login != nil && a.login(n, c) {
+		return
+	}
+	if status, code, message := a.judge(token); status != 200 {
+		c.refuse(status, code, message)
+		return
+	}
+	a.mu.Lock()
+	a.conns = append(a.conns, c)
+	a.mu.Unlock()
+	c.send(map[string]any{"type": "connection.ok", "connection_id": c.id, "created_at": time.Now().UnixNano(), "me": map[string]any{"id": "alice"}})
+	if a.serve != nil {
+		go a.serve(n, c)
+	}
+	if a.deaf {
+		time.Sleep(time.Hour)
+	}
+	for {
+		_, frame, err := ws.Read(ctx)
+		a.mu.Lock()
+		if err != nil {
+			c.err = err
+			a.conns = slices.DeleteFunc(a.conns, func(o *conn) bool { return o == c })
+			a.mu.Unlock()
+			return
+		}
+		c.frames = append(c.frames, string(frame))
+		c.checked = append(c.checked, time.Now())
+		a.mu.Unlock()
+		if !a.mute {
+			c.send(map[string]any{"type": "health.check", "connection_id": c.id, "created_at": time.Now().UnixNano(), "custom": map[string]any{}})
+		}
+	}
+}
+
+// judge has the test server judge a token.
+func (a *api) judge(token string) (status, code int, message string) {
+	r := httptest.NewRequest("GET", "/api/v2/users?payload=%7B%7D&api_key="+testserver.DefaultKey, nil)
+	r.Header.Set("Authorization", token)
+	r.Header.Set("Stream-Auth-Type", "jwt")
+	w := httptest.NewRecorder()
+	a.Server.ServeHTTP(w, r)
+	var out struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+	_ = json.Unmarshal(w.Body.Bytes(), &out)
+	return w.Code, out.Code, out.Message
+}
+
+// add adds an activity, as a backend does. Every one has a time of its own.
+func (a *api) add(t *testing.T, text string, feeds ...string) {
+	t.Helper()
+	time.Sleep(time.Nanosecond)
+	token, err := provider.Signer{Secret: testserver.DefaultSecret}.ServerToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := json.Marshal(map[string]any{"type": "post", "text": text, "feeds": feeds, "user_id": "alice"})
+	r := httptest.NewRequest("POST", "/api/v2/feeds/activities?api_key="+testserver.DefaultKey, bytes.NewReader(body))
+	r.Header.Set("Authorization", token)
+	r.Header.Set("Stream-Auth-Type", "jwt")
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	if w.Code != 201 {
+		t.Fatalf("adding %q: %d %s", text, w.Code, w.Body)
+	}
+}
+
+// dialed returns what arrived so far.
+func (a *api) dialed() []dialed {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.dials)
+}
+
+// open returns the only open connection.
+func (a *api) open(t *testing.T) *conn {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.conns) != 1 {
+		t.Fatalf("%d open connections", len(a.conns))
+	}
+	return a.conns[0]
+}
+
+// checks returns the health checks that came over c, and when.
+func (a *api) checks(c *conn) ([]string, []time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(c.frames), slices.Clone(c.checked)
+}
+
+// readings returns how often feeds were read.
+func (a *api) readings() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reads
+}
+
+// ended returns how the reading of c ended, nil if it goes on.
+func (a *api) ended(c *conn) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return c.err
+}
+
+// A loop is a range over a session's events, in a goroutine.
+type loop struct {
+	done chan struct{} // closed when it is over
+
+	mu     sync.Mutex
+	events []feeds.Event
+	errs   []error   // at most one, and then nothing more
+	at     time.Time // when it ended
+}
+
+// listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil does nothing.
+func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, fids ...string) *loop {
+	l := &loop{done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		for ev, err := range s.Events(ctx, fids...) {
+			l.mu.Lock()
+			if err != nil {
+				l.errs = append(l.errs, err)
+			} else {
+				l.events = append(l.events, ev)
+			}
+			l.mu.Unlock()
+			if err == nil && body != nil && !body(ev) {
+				break
+			}
+		}
+		l.at = time.Now()
+	}()
+	return l
+}
+
+// seen returns the events so far, each as a word: the text of an activity, "+" before it if it was recovered, or else the type.
+func (l *loop) seen() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for _, ev := range l.events {
+		switch {
+		case ev.Activity == nil:
+			out = append(out, ev.Type)
+		case ev.Recovered:
+			out = append(out, "+"+ev.Activity.Text)
+		default:
+			out = append(out, ev.Activity.Text)
+		}
+	}
+	return out
+}
+
+// last returns the latest event of the type.
+func (l *loop) last(typ string) feeds.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ev := range slices.Backward(l.events) {
+		if ev.Type == typ {
+			return ev
+		}
+	}
+	return feeds.Event{}
+}

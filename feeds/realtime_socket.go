@@ -1,0 +1,276 @@
+package feeds
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// Stream's own clients have the same two numbers for keepalive and silence.
+const (
+	loginLimit = 15 * time.Second // for dialing and logging in
+	keepalive  = 25 * time.Second // between two signs of life of ours
+	silence    = 35 * time.Second // without one of the API's the connection is dead
+	closeLimit = time.Second      // for the API to answer to the closing
+	maxFrame   = 1 << 20          // bytes in a message of the API
+)
+
+var (
+	errNoLogin = fmt.Errorf("feeds: events: the API did not take the login within %s", loginLimit)
+	errSilent  = fmt.Errorf("feeds: events: nothing was heard of the API for %s", silence)
+	errClosing = errors.New("feeds: events: the connection was closed on this side")
+
+	errNoUpgrade = errors.New("the WebSocket handshake failed; Client.Base has to hand on the body of a 101 as it is, and proxies have " +
+		"to let WebSockets through")
+)
+
+// A socket is one connection that has been logged in. Two goroutines work for it until its context ends: one reads into the
+// queue, one says every 25 s that we are there.
+type socket struct {
+	stream *stream
+	token  provider.Token
+	call   Error // the operation and the request id, for errors
+
+	ctx   context.Context // ends with the connection; its cause says why
+	fail  context.CancelCauseFunc
+	ws    *websocket.Conn
+	queue queue
+	work  sync.WaitGroup // the two goroutines
+
+	// Written by dial once the API has taken the login, before the goroutines start.
+	id    string // the API's name for the connection
+	since time.Time
+	alive *time.Timer // fails the socket unless it is reset in time
+
+	lasted time.Duration // since then; written by the reader at its end
+}
+
+// A refusal is the API's word about the token that a connection was logged in with.
+type refusal struct {
+	err   *Error
+	token provider.Token // the witness of what has to be replaced
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// dial connects and logs in with tok.
+func (st *stream) dial(ctx context.Context, tok provider.Token) (_ *socket, err error) {
+	s := st.session
+	u := s.base.JoinPath(apiPath("connect")...)
+	k := &socket{stream: st, token: tok, call: Error{Operation: "GET " + u.Path, RequestID: rand.Text()}}
+	k.queue.wake = make(chan struct{}, 1)
+	k.ctx, k.fail = context.WithCancelCause(ctx)
+	limit := time.AfterFunc(loginLimit, func() { k.fail(errNoLogin) })
+	defer func() {
+		limit.Stop()
+		if err != nil {
+			if cause := context.Cause(k.ctx); cause != nil {
+				err = cause
+			}
+			k.fail(err)
+		}
+	}()
+
+	u.RawQuery = url.Values{"api_key": {s.client.Key}, "stream-auth-type": {s.authType}, "X-Stream-Client": {version}}.Encode()
+	ws, resp, err := websocket.Dial(k.ctx, u.String(), &websocket.DialOptions{
+		HTTPClient:     &http.Client{Transport: s.client.Base, CheckRedirect: neverRedirect},
+		HTTPHeader:     http.Header{requestID: {k.call.RequestID}},
+		OnPingReceived: func(context.Context, []byte) bool { k.heard(); return true },
+	})
+	if err != nil {
+		return nil, k.notUpgraded(resp, err)
+	}
+	k.ws = ws
+	ws.SetReadLimit(maxFrame)
+	if err := k.login(); err != nil {
+		_ = ws.CloseNow() // it has failed for a better reason already
+		return nil, err
+	}
+	k.since = time.Now()
+	k.alive = time.AfterFunc(silence, func() { k.fail(errSilent) })
+	k.work.Go(k.read)
+	k.work.Go(k.keepAlive)
+	return k, nil
+}
+
+// notUpgraded returns what is wrong with an answer that is no WebSocket, or with there being none.
+func (k *socket) notUpgraded(resp *http.Response, err error) error {
+	switch {
+	case resp == nil:
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // which would add the whole URL
+		}
+		return fmt.Errorf("feeds: %s: %w", k.call.Operation, err)
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		return fmt.Errorf("feeds: %s: %w: %w", k.call.Operation, errNoUpgrade, err)
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFrame)) // in memory already; what is missing is not understood
+	return newError(resp, body, k.call.Operation, k.call.RequestID)
+}
+
+// login sends the first frame, which is where the token goes, and waits for the API's word about it.
+func (k *socket) login() error {
+	first := struct {
+		Token    string          `json:"token,omitempty"`
+		User     json.RawMessage `json:"user_details,omitempty"`
+		Products []string        `json:"products"`
+	}{User: k.stream.user, Products: []string{"feeds"}}
+	if k.hasToken() {
+		first.Token = k.token.Value()
+	}
+	hello, err := json.Marshal(first)
+	if err != nil {
+		return err
+	}
+	if err := k.ws.Write(k.ctx, websocket.MessageText, hello); err != nil {
+		return k.lost(err)
+	}
+	for {
+		_, frame, err := k.ws.Read(k.ctx)
+		if err != nil {
+			return k.lost(err)
+		}
+		m, err := decodeMessage(frame)
+		switch {
+		case err != nil:
+			return fmt.Errorf("feeds: events: the API's answer to the login was not understood: %w", err)
+		case m.Type == "connection.error":
+			return k.refusal(m)
+		case m.Type == "connection.ok":
+			if k.id = m.ConnectionID; k.id == "" {
+				return errors.New("feeds: events: the API took the login and gave the connection no id")
+			}
+			return nil
+		}
+	}
+}
+
+// read is the goroutine that reads. It ends with the connection.
+func (k *socket) read() {
+	for {
+		_, frame, err := k.ws.Read(k.ctx)
+		if err != nil {
+			if cause := context.Cause(k.ctx); cause != nil {
+				err = cause
+			} else {
+				err = k.lost(err)
+			}
+			k.end(err)
+			return
+		}
+		k.heard()
+		m, err := decodeMessage(frame)
+		switch {
+		case err != nil:
+			k.stream.log(slog.LevelWarn, "events: ignored a message of the API", "bytes", len(frame), "err", err)
+		case m.Type == "connection.error":
+			k.end(k.refusal(m))
+			return
+		case m.Type == "health.check" || m.Type == "connection.ok":
+		default:
+			k.queue.put(m.event())
+		}
+	}
+}
+
+// heard notes a sign of life. Before the login has been taken none counts.
+func (k *socket) heard() {
+	if k.alive != nil {
+		k.alive.Reset(silence)
+	}
+}
+
+// end ends the connection because of err, which the loop finds behind what is still in the queue.
+func (k *socket) end(err error) {
+	k.lasted = time.Since(k.since)
+	k.queue.end(err)
+	k.fail(err)
+	_ = k.ws.CloseNow() // it is over either way
+}
+
+// keepAlive is the goroutine that says that we are there. It ends with the connection.
+func (k *socket) keepAlive() {
+	frame, err := json.Marshal([]map[string]string{{
+		"type": "health.check", "client_id": k.stream.session.User().ID + "-" + k.call.RequestID,
+	}})
+	if err != nil {
+		panic(err) // strings can be encoded
+	}
+	tick := time.NewTicker(keepalive)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if k.ws.Write(k.ctx, websocket.MessageText, frame) != nil {
+				return // the reader says why
+			}
+		case <-k.ctx.Done():
+			return
+		}
+	}
+}
+
+// close closes the connection and waits for its goroutines. The API is told, if the connection still stands.
+func (k *socket) close() {
+	if k.ctx.Err() == nil {
+		limit := time.AfterFunc(closeLimit, func() { k.fail(errClosing) })
+		_ = k.ws.Close(websocket.StatusNormalClosure, "") // an error would say that the API is gone too
+		limit.Stop()
+	}
+	k.fail(errClosing)
+	k.work.Wait()
+	k.alive.Stop()
+}
+
+// lost returns what the end of the connection means.
+func (k *socket) lost(err error) error {
+	if e, ok := errors.AsType[websocket.CloseError](err); ok {
+		if e.Code == websocket.StatusNormalClosure {
+			return ErrEventsEnded
+		}
+		return fmt.Errorf("feeds: events: the API closed the connection with code %d (%q)", e.Code, k.redacted(e.Reason))
+	}
+	return fmt.Errorf("feeds: events: the connection broke: %w", err)
+}
+
+// refusal returns the API's error as it came in a connection.error, on which the connection ends.
+func (k *socket) refusal(m *message) error {
+	in := decoded[struct {
+		Code       int    `json:"code"`
+		StatusCode int    `json:"StatusCode"`
+		Message    string `json:"message"`
+	}](m.Error)
+	out := k.call
+	out.Code, out.StatusCode, out.Message = in.Code, in.StatusCode, k.redacted(in.Message)
+	if !k.hasToken() {
+		return &out
+	}
+	return &refusal{&out, k.token}
+}
+
+// hasToken reports whether the connection was logged in with its token: an anonymous session's goes nowhere.
+func (k *socket) hasToken() bool { return k.stream.session.authType != "anonymous" }
+
+// redacted returns s without the token, should the API repeat it, or the beginning of it, for a close reason is short. What
+// follows the token goes too.
+func (k *socket) redacted(s string) string {
+	token := k.token.Value()
+	if i := strings.Index(s, token[:min(len(token), 16)]); i >= 0 && k.hasToken() {
+		return s[:i] + "REDACTED"
+	}
+	return s
+}

@@ -1,0 +1,133 @@
+package feeds
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+)
+
+// A UserResponse is a user as the API knows it.
+type UserResponse struct {
+	ID                       string         `json:"id"`
+	Name                     string         `json:"name"`
+	Image                    string         `json:"image"`
+	Role                     string         `json:"role"`
+	Language                 string         `json:"language"`
+	Teams                    []string       `json:"teams"`
+	Banned                   bool           `json:"banned"`
+	Online                   bool           `json:"online"`
+	Custom                   map[string]any `json:"custom"`
+	CreatedAt                Timestamp      `json:"created_at"`
+	UpdatedAt                Timestamp      `json:"updated_at"`
+	RevokeTokensIssuedBefore Timestamp      `json:"revoke_tokens_issued_before"` // zero: none are revoked
+}
+
+// A UserRequest is a user as [Session.UpdateUsers] is to leave it.
+type UserRequest struct {
+	ID       string         `json:"id"` // empty: the key under which the user stands
+	Name     string         `json:"name,omitempty"`
+	Image    string         `json:"image,omitempty"` // a URL
+	Role     string         `json:"role,omitempty"`  // for the server side alone
+	Language string         `json:"language,omitempty"`
+	Teams    []string       `json:"teams,omitempty"` // for the server side alone
+	Custom   map[string]any `json:"custom,omitempty"`
+}
+
+// UpdateUsersRequest is what [Session.UpdateUsers] takes: up to 100 users by id.
+type UpdateUsersRequest struct {
+	Users map[string]UserRequest `json:"users"`
+}
+
+// UpdateUsersResponse is what [Session.UpdateUsers] returns: the users by id.
+type UpdateUsersResponse struct {
+	Users map[string]UserResponse `json:"users"`
+}
+
+// UpdateUsers makes users, or replaces what is known of them. A user may do that with itself alone.
+func (s *Session) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*UpdateUsersResponse, error) {
+	in := UpdateUsersRequest{Users: make(map[string]UserRequest)}
+	for id, u := range orZero(req).Users {
+		if u.ID == "" {
+			u.ID = id
+		}
+		in.Users[id] = u
+	}
+	return ask[UpdateUsersResponse](ctx, s, call{method: http.MethodPost, path: apiPath("users"), in: in})
+}
+
+// UpdateUserPartialRequest is a change of one user: fields to set, by their name in the API, and fields to remove.
+type UpdateUserPartialRequest struct {
+	ID    string         `json:"id"`
+	Set   map[string]any `json:"set,omitempty"`
+	Unset []string       `json:"unset,omitempty"`
+}
+
+// UpdateUsersPartialRequest is what [Session.UpdateUsersPartial] takes: up to 100 changes.
+type UpdateUsersPartialRequest struct {
+	Users []UpdateUserPartialRequest `json:"users"`
+}
+
+// UpdateUsersPartialResponse is what [Session.UpdateUsersPartial] returns: the changed users by id.
+type UpdateUsersPartialResponse struct {
+	Users map[string]UserResponse `json:"users"`
+}
+
+// UpdateUsersPartial changes single fields of users. A user may do that with itself alone, and neither with its role nor with
+// what is revoked: see [Client.UpdateUsersPartial].
+func (s *Session) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartialRequest) (*UpdateUsersPartialResponse, error) {
+	return ask[UpdateUsersPartialResponse](ctx, s, call{method: http.MethodPatch, path: apiPath("users"), in: orZero(req)})
+}
+
+// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first users of all.
+type QueryUsersRequest struct {
+	FilterConditions map[string]any `json:"filter_conditions"` // in Stream's syntax: {"role": "admin"}
+	Sort             []SortParam    `json:"sort,omitempty"`
+	Limit            int            `json:"limit,omitempty"`  // on a page, up to 100; 0: the API's default
+	Offset           int            `json:"offset,omitempty"` // how many to leave out
+}
+
+// QueryUsersResponse is one page of users.
+type QueryUsersResponse struct {
+	Users []UserResponse `json:"users"`
+}
+
+// QueryUsers returns a page of the users that the filter selects. [Session.Users] goes through all pages.
+func (s *Session) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*QueryUsersResponse, error) {
+	in := *orZero(req)
+	if in.FilterConditions == nil {
+		in.FilterConditions = map[string]any{} // required
+	}
+	payload, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("feeds: QueryUsers: the request can't be encoded: %w", err)
+	}
+	return ask[QueryUsersResponse](ctx, s, call{method: http.MethodGet, path: apiPath("users"), query: url.Values{"payload": {string(payload)}}})
+}
+
+// Users returns the users that the filter selects, page by page as [Session.Activities] does. The API counts from the
+// beginning for each page: a user who comes into being meanwhile may push another one onto the next page, to be seen twice.
+func (s *Session) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[UserResponse, error] {
+	query := *orZero(req)
+	return func(yield func(UserResponse, error) bool) {
+		for query := query; ; {
+			page, err := s.QueryUsers(ctx, &query)
+			if err != nil {
+				yield(UserResponse{}, err)
+				return
+			}
+			for _, u := range page.Users {
+				if !yield(u, nil) {
+					return
+				}
+			}
+			// A short page may be the API's own limit, so only an empty one is the end.
+			if len(page.Users) == 0 {
+				return
+			}
+			query.Offset += len(page.Users)
+		}
+	}
+}

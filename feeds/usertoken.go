@@ -1,0 +1,74 @@
+package feeds
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// ownTokens sees to it that a session gets tokens of its own user alone.
+type ownTokens struct {
+	provider.TokenProvider
+	userID string
+}
+
+// Token passes on the provider's token, unless it is somebody else's.
+func (o ownTokens) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
+	tok, err := o.TokenProvider.Token(ctx, old)
+	if err != nil || tok.IsZero() {
+		return tok, err
+	}
+	if err := belongs(tok.Value(), o.userID); err != nil {
+		return provider.Token{}, provider.Permanent(err)
+	}
+	return tok, nil
+}
+
+// belongs returns nil if token was minted for the user, and otherwise says for whom.
+func belongs(token, userID string) error {
+	switch id, err := userOf(token); {
+	case err != nil:
+		return fmt.Errorf("what it returned is no token of Stream's: %w", err)
+	case id == "":
+		return fmt.Errorf("the token has no user_id: it is a server token, which may do "+
+			"everything; the session needs one that was minted for %q", userID)
+	case id != userID:
+		return fmt.Errorf("the token was minted for user %q, and the session belongs to %q", id, userID)
+	}
+	return nil
+}
+
+// userOf returns the user_id that token claims. Nothing is verified: the API does that. A developer token's payload is in
+// padded standard base64, which JWT parsers refuse.
+func userOf(token string) (string, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", errors.New("it has not three parts, as a JWT has")
+	}
+	enc := base64.RawURLEncoding
+	if strings.ContainsAny(parts[1], "+/") {
+		enc = base64.RawStdEncoding
+	}
+	payload, err := enc.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return "", errors.New("its payload is not base64")
+	}
+	var claims struct {
+		UserID any `json:"user_id"`
+	}
+	if json.Unmarshal(payload, &claims) != nil {
+		return "", errors.New("its payload is not JSON")
+	}
+	switch id := claims.UserID.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return id, nil
+	}
+	return "", errors.New("its user_id is not a string")
+}

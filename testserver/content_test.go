@@ -1,0 +1,449 @@
+package testserver_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stayauth/stayauth/testserver"
+)
+
+const activities = "/api/v2/feeds/activities"
+
+func TestUpdateActivity(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		added := alice.do("POST", activities, `{"type":"post","feeds":["user:alice"],"id":"a1","text":"one","custom":{"n":1,"m":2},
+			"attachments":[{"type":"image"}],"filter_tags":["x"],"interest_tags":["y"],"mentioned_user_ids":["bob"]}`)
+		wantStatus(t, added, 201)
+		want := added.get("activity").(map[string]any)
+		if got := want["mentioned_users"].([]any); len(got) != 1 || ids(got)[0] != "bob" {
+			t.Errorf("mentioned_users %v, want bob", got)
+		}
+		for _, tt := range []struct {
+			method, body string
+			changes      map[string]any
+		}{
+			{"PUT", `{"text":"two","custom":null,"attachments":null,"filter_tags":null,"visibility":null}`, map[string]any{"text": "two"}},
+			{"PUT", `{"custom":{"k":3},"filter_tags":["z"],"attachments":[]}`, map[string]any{
+				"custom": map[string]any{"k": 3.0}, "filter_tags": []any{"z"}, "attachments": []any{}}},
+			{"PATCH", `{"set":{"text":"three","custom.l":{"deep":true}},"unset":["custom.k","filter_tags"]}`, map[string]any{
+				"text": "three", "custom": map[string]any{"l": map[string]any{"deep": true}}, "filter_tags": []any{}}},
+			{"PATCH", `{"set":{"custom":{"n":1},"visibility":"private"},"unset":["text"]}`, map[string]any{
+				"text": nil, "custom": map[string]any{"n": 1.0}, "visibility": "private"}},
+			{"PATCH", `{"set":null,"unset":null}`, nil},
+		} {
+			time.Sleep(time.Second)
+			wantStatus(t, alice.do(tt.method, activities+"/a1", tt.body), map[string]int{"PUT": 201, "PATCH": 200}[tt.method])
+			for name, value := range tt.changes {
+				want[name] = value
+				if value == nil {
+					delete(want, name)
+				}
+			}
+			want["updated_at"] = float64(time.Now().UnixNano())
+			if got := alice.do("GET", activities+"/a1", "").get("activity"); !reflect.DeepEqual(got, any(want)) {
+				t.Errorf("%s %s makes it\n%v, want\n%v", tt.method, tt.body, got, want)
+			}
+		}
+		for _, body := range []string{`{"set":{"id":"a2"}}`, `{"set":{"text":1}}`, `{"unset":["user"]}`, `{"set":{"mentioned_user_ids":[""]}}`, `{"set":[]}`,
+			`{"set":{"custom.n":2,"id":"a2"}}`} {
+			wantCode(t, alice.do("PATCH", activities+"/a1", body), 400, 4)
+		}
+		if got := alice.do("GET", activities+"/a1", "").get("activity"); !reflect.DeepEqual(got, any(want)) {
+			t.Errorf("a change that was refused left\n%v, want\n%v", got, want)
+		}
+		feed := func() any {
+			return alice.do("POST", "/api/v2/feeds/feed_groups/user/feeds/alice", "").get("feed", "activity_count")
+		}
+		if n := feed(); n != 1.0 {
+			t.Errorf("activity_count %v, want 1", n)
+		}
+		wantStatus(t, alice.do("POST", "/api/v2/feeds/comments", `{"object_id":"a1","object_type":"activity","comment":"hi","id":"c1"}`), 201)
+		wantStatus(t, alice.do("DELETE", activities+"/a1?hard_delete=true", "null"), 200)
+		for _, path := range []string{activities + "/a1", "/api/v2/feeds/comments/c1"} {
+			wantCode(t, alice.do("GET", path, ""), 404, 16)
+		}
+		if n := feed(); n != 0.0 {
+			t.Errorf("activity_count %v after the deletion, want 0", n)
+		}
+	})
+}
+
+// A user may change what is theirs, a server everything: 403 with code 17, which no new token cures.
+func TestOwnership(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		server := caller{rt: srv, token: srv.ServerToken()}
+		for i, tt := range []struct{ method, path, body string }{
+			{"POST", activities, `{"type":"post","feeds":["user:alice"],"user_id":"%s"}`},
+			{"POST", activities, `{"type":"post","feeds":["user:%s","user:alice"],"user_id":"%[1]s"}`},
+			{"PUT", activities + "/a1", `{"text":"mine"}`},
+			{"PATCH", activities + "/a1", `{"set":{"text":"mine"}}`},
+			{"PATCH", "/api/v2/feeds/comments/c1", `{"comment":"mine"}`},
+			{"DELETE", "/api/v2/feeds/comments/c1", ``},
+			{"POST", "/api/v2/feeds/follows", `{"source":"user:alice","target":"user:carol"}`},
+			{"DELETE", "/api/v2/feeds/follows/user:alice/user:dave", ``},
+			{"DELETE", activities + "/a1/reactions/like?user_id=alice", ``},
+			{"POST", activities + "/a1/reactions", `{"type":"like","user_id":"alice"}`},
+			{"POST", "/api/v2/feeds/comments", `{"object_id":"a1","object_type":"activity","comment":"x","user_id":"alice"}`},
+			{"DELETE", activities + "/a1", ``},
+		} {
+			// All of it is made anew for each case.
+			srv.Issue("alice")
+			server.do("DELETE", activities+"/a1", ``)
+			server.do("DELETE", "/api/v2/feeds/follows/user:alice/user:carol", ``)
+			for _, id := range []string{"alice", "carol", "dave"} {
+				wantStatus(t, server.do("POST", "/api/v2/feeds/feed_groups/user/feeds/"+id, fmt.Sprintf(`{"user_id":%q}`, id)), 201)
+			}
+			server.do("POST", "/api/v2/feeds/follows", `{"source":"user:alice","target":"user:dave"}`)
+			wantStatus(t, server.do("POST", activities, `{"type":"post","feeds":["user:alice"],"id":"a1","user_id":"alice"}`), 201)
+			wantStatus(t, server.do("POST", activities+"/a1/reactions", `{"type":"like","user_id":"alice"}`), 201)
+			wantStatus(t, server.do("POST", "/api/v2/feeds/comments", `{"object_id":"a1","object_type":"activity","comment":"x","id":"c1","user_id":"alice"}`), 201)
+
+			before := srv.Ledger().Effects
+			for _, by := range []struct {
+				name   string
+				caller caller
+				status int
+			}{
+				{"bob", caller{rt: srv, token: srv.Issue("bob")}, 403},
+				{"nobody", caller{rt: srv, auth: "anonymous"}, 403},
+				{"alice", caller{rt: srv, token: srv.Issue("alice")}, 0},
+			} {
+				body := strings.ReplaceAll(tt.body, "%[1]s", by.name)
+				body = strings.ReplaceAll(body, "%s", by.name)
+				a := by.caller.do(tt.method, tt.path, body)
+				if by.status != 0 {
+					wantCode(t, a, 403, 17)
+				} else if a.err != nil || a.status >= 300 {
+					t.Errorf("%d: %s %s by alice: %v, %v", i, tt.method, tt.path, a.err, a.body)
+				}
+			}
+			if n := srv.Ledger().Effects - before; n != 1 {
+				t.Errorf("%d: %s %s had %d effects, want alice's alone", i, tt.method, tt.path, n)
+			}
+		}
+		if n := srv.Ledger().Refused; n != 0 {
+			t.Errorf("%d tokens were refused, want 0", n)
+		}
+	})
+}
+
+func TestReactions(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		bob := caller{rt: srv, token: srv.Issue("bob")}
+		server := caller{rt: srv, token: srv.ServerToken()}
+		wantStatus(t, alice.do("POST", activities, `{"type":"post","feeds":["user:alice"],"id":"a1"}`), 201)
+		first := time.Now().UnixNano()
+		a := alice.do("POST", activities+"/a1/reactions", `{"type":"like","custom":{"n":1}}`)
+		wantStatus(t, a, 201)
+		wantFields(t, a.get("activity"), fields.activity)
+		wantFields(t, a.get("reaction"), reactionFields)
+		time.Sleep(time.Second)
+		wantStatus(t, bob.do("POST", activities+"/a1/reactions", `{"type":"like"}`), 201)
+		wantStatus(t, server.do("POST", activities+"/a1/reactions", `{"type":"wow","user_id":"carol"}`), 201)
+		last := time.Now().UnixNano()
+
+		a = bob.do("GET", activities+"/a1", "")
+		groups := map[string]any{
+			"like": map[string]any{"count": 2.0, "first_reaction_at": float64(first), "last_reaction_at": float64(last)},
+			"wow":  map[string]any{"count": 1.0, "first_reaction_at": float64(last), "last_reaction_at": float64(last)},
+		}
+		if got := a.get("activity", "reaction_groups"); !reflect.DeepEqual(got, any(groups)) {
+			t.Errorf("reaction_groups %v, want %v", got, groups)
+		}
+		kinds := func(name string) (out string) {
+			for _, r := range a.get("activity", name).([]any) {
+				m := answer{body: r.(map[string]any)}
+				out += fmt.Sprintf("%s by %s, ", m.text("type"), m.get("user", "id"))
+			}
+			return out
+		}
+		if got, want := kinds("own_reactions"), "like by bob, "; got != want {
+			t.Errorf("bob's own_reactions: %s, want %s", got, want)
+		}
+		if got, want := kinds("latest_reactions"), "wow by carol, like by bob, like by alice, "; got != want {
+			t.Errorf("latest_reactions: %s, want %s", got, want)
+		}
+		// The same again replaces it; a unique one replaces all of the user's.
+		wantStatus(t, alice.do("POST", activities+"/a1/reactions", `{"type":"like"}`), 201)
+		wantStatus(t, alice.do("POST", activities+"/a1/reactions", `{"type":"wow"}`), 201)
+		wantStatus(t, alice.do("POST", activities+"/a1/reactions", `{"type":"sad","enforce_unique":true}`), 201)
+		a = alice.do("GET", activities+"/a1", "")
+		if got, want := kinds("latest_reactions"), "sad by alice, wow by carol, like by bob, "; got != want || a.get("activity", "reaction_count") != 3.0 {
+			t.Errorf("latest_reactions: %s, want %s", got, want)
+		}
+		wantStatus(t, server.do("DELETE", activities+"/a1/reactions/wow?user_id=carol", "null"), 200)
+		wantCode(t, server.do("DELETE", activities+"/a1/reactions/wow?user_id=carol", "null"), 404, 16)
+		wantCode(t, server.do("DELETE", activities+"/a1/reactions/like", "null"), 400, 4)
+		wantCode(t, alice.do("DELETE", activities+"/a1/reactions/like", "null"), 404, 16) // there is one, and it is bob's
+		for _, body := range []string{`{}`, `{"type":1}`, ``} {
+			wantCode(t, alice.do("POST", activities+"/a1/reactions", body), 400, 4)
+		}
+		wantCode(t, alice.do("POST", activities+"/a2/reactions", `{"type":"like"}`), 404, 16)
+	})
+}
+
+// Of one activity the newest thousand reactions are kept.
+func TestReactionsAreBounded(t *testing.T) {
+	srv := &testserver.Server{}
+	server := caller{rt: direct{srv}, token: srv.ServerToken()}
+	wantStatus(t, server.do("POST", activities, `{"type":"post","feeds":["user:alice"],"id":"a1","user_id":"alice"}`), 201)
+	for i := range 1001 {
+		wantStatus(t, server.do("POST", activities+"/a1/reactions", fmt.Sprintf(`{"type":"like","user_id":"u%d"}`, i)), 201)
+	}
+	if n := server.do("GET", activities+"/a1", "").get("activity", "reaction_count"); n != 1000.0 {
+		t.Errorf("reaction_count %v, want 1000", n)
+	}
+	wantCode(t, server.do("DELETE", activities+"/a1/reactions/like?user_id=u0", ""), 404, 16)
+	wantStatus(t, server.do("DELETE", activities+"/a1/reactions/like?user_id=u1", ""), 200)
+}
+
+func TestComments(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		bob := caller{rt: srv, token: srv.Issue("bob")}
+		wantStatus(t, alice.do("POST", activities, `{"type":"post","feeds":["user:alice"],"id":"a1"}`), 201)
+		const comments = "/api/v2/feeds/comments"
+		add := func(id, where string) {
+			t.Helper()
+			a := bob.do("POST", comments, `{"id":"`+id+`","comment":"text of `+id+`",`+where+`,"mentioned_user_ids":["alice"]}`)
+			wantStatus(t, a, 201)
+			wantFields(t, a.get("comment"), commentFields)
+			time.Sleep(time.Second)
+		}
+		for i := range 5 {
+			add(fmt.Sprintf("c%d", i), `"object_id":"a1","object_type":"activity"`)
+		}
+		add("r0", `"parent_id":"c1"`)
+		add("r1", `"parent_id":"c1","object_id":"a1","object_type":"activity"`)
+		add("rr", `"parent_id":"r1"`)
+
+		tree := func(list any) string { return "" }
+		tree = func(list any) (out string) {
+			items, _ := list.([]any)
+			for _, item := range items {
+				m := answer{body: item.(map[string]any)}
+				out += " " + m.text("id")
+				if r := tree(m.body["replies"]); r != "" {
+					out += fmt.Sprintf("(%v:%s)", m.body["reply_count"], r)
+				}
+			}
+			return out
+		}
+		list := func(query string) answer {
+			a := alice.do("GET", comments+"?object_type=activity&object_id=a1"+query, "")
+			wantStatus(t, a, 200)
+			return a
+		}
+		for query, want := range map[string]string{
+			"":                    " c0 c1(2: r0 r1(1: rr)) c2 c3 c4",
+			"&depth=1":            " c0 c1(2: r0 r1) c2 c3 c4",
+			"&depth=0&sort=first": " c0 c1 c2 c3 c4",
+			"&depth=0&sort=last":  " c4 c3 c2 c1 c0",
+			"&depth=0&limit=2":    " c0 c1",
+		} {
+			if got := tree(list(query).body["comments"]); got != want {
+				t.Errorf("%s gives%s, want%s", query, got, want)
+			}
+		}
+		page := list("&depth=0&limit=2")
+		page = list("&depth=0&limit=2&next=" + page.text("next"))
+		if got := tree(page.body["comments"]); got != " c2 c3" {
+			t.Errorf("the second page has%s, want c2 c3", got)
+		}
+		if got := tree(list("&depth=0&limit=2&prev=" + page.text("prev")).body["comments"]); got != " c0 c1" {
+			t.Errorf("back from it is%s, want c0 c1", got)
+		}
+		one := alice.do("GET", comments+"/r1", "")
+		if one.get("comment", "text") != "text of r1" || one.get("comment", "parent_id") != "c1" || one.get("comment", "object_id") != "a1" {
+			t.Errorf("GetComment gives %v", one.body)
+		}
+		count := func() any { return alice.do("GET", activities+"/a1", "").get("activity", "comment_count") }
+		if n := count(); n != 8.0 {
+			t.Errorf("comment_count %v, want 8", n)
+		}
+		a := bob.do("DELETE", comments+"/c1?hard_delete=true", "null") // and the three answers under it
+		wantStatus(t, a, 200)
+		wantFields(t, a.get("activity"), fields.activity)
+		if n := count(); n != 4.0 || a.get("activity", "comment_count") != 4.0 {
+			t.Errorf("comment_count %v after the deletion, want 4", n)
+		}
+		wantCode(t, alice.do("GET", comments+"/rr", ""), 404, 16)
+
+		for body, code := range map[string]int{
+			`{"object_id":"a1","object_type":"activity"}`: 4,
+			`{"comment":"x"}`:                                                           4,
+			`{"comment":"x","object_id":"a1"}`:                                          4,
+			`{"comment":"x","object_id":"a1","object_type":"feed"}`:                     4,
+			`{"comment":"x","object_id":"a1","object_type":"activity","id":"c0"}`:       4,
+			`{"comment":"x","object_id":"a2","object_type":"activity"}`:                 16,
+			`{"comment":"x","parent_id":"none"}`:                                        16,
+			`{"comment":"x","parent_id":"c0","object_id":"a2"}`:                         4,
+			`{"comment":1,"object_id":"a1","object_type":"activity"}`:                   4,
+			`{"comment":"x","object_id":"a1","object_type":"activity","user_id":"eve"}`: 17,
+		} {
+			wantCode(t, bob.do("POST", comments, body), map[int]int{4: 400, 16: 404, 17: 403}[code], code)
+		}
+		for query, code := range map[string]int{
+			"":                                 4,
+			"?object_id=a1":                    4,
+			"?object_type=activity&object_id=": 16,
+			"?object_type=activity&object_id=a1&sort=top":  4,
+			"?object_type=activity&object_id=a1&depth=9":   4,
+			"?object_type=activity&object_id=a1&limit=x":   4,
+			"?object_type=activity&object_id=a1&limit=101": 4,
+			"?object_type=activity&object_id=a1&next=x":    4,
+		} {
+			wantCode(t, bob.do("GET", comments+query, ""), map[int]int{4: 400, 16: 404}[code], code)
+		}
+	})
+}
+
+func TestFollows(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		server := caller{rt: srv, token: srv.ServerToken()}
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		const feeds, follows = "/api/v2/feeds/feed_groups/", "/api/v2/feeds/follows"
+		for _, fid := range []string{"user/feeds/bob", "user/feeds/carol", "timeline/feeds/alice"} {
+			id := fid[strings.LastIndex(fid, "/")+1:]
+			wantStatus(t, server.do("POST", feeds+fid, fmt.Sprintf(`{"user_id":%q}`, id)), 201)
+			wantStatus(t, server.do("POST", activities, fmt.Sprintf(`{"type":"post","id":"by-%s","feeds":[%q],"user_id":%q}`, id, strings.Replace(fid, "/feeds/", ":", 1), id)), 201)
+			time.Sleep(time.Second)
+		}
+		timeline := func() []string {
+			return ids(alice.do("POST", feeds+"timeline/feeds/alice", "").body["activities"])
+		}
+		if got := timeline(); len(got) != 1 {
+			t.Errorf("the timeline shows %v", got)
+		}
+		for _, id := range []string{"bob", "carol"} {
+			a := alice.do("POST", follows, fmt.Sprintf(`{"source":"timeline:alice","target":"user:%s","custom":{"n":1}}`, id))
+			wantStatus(t, a, 201)
+			wantFields(t, a.get("follow"), strings.Fields(`source_feed target_feed status push_preference follower_role created_at updated_at`))
+			wantFields(t, a.get("follow", "source_feed"), fields.feed)
+			if got := a.get("follow", "target_feed", "feed"); got != "user:"+id || a.get("follow", "status") != "accepted" {
+				t.Errorf("the follow is %v", a.body)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := strings.Join(timeline(), " "); got != "by-alice by-carol by-bob" {
+			t.Errorf("the timeline shows %v, want what it follows, too", got)
+		}
+		a := alice.do("POST", feeds+"timeline/feeds/alice", "")
+		if n := len(a.body["following"].([]any)); n != 2 || a.get("feed", "following_count") != 2.0 || len(a.body["followers"].([]any)) != 0 {
+			t.Errorf("the timeline follows %d, following_count %v", n, a.get("feed", "following_count"))
+		}
+		a = alice.do("POST", feeds+"user/feeds/bob", "")
+		if n := len(a.body["followers"].([]any)); n != 1 || a.get("feed", "follower_count") != 1.0 {
+			t.Errorf("bob has %d followers, follower_count %v", n, a.get("feed", "follower_count"))
+		}
+		query := func(body string) (out string) {
+			a := alice.do("POST", follows+"/query", body)
+			wantStatus(t, a, 201)
+			for _, f := range a.body["follows"].([]any) {
+				out += " " + answer{body: f.(map[string]any)}.get("target_feed", "feed").(string)
+			}
+			if next := a.text("next"); next != "" {
+				out += " ..."
+			}
+			return out
+		}
+		for body, want := range map[string]string{
+			`{}`: " user:carol user:bob",
+			`{"filter":{"source_feed":"timeline:alice"},"sort":[{"field":"created_at","direction":1}]}`: " user:bob user:carol",
+			`{"filter":{"target_feed":{"$in":["user:bob"]}}}`:                                           " user:bob",
+			`{"filter":{"status":"accepted"},"limit":1}`:                                                " user:carol ...",
+			`{"filter":{"source_feed":"timeline:bob"}}`:                                                 "",
+		} {
+			if got := query(body); got != want {
+				t.Errorf("%s finds%s, want%s", body, got, want)
+			}
+		}
+		wantStatus(t, alice.do("DELETE", follows+"/timeline%3Aalice/user%3Abob", "null"), 200) // escaped as the Go SDK does
+		if got := strings.Join(timeline(), " "); got != "by-alice by-carol" {
+			t.Errorf("after unfollowing bob the timeline shows %v", got)
+		}
+		wantCode(t, alice.do("DELETE", follows+"/timeline:alice/user:bob", ""), 404, 16)
+		for body, code := range map[string]int{
+			`{"source":"timeline:alice","target":"user:carol"}`:     4,
+			`{"source":"timeline:alice","target":"timeline:alice"}`: 4,
+			`{"source":"timeline:alice"}`:                           4,
+			`{"source":"x","target":"user:bob"}`:                    4,
+			`{"source":"timeline:alice","target":"user:none"}`:      16,
+			`{"source":"timeline:none","target":"user:bob"}`:        16,
+		} {
+			wantCode(t, alice.do("POST", follows, body), map[int]int{4: 400, 16: 404}[code], code)
+		}
+	})
+}
+
+func TestQueryFeeds(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		server := caller{rt: srv, token: srv.ServerToken()}
+		for i, fid := range []string{"user:alice", "user:bob", "notes:alice"} {
+			group, id, _ := strings.Cut(fid, ":")
+			body := fmt.Sprintf(`{"user_id":%q,"data":{"name":"n%d","visibility":%q}}`, id, i, []string{"public", "private", ""}[i])
+			wantStatus(t, server.do("POST", "/api/v2/feeds/feed_groups/"+group+"/feeds/"+id, body), 201)
+			time.Sleep(time.Second)
+		}
+		for body, want := range map[string]string{
+			``:                                     "notes:alice user:bob user:alice",
+			`{"filter":{"created_by_id":"alice"}}`: "notes:alice user:alice",
+			`{"filter":{"group_id":"user"},"sort":[{"field":"created_at","direction":1}]}`: "user:alice user:bob",
+			`{"filter":{"id":"alice","group_id":"notes"}}`:                                 "notes:alice",
+			`{"filter":{"feed":{"$in":["user:bob","x:y"]}}}`:                               "user:bob",
+			`{"filter":{"fid":"user:bob"}}`:                                                "user:bob",
+			`{"filter":{"name":"n2"}}`:                                                     "notes:alice",
+			`{"filter":{"visibility":"public"}}`:                                           "notes:alice user:alice",
+			`{"limit":2}`:                                                                  "notes:alice user:bob",
+			`{"filter":{"created_at":{"$gt":` + stamp(-1500*time.Millisecond) + `}}}`:      "notes:alice",
+		} {
+			a := server.do("POST", "/api/v2/feeds/feeds/query", body)
+			wantStatus(t, a, 201)
+			var got []string
+			for _, f := range a.body["feeds"].([]any) {
+				wantFields(t, f, fields.feed)
+				got = append(got, f.(map[string]any)["feed"].(string))
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s finds %v, want %s", body, got, want)
+			}
+		}
+		wantCode(t, server.do("POST", "/api/v2/feeds/feeds/query", `{"filter":{"x":1}}`), 400, 4)
+	})
+}
+
+// What a list contains can be asked, and not how it compares.
+func TestFilterLists(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		for i, tags := range []string{`["x","y"]`, `["y"]`, `[]`} {
+			wantStatus(t, alice.do("POST", activities, fmt.Sprintf(`{"type":"post","id":"a%d","feeds":["user:alice","user:%d"],"filter_tags":%s}`, i, i, tags)), 201)
+		}
+		for filter, want := range map[string]string{
+			`{"feeds":"user:1"}`:                        "a1",
+			`{"feeds":{"$in":["user:1","user:2"]}}`:     "a2 a1",
+			`{"filter_tags":{"$contains":"y"}}`:         "a1 a0",
+			`{"filter_tags":"x","feeds":"user:alice"}`:  "a0",
+			`{"filter_tags":{"$gt":"a"}}`:               "",
+			`{"filter_tags":{"$gte":"y"}}`:              "a1 a0",
+			`{"$or":[{"filter_tags":"x"},{"id":"a2"}]}`: "a2 a0",
+		} {
+			if got := ids(alice.do("POST", activities+"/query", `{"filter":`+filter+`}`).body["activities"]); strings.Join(got, " ") != want {
+				t.Errorf("%s finds %v, want %s", filter, got, want)
+			}
+		}
+		wantCode(t, alice.do("POST", activities+"/query", `{"filter":{"feeds":1}}`), 400, 4)
+	})
+}

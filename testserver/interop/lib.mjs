@@ -1,0 +1,46 @@
+// What the scripts share: where the server is, and how to wait.
+import assert from 'node:assert/strict';
+import { WebSocket } from 'ws';
+
+globalThis.WebSocket = WebSocket; // Node 20 has none of its own
+
+export const { BASE, KEY, SECRET } = process.env;
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// until waits for condition() to become true. It gives up after 30 s.
+export async function until(what, condition) {
+  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(20)) {
+    if (await condition()) return;
+  }
+  assert.fail(`${what} did not happen within 30 s`);
+}
+
+// provider returns a token provider that asks the server's token endpoint, and counts how often.
+export function provider(user) {
+  const ask = async () => {
+    ask.calls += 1;
+    const response = await fetch(`${BASE}/token`, { method: 'POST', body: JSON.stringify({ user_id: user }) });
+    return (await response.json()).token;
+  };
+  ask.calls = 0;
+  return ask;
+}
+
+// call makes a bare request as whoever has the token, and returns the API's error code, or 0.
+export async function call(token, path = '/api/v2/app', init = {}) {
+  const response = await fetch(`${BASE}${path}?api_key=${KEY}`, {
+    ...init,
+    headers: { Authorization: token, 'stream-auth-type': 'jwt' },
+  });
+  return (await response.json()).code ?? 0;
+}
+
+// control asks the Go test to do something to the server.
+export const control = (what) => fetch(`${BASE}/control/${what}`, { method: 'POST' });
+
+// run runs the case that the command line names.
+export async function run(cases) {
+  await cases[process.argv[2]]();
+  process.exit(0); // the SDKs leave timers behind
+}
