@@ -124,6 +124,7 @@ func (t *Transport) ask(r *refresh) answer {
 			return answer{err: ErrClosed}
 		}
 		r.attempts++
+		slow.Reset(slowProvider)
 		for returned := false; !returned; {
 			select {
 			case <-c.done:

@@ -1,0 +1,126 @@
+// Bot follows people and answers what they post, for weeks on end. Its tokens expire and are revoked, its connection
+// breaks, the API restarts: nobody is answered twice, and nobody waits much longer than the trouble lasts.
+//
+// Start the test server, with tokens that live for 5 s, and then the bot:
+//
+//	go run ./examples/testserver -ttl 5s
+//	go run ./examples/bot
+//
+// Say something as alice, whom it follows. Her tokens are the business of examples/proxy:
+//
+//	go run ./examples/proxy -rejected code40 -token-url http://127.0.0.1:8080/token -user alice http://127.0.0.1:8080
+//	curl 'http://127.0.0.1:8090/api/v2/feeds/activities?api_key=stayauth-key' \
+//		-H 'Content-Type: application/json' -d '{"type":"post","feeds":["user:alice"],"text":"Hello"}'
+//
+// Then stop the test server, start it again, and say something else. The server has forgotten everybody; the bot logs in
+// anew and follows alice again once she is back. Ctrl-C ends it.
+//
+// The real thing takes an API key, and the token endpoint of your backend (see examples/backend), whose session secret is in
+// TOKEN_SESSION:
+//
+//	TOKEN_SESSION=... go run ./examples/bot -url https://feeds.stream-io-api.com -key KEY \
+//		-token-url https://app.example.com/token -user bot -follow user:alice -follow user:bob
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stayauth/stayauth/feeds"
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+}
+
+// run runs the bot until ctx is done, and returns the exit status: 1 if the bot had to give up, 2 if args make no sense.
+func run(ctx context.Context, args []string, stderr io.Writer) int {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	b := &bot{client: &feeds.Client{Logger: log, Trace: trace(log)}, reply: reply, log: log}
+	tokens := provider.HTTP{Session: os.Getenv("TOKEN_SESSION")} // a secret: flags are seen by everybody on the machine
+
+	flags := flag.NewFlagSet("bot", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&b.client.BaseURL, "url", "http://127.0.0.1:8080", "the API's `URL`")
+	flags.StringVar(&b.client.Key, "key", "stayauth-key", "API `key`")
+	flags.StringVar(&tokens.URL, "token-url", "http://127.0.0.1:8080/token", "`URL` of the endpoint that the tokens come from")
+	flags.StringVar(&b.user.ID, "user", "bot", "`id` of the user that the bot is")
+	flags.Func("follow", "feed to follow, as `group:id`; may be repeated (default user:alice)", func(fid string) error {
+		if group, id, ok := strings.Cut(fid, ":"); !ok || group == "" || id == "" {
+			return errors.New("it is not of the form group:id")
+		}
+		b.follow = append(b.follow, fid)
+		return nil
+	})
+	fail := func(status int, format string, a ...any) int {
+		fmt.Fprintf(stderr, "bot: "+format+"\n", a...)
+		return status
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		return fail(2, "unexpected argument %q", flags.Arg(0))
+	case b.client.Key == "" || b.user.ID == "":
+		return fail(2, "-key and -user must not be empty")
+	case !usable(b.client.BaseURL):
+		return fail(2, "-url must be of the form https://host, or http://host for this machine: whoever reads a token can be the bot")
+	}
+	if b.follow == nil {
+		b.follow = []string{"user:alice"}
+	}
+	tokens.UserID = b.user.ID
+	b.tokens = tokens
+
+	err := b.run(ctx)
+	log.Info("stopped", "answered", b.answered, "logins", b.logins)
+	if err != nil {
+		return fail(1, "%v", err)
+	}
+	return 0
+}
+
+// usable reports whether package feeds will take the URL. What it refuses must not be tried for ever.
+func usable(baseURL string) bool {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	loopback := err == nil && addr.IsLoopback() || strings.EqualFold(u.Hostname(), "localhost")
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
+}
+
+// trace shows the tokens that come and go unnoticed. The transport's own log begins where there is trouble.
+func trace(log *slog.Logger) *transport.Trace {
+	return &transport.Trace{RefreshDone: func(e transport.RefreshDone) {
+		if e.Err == nil && e.Reason != transport.ReasonRejected {
+			log.Info("new token", "reason", e.Reason, "expires", e.Expiry.Format(time.TimeOnly))
+		}
+	}}
+}
+
+// reply is what the bot has to say about an activity; "" is nothing. Put yours here.
+func reply(a *feeds.Activity) string {
+	if a.Text == "" {
+		return ""
+	}
+	return fmt.Sprintf("Hello %s, you said %q.", a.User.ID, a.Text)
+}

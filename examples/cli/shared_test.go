@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stayauth/stayauth/testserver"
+)
+
+// TestTenAtOnce: ten processes that find the token expired, or revoked, get one between them.
+func TestTenAtOnce(t *testing.T) {
+	srv := &testserver.Server{Session: session, ClockOffset: -24 * time.Hour, Fault: func(r *http.Request) (f testserver.Fault) {
+		if r.URL.Path == "/token" {
+			f.Latency = 300 * time.Millisecond // so that the others come while one asks
+		}
+		return f
+	}}
+	d := newDesk(t, srv)
+	d.login()
+	for i, end := range []func(){
+		func() { srv.AdvanceClock(24 * time.Hour) }, // the token has expired by everybody's clock
+		func() { srv.AdvanceClock(24 * time.Hour) }, // by the server's alone
+		func() { srv.Revoke("alice") },
+	} {
+		end()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				cmd := exec.CommandContext(t.Context(), os.Args[0], d.args([]string{"post", "Hello"})...)
+				cmd.Env = append(os.Environ(), asTool+"=1")
+				if out, err := cmd.CombinedOutput(); err != nil || string(out) != "Posted to user:alice.\n" {
+					t.Errorf("cli post: %v, and it says %q", err, out)
+				}
+			})
+		}
+		wg.Wait()
+		if calls := srv.Ledger().TokenCalls; calls != 2+i {
+			t.Fatalf("%d token calls after %d logins, expiries and revocations; want as many", calls, 2+i)
+		}
+	}
+	if posts := strings.Count(d.ok("list", "-n", "1000"), "Hello"); posts != 30 {
+		t.Errorf("%d posts, want 30", posts)
+	}
+	if err := srv.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLogoutIsForAll(t *testing.T) {
+	srv := &testserver.Server{Session: session}
+	d := newDesk(t, srv)
+	d.login()
+	d.ok("post", "Hello")
+	tail := d.tail(t.Context(), "-every", "1ms")
+	tail.want("Hello")
+
+	if out := d.ok("logout"); out != "alice is logged out.\n" {
+		t.Errorf("logout printed %q", out)
+	}
+	if status := <-tail.status; status != exitLoggedOut {
+		t.Errorf("tail ended with status %d, want 3", status)
+	}
+	for _, command := range []string{"whoami", "post", "list", "tail"} {
+		status, _, stderr := d.run(command, "Hello")
+		if command != "post" {
+			status, _, stderr = d.run(command)
+		}
+		if status != exitLoggedOut || stderr != "cli: you are not logged in\nTry: cli login\n" {
+			t.Errorf("%s: exit status %d, and it says %q", command, status, stderr)
+		}
+	}
+	if calls := srv.Ledger().TokenCalls; calls != 1 {
+		t.Errorf("%d token calls, want 1: nobody may ask for a user who has logged out", calls)
+	}
+	d.ok("logout") // again
+	t.Setenv("STREAM_SESSION", session)
+	d.ok("login") // as before
+	d.ok("post", "Hello")
+}
+
+func TestAnotherUser(t *testing.T) {
+	srv := &testserver.Server{Session: session}
+	d := newDesk(t, srv)
+	d.login()
+	record := filepath.Join(d.state, "login-alice@"+testserver.DefaultKey+".json")
+	before, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _, _ := d.run("login", "-user", "bob"); status != exitFailed { // without the session secret
+		t.Fatalf("exit status %d, want 1", status)
+	}
+	if after, err := os.ReadFile(record); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("a login that failed has changed the one that was there (%v)", err)
+	}
+	if out := d.ok("whoami", "-json"); !strings.Contains(out, `"user":"alice"`) {
+		t.Errorf("whoami printed %q", out)
+	}
+	d.login("-user", "bob")
+	if after, err := os.ReadFile(record); err != nil || !bytes.Contains(after, []byte(`"forgotten":true`)) {
+		t.Errorf("alice's login is still there (%v)", err)
+	}
+	if out := d.ok("whoami", "-json"); !strings.Contains(out, `"user":"bob"`) {
+		t.Errorf("whoami printed %q", out)
+	}
+}
