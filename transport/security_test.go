@@ -570,6 +570,16 @@ func TestAuthorizationIsReplaced(t *testing.T) {
 		if status, err := send(tr, req); status != 200 || err != nil {
 			t.Errorf("%d, %v", status, err)
 		}
+		req.Header = http.Header{"authorization": {"static"}, "AUTHORIZATION": {"static"}}
+		tr.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if len(r.Header) != 1 {
+				t.Errorf("headers %v", r.Header)
+			}
+			return s.RoundTrip(r)
+		})
+		if status, err := send(tr, req); status != 200 || err != nil {
+			t.Errorf("%d, %v", status, err)
+		}
 		req.Header = nil
 		if status, err := send(tr, req); status != 200 || err != nil {
 			t.Errorf("without headers: %d, %v", status, err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,8 @@ const (
 
 	// maxReplays is how often one request is sent again. Three outlast a token minted in the same second as a revocation.
 	maxReplays = 3
+
+	authorization = "Authorization"
 )
 
 // RoundTrip implements [http.RoundTripper]. In one respect it departs from that contract: where a token was needed and none
@@ -225,9 +228,11 @@ func (t *Transport) authorized(req *http.Request, s *state) *http.Request {
 	}
 	out.Header = make(http.Header, len(req.Header)+1)
 	for k, v := range req.Header {
-		out.Header[k] = v
+		if len(k) != len(authorization) || !strings.EqualFold(k, authorization) { // in whatever case it was put there
+			out.Header[k] = v
+		}
 	}
-	out.Header["Authorization"] = s.header
+	out.Header[authorization] = s.header
 	return out
 }
 
