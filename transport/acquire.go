@@ -103,7 +103,7 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 		// Some endpoint rejects every token, and why should this one? The request goes out under the last, and waits only if
 		// it is rejected as well.
 		if t.refresh == nil && t.call == nil && !now.Before(t.due(s)) && !now.Before(t.pausedTo) {
-			t.begin(ReasonRejected, nil)
+			t.begin(ReasonRejected, s.why)
 		}
 		return s, nil, nil
 	case t.refresh != nil || t.call != nil:
@@ -121,14 +121,16 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 	case t.call != nil:
 		return nil, nil, &RefreshError{Err: &hungError{t.call.started}}
 	}
-	reason := ReasonExpired
 	switch {
 	case s == nil:
-		reason = ReasonInitial
-	case !s.live:
-		reason = ReasonRejected
+		return nil, t.begin(ReasonInitial, nil), nil
+	case s.live:
+		return nil, t.begin(ReasonExpired, n.rejection), nil
+	case n.rejection == nil:
+		// Whoever comes first begins it, and that need not be the request that was rejected.
+		return nil, t.begin(ReasonRejected, s.why), nil
 	}
-	return nil, t.begin(reason, n.rejection), nil
+	return nil, t.begin(ReasonRejected, n.rejection), nil
 }
 
 // due returns when the provider may be asked to replace the rejected token of s.

@@ -405,6 +405,35 @@ func TestG15_TheTokenThatWasSent(t *testing.T) {
 	}
 }
 
+// Guarantee 6: the refresh knows what the API said, although another request than the rejected one has begun it.
+func TestG06_WhoeverBeginsTheRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		s.serve = func(req *http.Request) *http.Response {
+			if s.accepts(req) {
+				return nil
+			}
+			resp := refuse(req)
+			resp.Body = slowly{resp.Body}
+			return resp
+		}
+		tr := through(t, s)
+		var messages []string
+		tr.Trace = &transport.Trace{RefreshDone: func(e transport.RefreshDone) { messages = append(messages, e.Message) }}
+		mustGet(t, tr)
+		s.revoke()
+		var wg sync.WaitGroup
+		wg.Go(func() { mustGet(t, tr) })
+		synctest.Wait() // it is rejected, and its answer is being read
+		wg.Go(func() { mustGet(t, tr) })
+		wg.Wait()
+		synctest.Wait()
+		if fmt.Sprint(messages) != "[ the token has expired]" {
+			t.Errorf("messages %q", messages)
+		}
+	})
+}
+
 // slowly is a body that takes a second to come.
 type slowly struct{ io.Reader }
 

@@ -25,7 +25,7 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 			return resp, nil
 		}
 
-		k := t.strike(s.token)
+		k := t.strike(s.token, rejectionOf(resp, s.token))
 		rejected := func(once bool) *rejection {
 			why := rejectionOf(resp, s.token)
 			t.onRejected(Rejected{Late: k.late, Strikes: k.strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path,

@@ -110,7 +110,7 @@ func (t *Transport) concludeToken(r *refresh, s *state, a answer, now time.Time,
 		// The token that was rejected, once more. It is not sent, save in the pauses that end everybody's patience.
 		t.strikes++
 		again = t.strikes <= patience
-		n = received(a.token, now, 0).rejected()
+		n = received(a.token, now, 0).rejected(s.why)
 		done.Unchanged = true
 		t.counters.unchanged.Add(1)
 	case same && s.usable(now) && !s.prolongedBy(a.token, now):

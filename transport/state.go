@@ -23,6 +23,8 @@ type state struct {
 	asking  bool      // one of them is under way
 	check   time.Time // fresh has nothing to look at before this: the sooner of early and expiry; zero: never
 
+	why *rejection // why it is not live: what was known of the response when it came, or nil
+
 	ended *RefreshError // the session is over, for this reason
 }
 
@@ -123,8 +125,9 @@ func (s *state) prolongedBy(tok provider.Token, now time.Time) bool {
 }
 
 // rejected returns s without its life.
-func (s *state) rejected() *state {
+func (s *state) rejected(why *rejection) *state {
 	n := *s
+	n.why = why
 	n.live, n.asking, n.early, n.check = false, false, time.Time{}, time.Time{}
 	return &n
 }

@@ -15,8 +15,9 @@ type strike struct {
 	pause   time.Duration // how long until the provider may be asked
 }
 
-// strike notes that the API rejected tok. The rejected token itself is the witness of what has to be replaced.
-func (t *Transport) strike(tok provider.Token) strike {
+// strike notes that the API rejected tok, and why as far as that is known. The rejected token itself is the witness of what has
+// to be replaced.
+func (t *Transport) strike(tok provider.Token, why *rejection) strike {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.state.Load()
@@ -29,7 +30,7 @@ func (t *Transport) strike(tok provider.Token) strike {
 		return strike{strikes: t.strikes}
 	}
 	t.strikes++
-	s = s.rejected()
+	s = s.rejected(why)
 	t.state.Store(s)
 	return strike{counted: true, strikes: t.strikes, pause: time.Until(t.due(s))}
 }

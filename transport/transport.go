@@ -169,7 +169,7 @@ func (t *Transport) Reject(tok provider.Token) {
 	if tok.IsZero() || t.configured() != nil {
 		return
 	}
-	if k := t.strike(tok); k.late || k.counted {
+	if k := t.strike(tok, nil); k.late || k.counted {
 		t.onRejected(Rejected{Late: k.late, Strikes: k.strikes}, k)
 	}
 }
