@@ -75,10 +75,16 @@ func (o *observer) posted(err error) {
 	}
 }
 
+func (o *observer) sawRevocation() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.revoked > 0
+}
+
 func (o *observer) begin() {
 	o.began = time.Now()
 	fmt.Printf("A bot posts to a feed from %d goroutines. Its tokens live for %s, and one will be revoked.\n\n", posters, tokenLife)
-	fmt.Println("  time    posts  failed  refused  tokens   what happened")
+	fmt.Println("  time    posts  failed rejected  tokens   what happened")
 }
 
 // show prints a line a second until ctx ends. On a terminal the line of the running second is redrawn as it grows.
@@ -99,14 +105,14 @@ func (o *observer) show(ctx context.Context) {
 }
 
 func (o *observer) line(second int, last bool) string {
-	refused := o.server.Ledger().Refused
+	rejected := o.server.Ledger().Refused
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	news := strings.Join(o.news, "; ")
 	if last {
 		o.news = nil
 	}
-	return fmt.Sprintf("%4d s %8d %7d %8d %7d   %s", second, o.requests, o.failed, refused, o.backend.calls.Load(), news)
+	return fmt.Sprintf("%4d s %8d %7d %8d %7d   %s", second, o.requests, o.failed, rejected, o.backend.calls.Load(), news)
 }
 
 // summary tells what has happened, last in a line for machines, and returns what should not have.
@@ -125,7 +131,7 @@ func (o *observer) summary() error {
 	fmt.Printf("\n%s, of which %d failed; %d took effect exactly once.\n", count(o.requests, "post"), o.failed, arrived)
 	fmt.Printf("%s came to an end: %d replaced in the background before anybody noticed, %d while requests waited.\n",
 		count(expiries, "token"), o.early, o.ended)
-	fmt.Printf("%s revoked: %s refused, %s held back, all of them sent under the next token.\n",
+	fmt.Printf("%s revoked: %s rejected, %s held back, all of them sent under the next token.\n",
 		count(o.revoked, "token"), count(ledger.Refused, "request"), count(o.held, "request"))
 	fmt.Printf("The backend was asked for a token %s: 1 to log in, %d for those that ended, %d for the revoked one.\n",
 		count(calls, "time"), expiries, o.revoked)
