@@ -36,11 +36,11 @@ func (t *Transport) acquire(ctx context.Context, n need) (*state, error) {
 	}
 	t.mu.Lock()
 	s, r, err := t.admit(ctx, time.Now(), n)
-	t.mu.Unlock()
 	if e, ok := errors.AsType[*endsNow](err); ok {
 		err = e.RefreshError
 		t.onSessionEnded(e.RefreshError)
 	}
+	t.mu.Unlock()
 	if r == nil || n.goAhead {
 		return s, err
 	}
@@ -86,8 +86,8 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 	case s.usable(now):
 		switch {
 		case !s.earlyDue(now) || t.refresh != nil:
-		case t.call != nil: // it hangs since an earlier one
-			t.state.Store(s.askAgain(now, time.Time{}))
+		case t.call != nil || now.Before(t.notBefore): // it hangs since an earlier one, or has said when to come again
+			t.state.Store(s.askAgain(now, t.notBefore))
 		default:
 			t.state.Store(s.askingEarly())
 			t.begin(ReasonEarly, nil)
@@ -104,6 +104,9 @@ func (t *Transport) admit(ctx context.Context, now time.Time, n need) (*state, *
 		// it is rejected as well.
 		if t.refresh == nil && t.call == nil && !now.Before(t.due(s)) && !now.Before(t.pausedTo) {
 			t.begin(ReasonRejected, s.why)
+		}
+		if n.young && t.refresh != nil && !t.fromProvider(ctx) {
+			return s, t.refresh, nil // and one that can be sent only once had better wait
 		}
 		return s, nil, nil
 	case t.refresh != nil || t.call != nil:

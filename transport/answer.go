@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -87,7 +88,8 @@ func (t *Transport) isRejected(resp *http.Response) bool {
 func keepAnswer(resp *http.Response) {
 	b := resp.Body.(*answerBody)
 	src := b.src
-	giveUp := time.AfterFunc(closeGrace, func() { _ = src.Close() })
+	closeSrc := sync.OnceFunc(func() { _ = src.Close() })
+	giveUp := time.AfterFunc(closeGrace, closeSrc)
 	b.pos, b.peeking = len(b.kept), true
 	_, _ = io.Copy(io.Discard, b)
 	if b.err == nil {
@@ -100,7 +102,7 @@ func keepAnswer(resp *http.Response) {
 	if !giveUp.Stop() {
 		b.err = nil // what it says is that it was closed
 	}
-	_ = b.src.Close() // of a body that nobody will read on
+	closeSrc()
 	if b.err == nil {
 		b.err = io.EOF
 		resp.ContentLength = int64(len(b.kept))

@@ -91,12 +91,17 @@ func (t *Transport) returned(c *call, tok provider.Token, err error, broken bool
 	if a.err != nil && !provider.IsPermanent(a.err) {
 		// The refresh has failed already. What is new is when to come again.
 		t.holdOff(a)
+		if t.failure != nil && t.failure.NextTry.Before(t.pausedTo) {
+			e := *t.failure // others have the old one
+			e.NextTry = t.pausedTo
+			t.failure = &e
+		}
 		t.mu.Unlock()
 		return
 	}
 	done, _ := t.conclude(&refresh{reason: ReasonLate, began: c.started, attempts: 1, done: make(chan struct{})}, a)
-	t.mu.Unlock()
 	t.onRefreshDone(done)
+	t.mu.Unlock()
 }
 
 // answer returns what c brought, once it is done.

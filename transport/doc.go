@@ -50,7 +50,7 @@
 //     after the dead token came, then 1, 4, 16 and 30 s. Through the third strike requests wait; after that they go out
 //     under the last token, and only one that is rejected as well waits for the next call, if that is due. A request is
 //     replayed three times at most, and then gets the last 401, readable. An endpoint that answers 401 to everything so costs
-//     one call in 30 s, and the other requests nothing.
+//     one call in 30 s, and the other requests nothing, as long as tokens live longer than that.
 //  8. Clocks may be wrong, jump or stop, and tokens may live for 40 ms or for 100 years: each token costs at most one refresh
 //     that was not needed or one 401. A token that looks expired when it arrives is used until it is rejected.
 //  9. A provider may panic, end its goroutine, return nonsense, never return, or wait for its own client. All who wait get a

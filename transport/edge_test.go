@@ -132,6 +132,153 @@ func TestG06_RetryAfterCountsOnce(t *testing.T) {
 	})
 }
 
+// Guarantee 6: a RetryAfter at the very end of the refresh, or after it, is obeyed and told as well.
+func TestG06_RetryAfterAtTheDeadline(t *testing.T) {
+	for i := range 100 { // whether the return or the time limit is seen first is a matter of chance
+		takes := 30*time.Second + time.Duration(i%2)*time.Second
+		synctest.Test(t, func(t *testing.T) {
+			var calls atomic.Int32
+			tr := &transport.Transport{Base: &stub{}, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+				if calls.Add(1) == 1 {
+					time.Sleep(takes)
+					return provider.Token{}, provider.RetryAfter(errors.New("busy"), 10*time.Minute)
+				}
+				return provider.NewToken("t", time.Time{}), nil
+			})}
+			defer tr.Close()
+			_, _ = tr.Token(t.Context())
+			time.Sleep(5 * time.Minute)
+			_, err := tr.Token(t.Context())
+			re, ok := errors.AsType[*transport.RefreshError](err)
+			if !ok || calls.Load() != 1 {
+				t.Fatalf("%v, %d calls before RetryAfter has passed", err, calls.Load())
+			}
+			if d := time.Until(re.NextTry); d < 4*time.Minute {
+				t.Fatalf("next try in %s", d)
+			}
+			time.Sleep(time.Until(re.NextTry))
+			if _, err := tr.Token(t.Context()); err != nil {
+				t.Errorf("at the next try: %v", err)
+			}
+		})
+	}
+}
+
+// Guarantee 5: a RetryAfter that comes late, while the token lives, puts the second early refresh off and does not spend it.
+func TestG05_ALateRetryAfterWhileTheTokenLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		s := &stub{life: time.Hour}
+		tr := &transport.Transport{Base: s, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+			switch calls.Add(1) {
+			case 1:
+				return s.issue("t1"), nil
+			case 2:
+				time.Sleep(31 * time.Second)
+				return provider.Token{}, provider.RetryAfter(errors.New("busy"), 450*time.Second)
+			}
+			time.Sleep(time.Second)
+			return s.issue("t2"), nil
+		})}
+		defer tr.Close()
+		for range 61 * 60 {
+			before := time.Now()
+			mustGet(t, tr)
+			if d := time.Since(before); d > 0 {
+				t.Fatalf("a request waited %s", d)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// Guarantee 7: past the third strike nobody waits for a call that is not due, though an early refresh has just failed.
+func TestG07_NobodyWaitsForWhatIsNotDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{life: 10 * time.Second, serve: func(r *http.Request) *http.Response {
+			if r.URL.Path == "/broken" {
+				return refuse(r)
+			}
+			return nil
+		}}
+		s.mint = func(n int) (provider.Token, error) {
+			if n == 8 {
+				return provider.Token{}, errors.New("blip")
+			}
+			return provider.Token{}, nil
+		}
+		tr := through(t, s)
+		var tok provider.Token
+		for range 7 {
+			tr.Reject(tok)
+			time.Sleep(30 * time.Second)
+			tok, _ = tr.Token(t.Context())
+		}
+		time.Sleep(9 * time.Second)
+		s.delay = 500 * time.Millisecond
+		mustGet(t, tr) // begins the early refresh
+		synctest.Wait()
+		tr.Reject(tok)
+		time.Sleep(600 * time.Millisecond) // it has failed
+		began := time.Now()
+		req, _ := http.NewRequest("GET", "https://api.example.com/broken", nil)
+		if _, _ = send(tr, req); time.Since(began) != 0 {
+			t.Errorf("a rejected request waited %s", time.Since(began))
+		}
+	})
+}
+
+// Guarantee 11: past the third strike, too, a body that can be sent only once waits for a refresh that is under way.
+func TestG11_OneShotDuringARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		tr := through(t, s)
+		tr.KeepBody = -1
+		var tok provider.Token
+		for range 5 {
+			tr.Reject(tok)
+			time.Sleep(30 * time.Second)
+			tok, _ = tr.Token(t.Context())
+		}
+		time.Sleep(time.Minute)
+		s.revoke()
+		s.delay = time.Second
+		tr.Reject(tok)
+		var wg sync.WaitGroup
+		wg.Go(func() { mustGet(t, tr) }) // begins the refresh
+		synctest.Wait()
+		req, _ := http.NewRequest("POST", "https://api.example.com", io.MultiReader(strings.NewReader("x")))
+		if status, err := send(tr, req); status != 200 || err != nil {
+			t.Errorf("%d, %v", status, err)
+		}
+		wg.Wait()
+	})
+}
+
+// closedOnce is a body that does not bear a second Close, which io.Closer leaves undefined.
+type closedOnce chan struct{}
+
+func (c closedOnce) Read([]byte) (int, error) { <-c; return 0, io.ErrClosedPipe }
+func (c closedOnce) Close() error             { close(c); return nil }
+
+// Guarantee 12: a response that is given up on is closed once.
+func TestG12_ClosedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		s := &stub{serve: func(r *http.Request) *http.Response {
+			if !first {
+				return nil
+			}
+			first = false
+			resp := refuse(r)
+			resp.Body = closedOnce(make(chan struct{}))
+			return resp
+		}}
+		tr := through(t, s)
+		mustGet(t, tr)
+	})
+}
+
 // Guarantee 7: an endpoint that always answers 401 costs the others nothing, also while the provider is slow or down.
 func TestG07_OthersGoOnWhateverTheProviderDoes(t *testing.T) {
 	for _, down := range []bool{false, true} {

@@ -78,10 +78,17 @@ func (t *Transport) pause(r *refresh) answer {
 	case notBefore.After(r.deadline):
 		return answer{err: because, notBefore: notBefore}
 	}
-	if d := max(dead, notBefore.Sub(now)); d > 0 && !sleep(d, r.done) {
+	d := max(dead, notBefore.Sub(now))
+	if d <= 0 {
+		return answer{}
+	}
+	if !sleep(d, r.done) {
 		return answer{err: ErrClosed}
 	}
 	r.deadline = r.deadline.Add(max(dead, 0))
+	if _, _, dead, patient := t.look(r); dead > 0 && !patient { // the token was rejected meanwhile
+		return answer{err: errNotDue}
+	}
 	return answer{}
 }
 
@@ -139,18 +146,22 @@ func (t *Transport) ask(r *refresh) answer {
 			}
 		}
 		a := c.answer()
-		usable, reentered, dead := t.look(r)
+		usable, reentered, dead, patient := t.look(r)
 		switch {
 		case a.err == nil, provider.IsPermanent(a.err), c.broken, notAToken(a.err):
 			return a
 		case reentered:
 			return answer{err: errReentry}
 		case !time.Now().Before(r.deadline):
-			return last // what the provider said at the end of its time is that its time has ended
+			// What the provider said at the end of its time is that its time has ended, and perhaps when to come again.
+			if a.notBefore.After(last.notBefore) {
+				last.notBefore = a.notBefore
+			}
+			return last
 		case usable:
 			a.spared = true
 			return a
-		case a.notBefore.After(r.deadline), time.Now().Add(dead).After(r.deadline):
+		case a.notBefore.After(r.deadline), dead > 0 && !patient, time.Now().Add(dead).After(r.deadline):
 			return a
 		}
 		last = answer{err: &timeoutError{t.refreshTimeout(), a.err}, notBefore: a.notBefore}
@@ -167,10 +178,10 @@ func (t *Transport) ask(r *refresh) answer {
 }
 
 // look returns what ask has to know of the rest of t: whether the token lives, whether the provider has waited for itself, and
-// how long it has to be left in peace because of dead tokens.
-func (t *Transport) look(r *refresh) (usable, reentered bool, dead time.Duration) {
+// how long it has to be left in peace because of dead tokens, and whether anybody waits for that.
+func (t *Transport) look(r *refresh) (usable, reentered bool, dead time.Duration, patient bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, now := t.state.Load(), time.Now()
-	return s.usable(now), r.reentered, t.due(s).Sub(now)
+	return s.usable(now), r.reentered, t.due(s).Sub(now), t.strikes <= patience
 }

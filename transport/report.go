@@ -11,9 +11,9 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// The functions here tell what happens: to the counters, the Logger and the Trace. They are called with no lock held. What
-// belongs to a request is told in its own goroutine; what belongs to a refresh goes through a queue, because whoever is told
-// may wait for that very refresh.
+// The functions here tell what happens: to the counters, the Logger and the Trace. What belongs to a
+// request is told in its own goroutine, with no lock held; what belongs to a refresh goes through a queue, because whoever is
+// told may wait for that very refresh. It is queued under the Transport's lock where the order of events depends on it.
 
 // An eventQueue calls functions one after the other, in a goroutine that ends when there are none left.
 type eventQueue struct {

@@ -18,6 +18,8 @@ func (t *Transport) settle(r *refresh, a answer) (again bool) {
 		case <-c.done: // it has returned since
 			if late := c.answer(); late.err == nil || provider.IsPermanent(late.err) {
 				a = late
+			} else if late.notBefore.After(a.notBefore) {
+				a.notBefore = late.notBefore
 			}
 		default:
 			c.left = true
@@ -38,12 +40,12 @@ func (t *Transport) settle(r *refresh, a answer) (again bool) {
 	if !again {
 		t.refresh = nil
 	}
-	t.mu.Unlock()
 	if again {
 		t.onBroughtAgain(done)
 	} else {
 		t.onRefreshDone(done)
 	}
+	t.mu.Unlock()
 	return again
 }
 
