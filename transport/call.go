@@ -116,12 +116,12 @@ func (c *call) answer() answer {
 	return a
 }
 
-// holdOff notes a RetryAfter. t.mu is held.
+// holdOff notes a RetryAfter, and sees to it that the pause after a failure is no shorter. t.mu is held.
 func (t *Transport) holdOff(a answer) {
 	if a.notBefore.After(t.notBefore) {
 		t.notBefore, t.notBeforeErr = a.notBefore, a.err
-		if t.pausedTo.Before(a.notBefore) {
-			t.pausedTo = a.notBefore
-		}
+	}
+	if t.pausedTo.Before(t.notBefore) {
+		t.pausedTo = t.notBefore
 	}
 }

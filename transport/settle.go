@@ -93,9 +93,6 @@ func (t *Transport) conclude(r *refresh, a answer) (done RefreshDone, again bool
 		t.failure = e
 		t.pausedTo = now.Add(failurePause(t.failures))
 		t.holdOff(a)
-		if t.pausedTo.Before(t.notBefore) {
-			t.pausedTo = t.notBefore
-		}
 		e.NextTry = t.pausedTo
 		r.finish(nil, e)
 		t.counters.failed.Add(1)
