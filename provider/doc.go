@@ -5,10 +5,10 @@
 // who can give out tokens in your setting, and the answer is usually one of these:
 //
 // To ask your own backend, as most programs do, use [HTTP]. It sends the user's id and a session secret and reads the token
-// from the answer, with a refresh secret if the backend rotates one. If you have no such backend yet, [Handler] is one: say how
+// from the answer, with a refresh token if the backend rotates one. If you have no such backend yet, [Handler] is one: say how
 // to tell who is asking, and mount it.
 //
-// If you already have a function that returns a token, wrap it in [Func]. For more, such as a refresh secret or an expiry that
+// If you already have a function that returns a token, wrap it in [Func]. For more, such as a refresh token or an expiry that
 // is not in the token, write a type with a Token method and make its tokens with [NewToken].
 //
 // In a backend, an operator's tool or a test, where the API secret is at hand, mint the tokens with [Signer].
@@ -31,10 +31,10 @@
 // end from the token when it is a JWT, as [ParseJWT] does. It is only a hint, because clocks differ and tokens are revoked: a
 // token whose end is unknown serves as well, and is used until it is refused.
 //
-// # Refresh secrets
+// # Refresh tokens
 //
-// Some backends give out a refresh secret with each token (a refresh token, in OAuth 2.0), with which the next one is bought.
-// It travels inside the Token: a provider finds it in the old token and puts the next one into the new, by [Token.WithRefresh].
+// Some backends give out a refresh token with each token (RFC 6749 section 1.5), with which the next one is bought.
+// It travels inside the Token: a provider finds it in the old token and puts the next one into the new, by [Token.WithRefreshToken].
 // Where a secret is good for a single use, whoever loses the answer to a refresh loses the login, and no client can mend that.
 // [HTTP] says what it does then.
 //

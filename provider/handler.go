@@ -95,7 +95,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case token.IsZero():
 		h.broken(w, r, "Handler.Create returned neither a token nor an error", nil)
 	default:
-		reply(w, http.StatusOK, tokenReply{token.Value(), token.Refresh(), expiresIn(token)})
+		reply(w, http.StatusOK, tokenReply{token.Value(), token.RefreshToken(), expiresIn(token)})
 	}
 }
 

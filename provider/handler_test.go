@@ -277,15 +277,15 @@ func TestHTTPWithHandler(t *testing.T) {
 
 	ask := provider.HTTP{URL: srv.URL, Session: session, Client: srv.Client()}
 	handler.Create = func(context.Context, string) (provider.Token, error) {
-		return provider.NewToken("opaque", time.Now().Add(90*time.Second)).WithRefresh("next"), nil
+		return provider.NewToken("opaque", time.Now().Add(90*time.Second)).WithRefreshToken("next"), nil
 	}
 	refreshes = nil
 	token, err := ask.Token(t.Context(), withRefresh())
-	if err != nil || token.Value() != "opaque" || token.Refresh() != "next" || token.Lifetime() <= 0 || token.Lifetime() > 90*time.Second {
-		t.Errorf("with a refresh secret: %q, %v, %v", token.Refresh(), token.Lifetime(), err)
+	if err != nil || token.Value() != "opaque" || token.RefreshToken() != "next" || token.Lifetime() <= 0 || token.Lifetime() > 90*time.Second {
+		t.Errorf("with a refresh token: %q, %v, %v", token.RefreshToken(), token.Lifetime(), err)
 	}
 	if len(refreshes) != 1 || refreshes[0] != refresh {
-		t.Errorf("the backend saw the refresh secrets %q", refreshes)
+		t.Errorf("the backend saw the refresh tokens %q", refreshes)
 	}
 
 	ask.Session = "zq9-wrong"

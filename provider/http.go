@@ -25,13 +25,13 @@ const (
 //
 //	{"user_id": "alice", "session": "...", "refresh_token": "..."}
 //
-// A field without a value is left out. refresh_token is the refresh secret of the token to replace, where it has one. The
+// A field without a value is left out. refresh_token is the refresh token of the token to replace, where it has one. The
 // answer's status is 2xx and its body, of at most 64 KiB once it is decompressed:
 //
 //	{"token": "...", "refresh_token": "...", "expires_in": 3600}
 //
 // access_token will do for token. The expiry is the exp claim if the token is a JWT, else expires_in (in seconds) counted
-// from when the request began, else unknown. An answer without refresh_token leaves the old refresh secret in force.
+// from when the request began, else unknown. An answer without refresh_token leaves the old refresh token in force.
 //
 // What becomes of a call that fails:
 //
@@ -44,7 +44,7 @@ const (
 //	no answer: the connection broke, the time ran out        temporary, but permanent with a single-use secret
 //	2xx, and the answer is torn, too long or no token        temporary, but permanent with a single-use secret
 //
-// Every refresh secret counts as single-use unless RefreshReusable is set. In the last three cases nobody here can know
+// Every refresh token counts as single-use unless RefreshTokenReusable is set. In the last three cases nobody here can know
 // whether the backend has spent it. Backends take a spent secret that comes again for a stolen one and revoke the whole login,
 // so it isn't sent again, and the error says so. A status such as 500 or 503, on the other hand, is the backend's own word
 // that it could not do what it was asked (RFC 9110 section 15.6).
@@ -66,7 +66,7 @@ type HTTP struct {
 	UserID string
 
 	// Session is the secret that proves to the backend who is asking: a session id, an API key of yours. One of UserID,
-	// Session and the refresh secret is needed.
+	// Session and the refresh token is needed.
 	Session string
 
 	// SessionHeader names the header whose whole value is Session, for a backend that wants it there and not in the body.
@@ -74,9 +74,9 @@ type HTTP struct {
 	SessionHeader string
 	SessionCookie string
 
-	// RefreshReusable says that the backend bears being asked twice with the same refresh secret: it never changes them, or
+	// RefreshTokenReusable says that the backend bears being asked twice with the same refresh token: it never changes them, or
 	// an old one stays good for a while. A lost answer is then a temporary failure.
-	RefreshReusable bool
+	RefreshTokenReusable bool
 
 	// Client makes the call. It must not be the client whose tokens come from here. Redirects are never followed, whatever
 	// its CheckRedirect says, for the secrets would go along. Its Timeout is the limit for a call.
@@ -85,7 +85,7 @@ type HTTP struct {
 	Client *http.Client
 
 	// Decode reads the body of a 2xx answer, where the backend's differs from the above. If it returns no expiry,
-	// that is read from the token where it is a JWT. A refresh secret goes into the Token by WithRefresh.
+	// that is read from the token where it is a JWT. A refresh token goes into the Token by WithRefreshToken.
 	Decode func(body []byte) (Token, error)
 }
 
@@ -95,11 +95,11 @@ func (h HTTP) Token(ctx context.Context, old Token) (Token, error) {
 	if err != nil {
 		return Token{}, Permanent(err)
 	}
-	singleUse := old.Refresh() != "" && !h.RefreshReusable
+	singleUse := old.RefreshToken() != "" && !h.RefreshTokenReusable
 	password, _ := req.URL.User.Password()
 	c := call{
 		endpoint: req.URL.Scheme + "://" + req.URL.Host + req.URL.EscapedPath(),
-		secrets:  []string{h.Session, old.Refresh(), req.URL.RawQuery, password},
+		secrets:  []string{h.Session, old.RefreshToken(), req.URL.RawQuery, password},
 		decode:   h.Decode,
 		start:    time.Now(),
 	}
@@ -114,8 +114,8 @@ func (h HTTP) Token(ctx context.Context, old Token) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if t.Refresh() == "" {
-		t = t.WithRefresh(old.Refresh())
+	if t.RefreshToken() == "" {
+		t = t.WithRefreshToken(old.RefreshToken())
 	}
 	return t, nil
 }
@@ -131,7 +131,7 @@ func (h HTTP) request(ctx context.Context, old Token) (*http.Request, error) {
 	case req.URL.Scheme == "http" && !isLoopback(req.URL.Hostname()) && !h.AllowHTTP:
 		return nil, fmt.Errorf("provider: HTTP.URL is plain http, in which %s and everybody on the way could read the secrets: "+
 			"use https, or set AllowHTTP", req.URL.Host)
-	case h.UserID == "" && h.Session == "" && old.Refresh() == "":
+	case h.UserID == "" && h.Session == "" && old.RefreshToken() == "":
 		return nil, errors.New("provider: HTTP has nothing that says who asks: set UserID, Session or both")
 	case h.SessionHeader != "" && h.SessionCookie != "":
 		return nil, errors.New("provider: HTTP.SessionHeader and SessionCookie are both set: the session goes into one place")
@@ -159,7 +159,7 @@ func (h HTTP) request(ctx context.Context, old Token) (*http.Request, error) {
 }
 
 func (h HTTP) payload(old Token) []byte {
-	r := TokenRequest{UserID: h.UserID, RefreshToken: old.Refresh()}
+	r := TokenRequest{UserID: h.UserID, RefreshToken: old.RefreshToken()}
 	if h.SessionHeader == "" && h.SessionCookie == "" {
 		r.Session = h.Session
 	}

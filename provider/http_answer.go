@@ -26,7 +26,7 @@ type call struct {
 	secrets  []string // what no error may hold; empty ones don't count
 	decode   func(body []byte) (Token, error)
 	start    time.Time
-	spent    bool // a single-use refresh secret has left
+	spent    bool // a single-use refresh token has left
 }
 
 // lost returns the error for a call that the backend may well have heard, and whose answer is of no use.
@@ -39,8 +39,8 @@ func (c call) lost(what string, err error) error {
 	if !c.spent {
 		return err
 	}
-	return Permanent(fmt.Errorf("%w; by then the refresh secret was sent and may be spent, and a backend would treat a second "+
-		"use as theft: log in again, or set HTTP.RefreshReusable if this backend bears it", err))
+	return Permanent(fmt.Errorf("%w; by then the refresh token was sent and may be spent, and a backend would treat a second "+
+		"use as theft: log in again, or set HTTP.RefreshTokenReusable if this backend bears it", err))
 }
 
 // answer returns the token that resp brings, or the error that it stands for.
@@ -90,7 +90,7 @@ func (c call) said(data []byte) string {
 }
 
 func (c call) refused(resp *http.Response, said string) error {
-	return Permanent(fmt.Errorf("provider: %s refused the login with status %d%s: the user, the session or the refresh secret is "+
+	return Permanent(fmt.Errorf("provider: %s refused the login with status %d%s: the user, the session or the refresh token is "+
 		"wrong, or was revoked; log in again", c.endpoint, resp.StatusCode, said))
 }
 
@@ -145,7 +145,7 @@ func decodeAnswer(body []byte, start time.Time) (Token, error) {
 			t.lifetime = in
 		}
 	}
-	return t.WithRefresh(a.RefreshToken), nil
+	return t.WithRefreshToken(a.RefreshToken), nil
 }
 
 // seconds reads a count of seconds, all digits. One that is 0 or more than limit makes no sense.

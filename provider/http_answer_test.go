@@ -60,8 +60,8 @@ func TestHTTPAnswer(t *testing.T) {
 					t.Errorf("%d %s: %v", status, tt.body, err)
 					continue
 				}
-				if token.Value() != tt.value || token.Refresh() != tt.refresh || !token.Expiry().Equal(tt.expiry) || token.Lifetime() != tt.lifetime {
-					t.Errorf("%d %s: refresh secret %q, expiry %v, lifetime %v; want %q, %v, %v", status, tt.body, token.Refresh(),
+				if token.Value() != tt.value || token.RefreshToken() != tt.refresh || !token.Expiry().Equal(tt.expiry) || token.Lifetime() != tt.lifetime {
+					t.Errorf("%d %s: refresh token %q, expiry %v, lifetime %v; want %q, %v, %v", status, tt.body, token.RefreshToken(),
 						token.Expiry(), token.Lifetime(), tt.refresh, tt.expiry, tt.lifetime)
 				}
 			}
@@ -92,9 +92,9 @@ func TestHTTPDecode(t *testing.T) {
 			Decode: decode}.Token(t.Context(), provider.Token{})
 	}
 	token, err := ask(func(body []byte) (provider.Token, error) {
-		return provider.NewToken(string(body), at).WithRefresh("next"), nil
+		return provider.NewToken(string(body), at).WithRefreshToken("next"), nil
 	})
-	if err != nil || !token.Equal(provider.NewToken("the body", at).WithRefresh("next")) {
+	if err != nil || !token.Equal(provider.NewToken("the body", at).WithRefreshToken("next")) {
 		t.Errorf("a decoded token: %v", err)
 	}
 	token, err = ask(func([]byte) (provider.Token, error) {

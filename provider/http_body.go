@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// A sealedBody is the body of a call, and the witness of whether the refresh secret in it has left. A secret that nobody has
+// A sealedBody is the body of a call, and the witness of whether the refresh token in it has left. A secret that nobody has
 // read can't have been sent, whatever kind of RoundTripper there is below; httptrace's hooks say as much only of net/http's own,
 // and WroteRequest may come after RoundTrip has returned.
 type sealedBody struct {

@@ -19,7 +19,7 @@ const (
 	permanent = true
 )
 
-// Each row of the table in HTTP's documentation, with no refresh secret, with one and with a reusable one.
+// Each row of the table in HTTP's documentation, with no refresh token, with one and with a reusable one.
 func TestHTTPOutcomes(t *testing.T) {
 	status := func(code int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func TestHTTPOutcomes(t *testing.T) {
 	tests := []struct {
 		name      string
 		backend   http.HandlerFunc
-		plain     bool // with no refresh secret, or a reusable one
+		plain     bool // with no refresh token, or a reusable one
 		singleUse bool
 		says      string
 	}{
@@ -111,7 +111,7 @@ func TestHTTPOutcomes(t *testing.T) {
 			reusable bool
 			want     bool
 		}{
-			{"no refresh secret", provider.NewToken("old", time.Time{}), false, tt.plain},
+			{"no refresh token", provider.NewToken("old", time.Time{}), false, tt.plain},
 			{"a single-use one", withRefresh(), false, tt.singleUse},
 			{"a reusable one", withRefresh(), true, tt.plain},
 		} {
@@ -124,7 +124,7 @@ func TestHTTPOutcomes(t *testing.T) {
 				defer srv.Close()
 				ask := provider.HTTP{
 					URL:    strings.Replace(srv.URL, "://", "://bob:"+password+"@", 1) + "/token?k=" + query,
-					UserID: "alice", Session: session, RefreshReusable: with.reusable, Client: srv.Client(),
+					UserID: "alice", Session: session, RefreshTokenReusable: with.reusable, Client: srv.Client(),
 				}
 				token, err := ask.Token(t.Context(), with.old)
 				if err == nil || !token.IsZero() || provider.IsPermanent(err) != with.want {
@@ -133,7 +133,7 @@ func TestHTTPOutcomes(t *testing.T) {
 				if !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("the error is %q, and doesn't say %q", err, tt.says)
 				}
-				if lost := tt.singleUse && !tt.plain && with.want; strings.Contains(err.Error(), "RefreshReusable") != lost {
+				if lost := tt.singleUse && !tt.plain && with.want; strings.Contains(err.Error(), "RefreshTokenReusable") != lost {
 					t.Errorf("the error is %q; it tells of a lost secret: %t", err, !lost)
 				}
 				if got := calls.Load(); got != 1 {

@@ -83,7 +83,7 @@ func TestHTTPNothingSent(t *testing.T) {
 			if _, err := ask.Token(t.Context(), provider.Token{}); err == nil || provider.IsPermanent(err) {
 				t.Errorf("%s: %v; want a temporary error", tt.name, err)
 			}
-			ask.RefreshReusable = true
+			ask.RefreshTokenReusable = true
 			if _, err := ask.Token(t.Context(), withRefresh()); err == nil || provider.IsPermanent(err) {
 				t.Errorf("%s: %v; want a temporary error", tt.name, err)
 			}
@@ -154,7 +154,7 @@ func TestHTTPTimeLimits(t *testing.T) {
 					!strings.Contains(err.Error(), "time limit") {
 					t.Errorf("%s, client's limit: %v", base.name, err)
 				}
-				if lost := base.sent && old.Refresh() != ""; provider.IsPermanent(err) != lost {
+				if lost := base.sent && old.RefreshToken() != ""; provider.IsPermanent(err) != lost {
 					t.Errorf("%s, client's limit: permanent: %t, want %t", base.name, !lost, lost)
 				}
 				if took := time.Since(start); base.sent && took != 5*time.Second {

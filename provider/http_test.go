@@ -48,7 +48,9 @@ func response(r *http.Request, status int, body string, header ...string) *http.
 		ContentLength: int64(len(body)), Request: r}
 }
 
-func withRefresh() provider.Token { return provider.NewToken("old", time.Time{}).WithRefresh(refresh) }
+func withRefresh() provider.Token {
+	return provider.NewToken("old", time.Time{}).WithRefreshToken(refresh)
+}
 
 // harmless fails the test if err holds what no error may.
 func harmless(t *testing.T, err error) {
@@ -82,10 +84,10 @@ func TestHTTPRequest(t *testing.T) {
 			`{"user_id":"alice"}`, session, ""},
 		{"session in a cookie", provider.HTTP{UserID: "alice", Session: session, SessionCookie: "X-Session"}, provider.Token{},
 			`{"user_id":"alice"}`, "", session},
-		{"refresh secret", provider.HTTP{UserID: "alice", Session: session}, withRefresh(),
+		{"refresh token", provider.HTTP{UserID: "alice", Session: session}, withRefresh(),
 			`{"user_id":"alice","session":"` + session + `","refresh_token":"` + refresh + `"}`, "", ""},
-		{"refresh secret alone", provider.HTTP{}, withRefresh(), `{"refresh_token":"` + refresh + `"}`, "", ""},
-		{"old without refresh secret", provider.HTTP{UserID: "alice"}, provider.NewToken("old", time.Time{}), `{"user_id":"alice"}`, "", ""},
+		{"refresh token alone", provider.HTTP{}, withRefresh(), `{"refresh_token":"` + refresh + `"}`, "", ""},
+		{"old without refresh token", provider.HTTP{UserID: "alice"}, provider.NewToken("old", time.Time{}), `{"user_id":"alice"}`, "", ""},
 		{"session in no header", provider.HTTP{UserID: "alice", SessionHeader: "X-Session"}, provider.Token{}, `{"user_id":"alice"}`, "", ""},
 	}
 	for _, tt := range tests {
@@ -116,8 +118,8 @@ func TestHTTPRequest(t *testing.T) {
 		if err != nil || token.Value() != "new" || calls != 1 {
 			t.Errorf("%s: %d calls, %v", tt.name, calls, err)
 		}
-		if token.Refresh() != tt.old.Refresh() {
-			t.Errorf("%s: the refresh secret is lost", tt.name)
+		if token.RefreshToken() != tt.old.RefreshToken() {
+			t.Errorf("%s: the refresh token is lost", tt.name)
 		}
 	}
 }
@@ -139,8 +141,8 @@ func TestHTTPConcurrent(t *testing.T) {
 	for i := range 50 {
 		wg.Go(func() {
 			secret := fmt.Sprint("secret ", i)
-			token, err := ask.Token(t.Context(), provider.Token{}.WithRefresh(secret))
-			if err != nil || token.Value() != "for "+secret || token.Refresh() != secret {
+			token, err := ask.Token(t.Context(), provider.Token{}.WithRefreshToken(secret))
+			if err != nil || token.Value() != "for "+secret || token.RefreshToken() != secret {
 				t.Errorf("%s: got %q, %v", secret, token.Value(), err)
 			}
 		})
@@ -180,7 +182,7 @@ func TestHTTPOwnClientGivesUp(t *testing.T) {
 		}{
 			{provider.Token{}, provider.HTTP{}, 10 * time.Second},
 			{withRefresh(), provider.HTTP{}, 30 * time.Second},
-			{withRefresh(), provider.HTTP{RefreshReusable: true}, 10 * time.Second},
+			{withRefresh(), provider.HTTP{RefreshTokenReusable: true}, 10 * time.Second},
 		} {
 			start := time.Now()
 			tt.ask.URL, tt.ask.UserID = "https://example.com", "alice"

@@ -66,7 +66,7 @@ func TestParseJWTExpiry(t *testing.T) {
 	for _, tt := range tests {
 		value := jwtOf(tt.payload)
 		token, err := provider.ParseJWT(value)
-		if err != nil || token.Value() != value || token.Refresh() != "" {
+		if err != nil || token.Value() != value || token.RefreshToken() != "" {
 			t.Errorf("%.80s: %v", tt.payload, err)
 			continue
 		}

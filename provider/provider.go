@@ -11,7 +11,7 @@ import (
 // package transport calls it: one call at a time for each Transport, from a goroutine of its own.
 type TokenProvider interface {
 	// Token returns a token to use in place of old, which has expired, is about to, or was rejected by the API. old is the
-	// zero Token at first; later it carries the refresh secret, if there is one.
+	// zero Token at first; later it carries the refresh token, if there is one.
 	//
 	// Token should return when ctx is done. ctx belongs to the refresh, not to any of the requests that wait for it.
 	//

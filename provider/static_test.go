@@ -23,9 +23,9 @@ func TestStatic(t *testing.T) {
 		t.Errorf("in place of another token: %v", err)
 	}
 	for name, old := range map[string]provider.Token{
-		"itself":                itself(first),
-		"itself, made by hand":  provider.NewToken(value, time.Time{}),
-		"with a refresh secret": first.WithRefresh("r"),
+		"itself":               itself(first),
+		"itself, made by hand": provider.NewToken(value, time.Time{}),
+		"with a refresh token": first.WithRefreshToken("r"),
 	} {
 		token, err := static.Token(ctx, old)
 		if !provider.IsPermanent(err) || !token.IsZero() {

@@ -19,7 +19,7 @@ func Stored(p TokenProvider, s Store, key string) *SharedLogin {
 
 // A SharedLogin is a [TokenProvider] for several processes that use one login: copies of a command-line tool, or the hosts of
 // a fleet. It keeps the token in a [Store], where it survives the process, and lets one of them at a time ask the Provider, so
-// that each expiry costs one call in total and a single-use refresh secret is spent once. The others wait and get the same token.
+// that each expiry costs one call in total and a single-use refresh token is spent once. The others wait and get the same token.
 //
 // # How it works
 //
@@ -37,14 +37,14 @@ func Stored(p TokenProvider, s Store, key string) *SharedLogin {
 // # What can be lost
 //
 // Killing a process at any point loses nothing but its own work, with one exception that nobody can close: when the backend has
-// spent a single-use refresh secret and its answer never reaches the store, because the process was killed or the network cut in
+// spent a single-use refresh token and its answer never reaches the store, because the process was killed or the network cut in
 // between. A process that is suspended during the call for longer than its Lease looks dead to the others, which has the same
 // effect; its answer, should it come at last, is saved if no other has replaced it.
 //
 // An answer is saved before it is used. If the Store fails, saving is tried again for as long as the lease is held. After that
 // this process alone uses the token, logs a warning each time Token hands it out, and tries to save it first whenever Token is
 // called. It does not ask for the next token until that is done: a failed save may have been carried out all the same, and then
-// others hold that refresh secret too.
+// others hold that refresh token too.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or lost its memory) it is written
 // back, and if the Store can't be read it serves those in this process who don't have it yet. So deleting the record behind a
@@ -205,7 +205,7 @@ func (l *SharedLogin) refresh(ctx context.Context, rec loginRecord, version uint
 		given = old
 	}
 
-	// From here on the caller's end no longer counts: the backend may have spent the refresh secret.
+	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
 	ctx = context.WithoutCancel(ctx)
 	t, err = c.ask(ctx, given)
 	switch {

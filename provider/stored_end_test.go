@@ -52,7 +52,7 @@ func TestStoredRefusedForGood(t *testing.T) {
 		}
 
 		// A new login revives it, for those who wait and for new sessions.
-		if err := other.Login(t.Context(), provider.NewToken("new", time.Time{}).WithRefresh("new secret")); err != nil {
+		if err := other.Login(t.Context(), provider.NewToken("new", time.Time{}).WithRefreshToken("new secret")); err != nil {
 			t.Fatal(err)
 		}
 		wantToken(t, waiting, first(), "new")
@@ -145,7 +145,7 @@ func TestStoredNewSession(t *testing.T) {
 				if tokens, errs = start(t, m, backend); tokens != 20 || backend.calls != 1 {
 					t.Errorf("%d tokens, %d calls, errors %v; want 20 and 1", tokens, backend.calls, errs)
 				}
-				if !backend.given[0].IsZero() || backend.given[0].Refresh() != "" {
+				if !backend.given[0].IsZero() || backend.given[0].RefreshToken() != "" {
 					t.Error("a new login was asked for with an old token")
 				}
 			})

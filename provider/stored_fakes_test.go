@@ -15,7 +15,7 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// A singleUse backend rotates a refresh secret, which may be used once. When a used one is brought it takes it for stolen, and
+// A singleUse backend rotates a refresh token, which may be used once. When a used one is brought it takes it for stolen, and
 // refuses everybody for good: RFC 9700 section 4.14.2.
 type singleUse struct {
 	life time.Duration // of a token; 0: no expiry
@@ -30,7 +30,9 @@ type singleUse struct {
 }
 
 // first is the token of a login with nothing spent yet.
-func first() provider.Token { return provider.NewToken("token-0", time.Time{}).WithRefresh("secret-0") }
+func first() provider.Token {
+	return provider.NewToken("token-0", time.Time{}).WithRefreshToken("secret-0")
+}
 
 func (b *singleUse) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	n, err := b.begin(old)
@@ -47,7 +49,7 @@ func (b *singleUse) Token(ctx context.Context, old provider.Token) (provider.Tok
 	if b.life > 0 {
 		expiry = time.Now().Add(b.life)
 	}
-	return provider.NewToken(fmt.Sprintf("token-%d", n), expiry).WithRefresh(fmt.Sprintf("secret-%d", n)), nil
+	return provider.NewToken(fmt.Sprintf("token-%d", n), expiry).WithRefreshToken(fmt.Sprintf("secret-%d", n)), nil
 }
 
 func (b *singleUse) begin(old provider.Token) (int, error) {
@@ -64,10 +66,10 @@ func (b *singleUse) begin(old provider.Token) (int, error) {
 	if b.spent == nil {
 		b.spent = make(map[string]bool)
 	}
-	if secret := old.Refresh(); secret != "" {
+	if secret := old.RefreshToken(); secret != "" {
 		if b.spent[secret] || b.reused > 0 {
 			b.reused++
-			return 0, provider.Permanent(errors.New("backend: the refresh secret was used before"))
+			return 0, provider.Permanent(errors.New("backend: the refresh token was used before"))
 		}
 		b.spent[secret] = true
 	}

@@ -34,7 +34,7 @@ func expiries() int {
 // how many hosts kept their login to the end.
 func runFleet(t *testing.T, backend *singleUse, through func(provider.Store) provider.Store) (kept int) {
 	m := new(storetest.Memory)
-	start := provider.NewToken("token-0", time.Now().Add(life)).WithRefresh("secret-0")
+	start := provider.NewToken("token-0", time.Now().Add(life)).WithRefreshToken("secret-0")
 	if err := provider.Stored(backend, m, "fleet").Login(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func (c *leaseClaim) ask(ctx context.Context, given Token) (t Token, err error) 
 
 // renew rewrites the record every third of the lease until ctx is done or another process has taken over.
 //
-// A lost lease is no reason to disturb the Provider: its answer may be the only copy of the next refresh secret.
+// A lost lease is no reason to disturb the Provider: its answer may be the only copy of the next refresh token.
 func (c *leaseClaim) renew(ctx context.Context) {
 	third := c.l.leaseLength() / 3
 	next := time.Now().Add(third)

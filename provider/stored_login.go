@@ -8,12 +8,12 @@ import (
 
 // Login saves t as a new login, in place of whatever was there: no login, one that ended, or one that is still alive. All who
 // share it use t from now on; a refresh of the old login that is under way loses its result. A Token without a value but with a
-// refresh secret will do.
+// refresh token will do.
 //
 // Use it where a person has logged in, or to revive a fleet whose processes have WaitForLogin set.
 func (l *SharedLogin) Login(ctx context.Context, t Token) error {
-	if t.IsZero() && t.Refresh() == "" {
-		return errors.New("provider: Login needs a token or a refresh secret, and got the zero Token")
+	if t.IsZero() && t.RefreshToken() == "" {
+		return errors.New("provider: Login needs a token or a refresh token, and got the zero Token")
 	}
 	t.expiry = storableTime(t.expiry)
 	id := rand.Text()
@@ -25,7 +25,7 @@ func (l *SharedLogin) Login(ctx context.Context, t Token) error {
 // Forget logs out: it ends the login for everyone who shares it and removes its secrets from the Store. A refresh that is under
 // way loses its result. What stays is a record that says so, so that nobody mistakes the empty place for a lost login.
 //
-// It does not tell the backend: revoke the refresh secret there first, if it can be revoked. Tokens that are already in
+// It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens that are already in
 // use stay valid until they expire.
 func (l *SharedLogin) Forget(ctx context.Context) error {
 	return l.replace(ctx, func(rec loginRecord) loginRecord {

@@ -34,7 +34,7 @@ type loginFailure struct {
 }
 
 // empty reports whether there is nothing to refresh with.
-func (r loginRecord) empty() bool { return r.token.IsZero() && r.token.Refresh() == "" }
+func (r loginRecord) empty() bool { return r.token.IsZero() && r.token.RefreshToken() == "" }
 
 // live reports whether the token can be used, as far as its own expiry tells.
 func (r loginRecord) live() bool {
@@ -100,7 +100,7 @@ type failedDocument struct {
 
 func (r loginRecord) encode() ([]byte, error) {
 	d := loginDocument{
-		Format: recordFormat, Login: r.login, Generation: r.generation, Token: r.token.Value(), Refresh: r.token.Refresh(),
+		Format: recordFormat, Login: r.login, Generation: r.generation, Token: r.token.Value(), Refresh: r.token.RefreshToken(),
 		Expiry: storableTime(r.token.expiry), Lifetime: r.token.lifetime, Dead: r.dead, Forgotten: r.forgotten,
 		Attempts: r.attempts, Holder: r.holder, Lease: r.lease,
 	}
@@ -145,7 +145,7 @@ func decodeRecord(data []byte) (loginRecord, error) {
 	if (d.Holder != "") != (d.Lease > 0) {
 		return loginRecord{}, errors.New("is damaged")
 	}
-	t := NewToken(d.Token, d.Expiry).WithRefresh(d.Refresh)
+	t := NewToken(d.Token, d.Expiry).WithRefreshToken(d.Refresh)
 	t.lifetime = d.Lifetime
 	r := loginRecord{
 		login: d.Login, generation: d.Generation, base: d.Login, token: t, dead: d.Dead, forgotten: d.Forgotten,

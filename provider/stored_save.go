@@ -53,8 +53,8 @@ func (l *SharedLogin) current(ctx context.Context) (loginRecord, uint64, error) 
 // When another process has taken over the lease but has not ended its attempt, the answer is written over its claim: it is the
 // successor of the secret that the other one is about to be refused with. That one finds the newer token and adopts it.
 func (c *leaseClaim) answered(ctx context.Context, given, t Token) (_ Token, done bool, err error) {
-	if t.Refresh() == "" {
-		t = t.WithRefresh(given.Refresh()) // RFC 6749 section 6: the old one stays valid
+	if t.RefreshToken() == "" {
+		t = t.WithRefreshToken(given.RefreshToken()) // RFC 6749 section 6: the old one stays valid
 	}
 	t.expiry = storableTime(t.expiry)
 	answer := loginRecord{

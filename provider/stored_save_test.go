@@ -23,7 +23,7 @@ type slowAnswer struct {
 func (s slowAnswer) Token(context.Context, provider.Token) (provider.Token, error) {
 	s.sent()
 	time.Sleep(s.work)
-	return provider.NewToken("token-1", time.Time{}).WithRefresh("secret-1"), nil
+	return provider.NewToken("token-1", time.Time{}).WithRefreshToken("secret-1"), nil
 }
 
 // TestStoredSaveIsRetried: the store fails when the answer arrives, and works again before the lease is over.

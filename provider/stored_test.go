@@ -106,7 +106,7 @@ func TestStoredAdopts(t *testing.T) {
 				p := provider.Stored(backend, new(storetest.Memory), "alice")
 				stored := first()
 				if test.stored != 0 {
-					stored = provider.NewToken("token-0", time.Now().Add(test.stored)).WithRefresh("secret-0")
+					stored = provider.NewToken("token-0", time.Now().Add(test.stored)).WithRefreshToken("secret-0")
 				}
 				if err := p.Login(t.Context(), stored); err != nil {
 					t.Fatal(err)
@@ -164,8 +164,8 @@ func TestStoredKeepsTheSecretAndTheLife(t *testing.T) {
 		expiry := time.Now().Add(time.Hour)
 		p := provider.Stored(answer(provider.NewToken("no secret in it", expiry)), m, "alice")
 		token := wantToken(t, p, first(), "no secret in it")
-		if token.Refresh() != "secret-0" {
-			t.Error("an answer without a refresh secret did not keep the old one")
+		if token.RefreshToken() != "secret-0" {
+			t.Error("an answer without a refresh token did not keep the old one")
 		}
 		got := wantToken(t, provider.Stored(answer(provider.Token{}), m, "alice"), first(), "no secret in it")
 		if !got.Equal(token) || !got.Expiry().Equal(expiry) {

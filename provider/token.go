@@ -9,13 +9,13 @@ import (
 )
 
 // A Token is what a client presents to an API: an opaque string (often a JWT), when it ends, and, where the backend rotates
-// one, the refresh secret that buys the next token.
+// one, the refresh token that buys the next token.
 //
 // A Token is a small value, safe to copy and to share between goroutines: nothing changes it once it is made. Compare two
 // with [Token.Equal]; == compares where their secrets are stored, not the secrets. The zero Token is no token.
 //
 // A Token never shows its secrets by accident: it prints as REDACTED under every fmt verb, in slog and in JSON. Ask for
-// them by name, with [Token.Value] and [Token.Refresh].
+// them by name, with [Token.Value] and [Token.RefreshToken].
 type Token struct {
 	// Each secret sits behind a pointer of its own. Inside somebody's unexported field fmt can't call our methods and walks
 	// the fields instead: a string would be printed there, and so would a pointer to a struct of strings under %s. A
@@ -44,8 +44,8 @@ func NewToken(value string, expiry time.Time) Token {
 // Value returns the token itself, as it goes into a request. It is a secret.
 func (t Token) Value() string { return deref(t.value) }
 
-// Refresh returns the secret with which the next token is bought, or "" where there is none.
-func (t Token) Refresh() string { return deref(t.refresh) }
+// RefreshToken returns the secret with which the next token is bought, or "" where there is none.
+func (t Token) RefreshToken() string { return deref(t.refresh) }
 
 // Expiry returns when the token ends, by the clock of whoever minted it, or the zero time if that is unknown. It is a hint
 // for refreshing early and never proof: a revoked token ends sooner.
@@ -58,8 +58,8 @@ func (t Token) Lifetime() time.Duration { return t.lifetime }
 // IsZero reports whether t holds no token value.
 func (t Token) IsZero() bool { return t.value == nil }
 
-// WithRefresh returns a copy of t that carries the given refresh secret; "" removes it.
-func (t Token) WithRefresh(secret string) Token {
+// WithRefreshToken returns a copy of t that carries the given refresh token; "" removes it.
+func (t Token) WithRefreshToken(secret string) Token {
 	t.refresh = nil
 	if secret != "" {
 		t.refresh = &secret
@@ -67,9 +67,9 @@ func (t Token) WithRefresh(secret string) Token {
 	return t
 }
 
-// Equal reports whether t and u have the same value, the same refresh secret and the same expiry.
+// Equal reports whether t and u have the same value, the same refresh token and the same expiry.
 func (t Token) Equal(u Token) bool {
-	return t.Value() == u.Value() && t.Refresh() == u.Refresh() && t.expiry.Equal(u.expiry)
+	return t.Value() == u.Value() && t.RefreshToken() == u.RefreshToken() && t.expiry.Equal(u.expiry)
 }
 
 // Format implements [fmt.Formatter]: every verb prints REDACTED.

@@ -15,7 +15,7 @@ import (
 type TokenRequest struct {
 	UserID       string `json:"user_id,omitempty"`       // whose token is asked for; a claim, proven by nothing
 	Session      string `json:"session,omitempty"`       // the session secret, unless it came in a header or a cookie
-	RefreshToken string `json:"refresh_token,omitempty"` // the refresh secret of the token to replace, if it has one
+	RefreshToken string `json:"refresh_token,omitempty"` // the refresh token of the token to replace, if it has one
 }
 
 // plainRequest is a TokenRequest that marshals as what it is.

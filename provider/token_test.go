@@ -22,7 +22,7 @@ const (
 )
 
 func secretToken() provider.Token {
-	return provider.NewToken(secretValue, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)).WithRefresh(secretRefresh)
+	return provider.NewToken(secretValue, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)).WithRefreshToken(secretRefresh)
 }
 
 // leaks returns whichever secret is in s, as text, in hex or as a list of numbers, as %x and %d print strings and bytes.
@@ -179,19 +179,19 @@ func TestTokenNeverUnmarshals(t *testing.T) {
 
 func TestTokenEqual(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	base := provider.NewToken("a", at).WithRefresh("r")
+	base := provider.NewToken("a", at).WithRefreshToken("r")
 	tests := []struct {
 		name string
 		u    provider.Token
 		want bool
 	}{
 		{"itself", base, true},
-		{"made again", provider.NewToken(strings.Clone("a"), at).WithRefresh(strings.Clone("r")), true},
-		{"another zone", provider.NewToken("a", at.In(time.FixedZone("x", 3600))).WithRefresh("r"), true},
-		{"another value", provider.NewToken("b", at).WithRefresh("r"), false},
-		{"another refresh secret", base.WithRefresh("s"), false},
-		{"no refresh secret", base.WithRefresh(""), false},
-		{"another expiry", provider.NewToken("a", at.Add(time.Second)).WithRefresh("r"), false},
+		{"made again", provider.NewToken(strings.Clone("a"), at).WithRefreshToken(strings.Clone("r")), true},
+		{"another zone", provider.NewToken("a", at.In(time.FixedZone("x", 3600))).WithRefreshToken("r"), true},
+		{"another value", provider.NewToken("b", at).WithRefreshToken("r"), false},
+		{"another refresh token", base.WithRefreshToken("s"), false},
+		{"no refresh token", base.WithRefreshToken(""), false},
+		{"another expiry", provider.NewToken("a", at.Add(time.Second)).WithRefreshToken("r"), false},
 		{"the zero Token", provider.Token{}, false},
 	}
 	for _, tt := range tests {
@@ -199,8 +199,8 @@ func TestTokenEqual(t *testing.T) {
 			t.Errorf("%s: Equal is not %t both ways", tt.name, tt.want)
 		}
 	}
-	if base.Refresh() != "r" {
-		t.Error("WithRefresh changed the token that it was called on")
+	if base.RefreshToken() != "r" {
+		t.Error("WithRefreshToken changed the token that it was called on")
 	}
 	zero := provider.NewToken("", time.Time{})
 	if !zero.IsZero() || !zero.Equal(provider.Token{}) || base.IsZero() || provider.NewToken("a", time.Time{}).IsZero() {

@@ -76,7 +76,7 @@ func (t *Transport) startCall(deadline time.Time) *call {
 }
 
 // returned publishes what the provider brought. If the refresh has gone on without c its answer is settled here, in the same
-// breath: a token that came late is still the next one, the refresh secret that it carries may be the only one, and nobody
+// breath: a token that came late is still the next one, the refresh token that it carries may be the only one, and nobody
 // may spend the old secret again in between.
 func (t *Transport) returned(c *call, tok provider.Token, err error, broken bool) {
 	t.mu.Lock()

@@ -74,7 +74,7 @@
 //
 //  14. The token goes to its origins and nowhere else: not along a redirect to another one, and not when a chain of redirects
 //     that left comes back. Over plain http it goes to this machine alone, unless AllowHTTP. A foreign 401 refreshes nothing.
-//  15. No token or refresh secret is in any error, log line, trace, print or URL.
+//  15. No token or refresh token is in any error, log line, trace, print or URL.
 //  16. What servers and providers send is bounded: 64 KiB of an error body after decompression, 64 KiB of a token.
 //
 // Cost:

@@ -246,7 +246,7 @@ func TestMisconfiguration(t *testing.T) {
 	}
 }
 
-// Guarantee 15: whatever happens, neither tokens nor refresh secrets come out in errors, logs, traces or prints.
+// Guarantee 15: whatever happens, neither tokens nor refresh tokens come out in errors, logs, traces or prints.
 func TestG15_NoSecretGetsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const secret, refresh = "hunter2hunter2", "correct-horse-battery"
@@ -265,7 +265,7 @@ func TestG15_NoSecretGetsOut(t *testing.T) {
 			if fail {
 				return provider.Token{}, provider.Permanent(errors.New("no more"))
 			}
-			return s.issue(fmt.Sprint(secret, n)).WithRefresh(refresh), nil
+			return s.issue(fmt.Sprint(secret, n)).WithRefreshToken(refresh), nil
 		}
 		// The API repeats the token in its error, as some do.
 		s.serve = func(req *http.Request) *http.Response {

@@ -114,7 +114,7 @@ func (t *Transport) concludeToken(r *refresh, s *state, a answer, now time.Time,
 		t.counters.unchanged.Add(1)
 	case same && s.usable(now) && !s.prolongedBy(a.token, now):
 		n = s.askAgain(now, time.Time{})
-		n.token = a.token // its refresh secret may be new
+		n.token = a.token // its refresh token may be new
 		done.Unchanged = true
 		t.counters.unchanged.Add(1)
 	default:

@@ -109,7 +109,7 @@ func TestPostsTheNextDayWithoutAsking(t *testing.T) {
 	}
 }
 
-// TestKeepsOnlyWhatItNeeds: the session secret has done its work where there is a refresh secret.
+// TestKeepsOnlyWhatItNeeds: the session secret has done its work where there is a refresh token.
 func TestKeepsOnlyWhatItNeeds(t *testing.T) {
 	d := newDesk(t, &testserver.Server{Session: session})
 	d.login()

@@ -105,8 +105,8 @@ func (t *tool) connect(ctx context.Context) (*connection, error) {
 	return &connection{session, s, login}, nil
 }
 
-// A backend gets a user's tokens from the token URL. What buys the next token is kept in place of the refresh secret, where it
-// is saved with the login and goes with it: the refresh secret if the backend gives out such, and the session secret if not.
+// A backend gets a user's tokens from the token URL. What buys the next token is kept in place of the refresh token, where it
+// is saved with the login and goes with it: the refresh token if the backend gives out such, and the session secret if not.
 type backend struct {
 	settings
 	session *string // to log in with; nil: only a login that is there can be refreshed
@@ -120,10 +120,10 @@ const (
 // Token implements [provider.TokenProvider].
 func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	endpoint := provider.HTTP{URL: b.TokenURL, UserID: b.User}
-	if secret, ok := strings.CutPrefix(old.Refresh(), refreshKind); ok {
-		old = old.WithRefresh(secret)
-	} else if secret, ok := strings.CutPrefix(old.Refresh(), sessionKind); ok {
-		endpoint.Session, old = secret, old.WithRefresh("")
+	if secret, ok := strings.CutPrefix(old.RefreshToken(), refreshKind); ok {
+		old = old.WithRefreshToken(secret)
+	} else if secret, ok := strings.CutPrefix(old.RefreshToken(), sessionKind); ok {
+		endpoint.Session, old = secret, old.WithRefreshToken("")
 	} else if b.session != nil {
 		endpoint.Session = *b.session
 	} else {
@@ -133,10 +133,10 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 	switch {
 	case err != nil:
 		return provider.Token{}, err
-	case t.Refresh() != "":
-		return t.WithRefresh(refreshKind + t.Refresh()), nil
+	case t.RefreshToken() != "":
+		return t.WithRefreshToken(refreshKind + t.RefreshToken()), nil
 	}
-	return t.WithRefresh(sessionKind + endpoint.Session), nil
+	return t.WithRefreshToken(sessionKind + endpoint.Session), nil
 }
 
 // checkURL returns what is wrong with an address that somebody typed, or "". Tokens and secrets go there.

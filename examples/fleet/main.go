@@ -3,7 +3,7 @@
 //	cd examples/fleet && go run .
 //
 // It starts a Redis, a test server and some workers, all on this machine. The workers are bots of one user: they post to a feed,
-// under tokens that live for a moment, and each token is bought with a refresh secret that is good for a single use. All the
+// under tokens that live for a moment, and each token is bought with a refresh token that is good for a single use. All the
 // time one of the workers is killed (kill -9) and started again. In the end the server's ledger tells whether anything was lost.
 //
 // Where a worker dies while it asks for a token, the others take over as soon as its lease has run out: until then, 2 s here,
@@ -11,7 +11,7 @@
 //
 // # The gap
 //
-// A worker may be killed at any moment but one: from when the backend spends the refresh secret until its answer is in Redis. A
+// A worker may be killed at any moment but one: from when the backend spends the refresh token until its answer is in Redis. A
 // login that loses its process there is lost, whatever a client does. A worker that is to be killed in the gap is killed right
 // after it.
 //

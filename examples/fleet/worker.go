@@ -76,7 +76,7 @@ func work(description string, stdin io.Reader, stdout io.Writer) int {
 	// There is nothing to log in with: all that a worker has is what is in Redis.
 	wire := &counted{worker: j.Worker}
 	login := sharedLogin(provider.HTTP{
-		URL: j.API + "/token", RefreshReusable: j.Reusable, Client: &http.Client{Transport: wire, Timeout: 10 * time.Second},
+		URL: j.API + "/token", RefreshTokenReusable: j.Reusable, Client: &http.Client{Transport: wire, Timeout: 10 * time.Second},
 	}, store)
 	client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: j.API}
 	session, err := client.ConnectUser(ctx, feeds.User{ID: user}, reporting{login, func() { report(rested, wire.calls.Load()) }})

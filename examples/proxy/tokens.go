@@ -27,13 +27,13 @@ func tokenProvider(tokenURL, user string) (provider.TokenProvider, error) {
 	return sessionTokens{provider.HTTP{URL: tokenURL, UserID: user, Session: os.Getenv("TOKEN_SESSION")}}, nil
 }
 
-// sessionTokens asks a token endpoint, and starts over from the session secret when the endpoint takes the refresh secret no
+// sessionTokens asks a token endpoint, and starts over from the session secret when the endpoint takes the refresh token no
 // more: because that was lost on the way, or the endpoint was restarted and has forgotten it.
 type sessionTokens struct{ endpoint provider.HTTP }
 
 func (s sessionTokens) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	tok, err := s.endpoint.Token(ctx, old)
-	if provider.IsPermanent(err) && old.Refresh() != "" {
+	if provider.IsPermanent(err) && old.RefreshToken() != "" {
 		return s.endpoint.Token(ctx, provider.Token{})
 	}
 	return tok, err

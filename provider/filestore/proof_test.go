@@ -40,7 +40,7 @@ func rounds(short, full int) int {
 	return short
 }
 
-// A backend issues tokens for single-use refresh secrets, and takes a secret that comes twice for stolen: the login is over. Its
+// A backend issues tokens for single-use refresh tokens, and takes a secret that comes twice for stolen: the login is over. Its
 // API holds each request until the token expires, which it does once all clients use it.
 type backend struct {
 	clients  int // how many requests make the token expire
@@ -64,7 +64,7 @@ func newBackend(clients, expiries, together int) *backend {
 func token(n int) string  { return fmt.Sprintf("token-%d", n) }
 func secret(n int) string { return fmt.Sprintf("secret-%d", n) }
 func login() provider.Token {
-	return provider.NewToken(token(0), time.Time{}).WithRefresh(secret(0))
+	return provider.NewToken(token(0), time.Time{}).WithRefreshToken(secret(0))
 }
 
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -135,7 +135,7 @@ type ask struct {
 }
 
 func (a ask) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
-	status, body, err := get(ctx, a.url+"/token?secret="+url.QueryEscape(old.Refresh()))
+	status, body, err := get(ctx, a.url+"/token?secret="+url.QueryEscape(old.RefreshToken()))
 	if err != nil {
 		return provider.Token{}, err
 	}
@@ -147,7 +147,7 @@ func (a ask) Token(ctx context.Context, old provider.Token) (provider.Token, err
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return provider.Token{}, err
 	}
-	return provider.NewToken(answer[0], time.Time{}).WithRefresh(answer[1]), nil
+	return provider.NewToken(answer[0], time.Time{}).WithRefreshToken(answer[1]), nil
 }
 
 func get(ctx context.Context, url string) (status int, body []byte, err error) {

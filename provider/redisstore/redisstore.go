@@ -8,7 +8,7 @@
 // # Keys
 //
 // Each login is one hash with the fields "version" and "record", under the name Prefix + key; nothing else is stored. Since
-// there is one key for each login, Redis Cluster needs no hash tags. A record holds refresh secrets: who can read the database can
+// there is one key for each login, Redis Cluster needs no hash tags. A record holds refresh tokens: who can read the database can
 // use the logins, so give it a password or access lists, and TLS.
 //
 // Keys never expire by default. Set maxmemory-policy to noeviction, or to one of the volatile-* policies: an evicted login is
@@ -17,7 +17,7 @@
 // # What a failover can lose
 //
 // Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a server without appendfsync always
-// may lose them in a crash. Then the login is as it was before the last refresh, and its refresh secret is spent. The processes
+// may lose them in a crash. Then the login is as it was before the last refresh, and its refresh token is spent. The processes
 // that know the newer token write it back as soon as one of them asks the store again, see [provider.SharedLogin]; the login is
 // lost only if none of them is left, or if one without it is the first to ask. Two masters at a time, as in a network split, can
 // give the lease away twice.

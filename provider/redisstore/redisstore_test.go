@@ -41,7 +41,7 @@ func TestConformanceCluster(t *testing.T) {
 	})
 }
 
-// rotating is a backend with single-use refresh secrets. during runs in the middle of each call, after the secret is spent.
+// rotating is a backend with single-use refresh tokens. during runs in the middle of each call, after the secret is spent.
 type rotating struct {
 	during func()
 
@@ -51,14 +51,14 @@ type rotating struct {
 }
 
 func (r *rotating) Token(_ context.Context, old provider.Token) (provider.Token, error) {
-	n, err := r.spend(old.Refresh())
+	n, err := r.spend(old.RefreshToken())
 	if err != nil {
 		return provider.Token{}, err
 	}
 	if r.during != nil {
 		r.during()
 	}
-	return provider.NewToken(fmt.Sprintf("token-%d", n), time.Time{}).WithRefresh(fmt.Sprintf("secret-%d", n)), nil
+	return provider.NewToken(fmt.Sprintf("token-%d", n), time.Time{}).WithRefreshToken(fmt.Sprintf("secret-%d", n)), nil
 }
 
 func (r *rotating) spend(secret string) (int, error) {
@@ -85,7 +85,9 @@ func (r *rotating) want(t *testing.T, calls int) {
 	}
 }
 
-func first() provider.Token { return provider.NewToken("token-0", time.Time{}).WithRefresh("secret-0") }
+func first() provider.Token {
+	return provider.NewToken("token-0", time.Time{}).WithRefreshToken("secret-0")
+}
 
 // next asks until p has another token than old, as a transport does after temporary errors.
 func next(t *testing.T, p provider.TokenProvider, old provider.Token, want string) provider.Token {
