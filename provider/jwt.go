@@ -3,6 +3,7 @@ package provider
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -20,8 +21,8 @@ const (
 // The signature is not checked, since only the API can do that, so the result is a hint for when to refresh and no proof of
 // anything. Any algorithm will do, also one that is not known here, and so will a developer token (see [DevToken]).
 //
-// An exp that makes no sense leaves the expiry unknown and is no error: one that is not a whole number, is not positive or
-// lies more than 200 years ahead. A value that is not a JWT, or is longer than 64 KiB, is an error, which quotes none of it.
+// An exp may have a fraction or an exponent (RFC 7519 section 2: any JSON number). One that makes no sense leaves the expiry
+// unknown and is no error: no number, less than 1, or more than 200 years ahead. A value that is not a JWT, or is longer than 64 KiB, is an error, which quotes none of it.
 func ParseJWT(value string) (Token, error) {
 	if len(value) > maxToken {
 		return Token{}, errors.New("provider: the token is longer than 64 KiB")
@@ -61,7 +62,7 @@ func claimsOf(value string) (jwt.MapClaims, bool) {
 		return r
 	}, value)
 
-	parser := jwt.NewParser(jwt.WithJSONNumber()) // through a float64, a large exp would change
+	parser := jwt.NewParser(jwt.WithJSONNumber())
 	claims := jwt.MapClaims{}
 	token, parts, err := parser.ParseUnverified(unpadded, claims)
 	if errors.Is(err, jwt.ErrTokenUnverifiable) {
@@ -87,9 +88,10 @@ func numericDate(claim any) (time.Time, bool) {
 	if !ok {
 		return time.Time{}, false
 	}
-	seconds, err := number.Int64()
-	if err != nil || seconds <= 0 || seconds > time.Now().Add(maxLifetime).Unix() {
+	seconds, err := number.Float64() // an error if it is out of range
+	if err != nil || seconds < 1 || seconds > float64(time.Now().Add(maxLifetime).Unix()) {
 		return time.Time{}, false
 	}
-	return time.Unix(seconds, 0).UTC(), true
+	// Times of this century are exact to a quarter of a microsecond in a float64.
+	return time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC(), true
 }

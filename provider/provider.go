@@ -11,9 +11,11 @@ import (
 // package transport calls it: one call at a time for each Transport, from a goroutine of its own.
 type TokenProvider interface {
 	// Token returns a token to use in place of old, which has expired, is about to, or was rejected by the API. old is the
-	// zero Token at first; later it carries the refresh token, if there is one.
+	// zero Token at first; later it carries the refresh token, if there is one. The new token takes old's place whole: a
+	// refresh token that stays in force has to be in it again.
 	//
-	// Token should return when ctx is done. ctx belongs to the refresh, not to any of the requests that wait for it.
+	// Token should return when ctx is done. ctx belongs to the refresh, not to any of the requests that wait for it. Why the
+	// API rejected old is in it, for those who want to know: see [RejectionFrom].
 	//
 	// An error is taken as temporary, and Token is called again after a pause, unless it was made by [Permanent]: then the
 	// session is over. [RetryAfter] says how long the pause has to be.
@@ -21,7 +23,7 @@ type TokenProvider interface {
 }
 
 // Func makes a TokenProvider of a plain function that returns a token's value: the quickest start. If the value is a JWT
-// its expiry is read from it, as [ParseJWT] does; otherwise the expiry is unknown and the token is used until it is refused.
+// its expiry is read from it, as [ParseJWT] does; otherwise the expiry is unknown and the token is used until it is rejected.
 //
 //	provider.Func(func(ctx context.Context) (string, error) { return myBackend.Token(ctx, "alice") })
 type Func func(ctx context.Context) (string, error)
@@ -36,6 +38,19 @@ func (f Func) Token(ctx context.Context, _ Token) (Token, error) {
 		return Token{}, err
 	}
 	return tokenOf(value), nil
+}
+
+// TokenFunc makes a TokenProvider of a function that returns a whole Token: one with an expiry that is not in the token itself,
+// or with a refresh token. What the function doesn't return is gone: where its source leaves the old refresh token in force, it
+// returns that one, old.RefreshToken(), again.
+type TokenFunc func(ctx context.Context, old Token) (Token, error)
+
+// Token calls f. It implements [TokenProvider].
+func (f TokenFunc) Token(ctx context.Context, old Token) (Token, error) {
+	if f == nil {
+		return Token{}, Permanent(errors.New("provider: TokenFunc is nil: there is no function to ask for a token"))
+	}
+	return f(ctx, old)
 }
 
 // tokenOf returns value as a Token, with whatever a JWT says about its own life.

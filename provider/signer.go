@@ -54,7 +54,7 @@ func (s Signer) UserToken(userID string) (string, error) {
 	case !utf8.ValidString(userID):
 		return "", errors.New("provider: Signer was given a user id that is not UTF-8, which a JWT can't carry")
 	case s.Backdate < 0:
-		return "", errors.New("provider: Signer.Backdate is negative: a token issued in the future is refused")
+		return "", errors.New("provider: Signer.Backdate is negative: a token issued in the future is rejected")
 	}
 	for _, name := range []string{userIDClaim, iatClaim, expClaim} {
 		if _, ok := s.Claims[name]; ok {
@@ -81,7 +81,7 @@ func (s Signer) ServerToken() (string, error) {
 
 // For returns a TokenProvider that mints userID's tokens. Whatever makes UserToken fail is permanent.
 func (s Signer) For(userID string) TokenProvider {
-	return tokenFunc(func(context.Context, Token) (Token, error) {
+	return TokenFunc(func(context.Context, Token) (Token, error) {
 		value, err := s.UserToken(userID)
 		if err != nil {
 			return Token{}, Permanent(err)

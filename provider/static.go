@@ -12,7 +12,7 @@ import (
 // says so; an empty value fails that way at once.
 func Static(value string) TokenProvider {
 	token := tokenOf(value)
-	return tokenFunc(func(_ context.Context, old Token) (Token, error) {
+	return TokenFunc(func(_ context.Context, old Token) (Token, error) {
 		switch {
 		case token.IsZero():
 			return Token{}, Permanent(errors.New("provider: Static was given an empty token"))
@@ -23,8 +23,3 @@ func Static(value string) TokenProvider {
 		return token, nil
 	})
 }
-
-// A tokenFunc is a TokenProvider. What it holds stays out of sight of fmt, which prints the address of a function.
-type tokenFunc func(ctx context.Context, old Token) (Token, error)
-
-func (f tokenFunc) Token(ctx context.Context, old Token) (Token, error) { return f(ctx, old) }
