@@ -33,7 +33,7 @@ var ErrDenied = errors.New("provider: access denied")
 //
 // Every failure is answered with JSON too, {"error": "..."}, and says nothing of its cause; Logger gets that:
 //
-//	401 access_denied              Validate or Create returned ErrDenied
+//	401 access_denied              Validate or Create returned ErrDenied; with a challenge of the scheme "Session"
 //	503 temporarily_unavailable    either returned another error: a database that blinks must not log anybody out
 //	500 server_error               a mistake in the backend: no Validate, no user id from it, no secret, no token
 //	405, 415, 413                  not a POST, not application/json, too long
@@ -55,7 +55,7 @@ type Handler struct {
 	Signer Signer
 
 	// Create, if set, makes the token in place of Signer: because its claims depend on the user, or to hand out a refresh
-	// secret with it. ctx is the request's. An error marked Permanent is answered with 500, as a mistake of the backend.
+	// token with it. ctx is the request's. An error marked Permanent is answered with 500, as a mistake of the backend.
 	Create func(ctx context.Context, userID string) (Token, error)
 
 	// Logger gets every failure that is answered with 500 or 503, at Error, and every 401, at Info. Nil is silent.
@@ -132,6 +132,8 @@ func receive(w http.ResponseWriter, r *http.Request) (body []byte, status int, r
 func (h Handler) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, ErrDenied) {
 		h.log(r, slog.LevelInfo, "access was denied", err)
+		// RFC 9110 section 15.5.2 demands one. A scheme that browsers don't know raises no password dialog.
+		w.Header().Set("WWW-Authenticate", `Session realm="token endpoint"`)
 		fail(w, http.StatusUnauthorized, "access_denied")
 		return
 	}

@@ -125,6 +125,9 @@ func TestHandler(t *testing.T) {
 		if h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/json" || h.Get("Retry-After") != tt.retryAfter {
 			t.Errorf("%s: the header is %v", tt.name, h)
 		}
+		if challenges := provider.ParseChallenges(h); (len(challenges) == 1 && challenges[0].Scheme == "Session") != (tt.status == 401) {
+			t.Errorf("%s: the challenges are %q", tt.name, challenges)
+		}
 		if allow := h.Get("Allow"); (allow == "POST") != (tt.status == 405) {
 			t.Errorf("%s: Allow is %q", tt.name, allow)
 		}
