@@ -18,7 +18,7 @@ type TokenProvider interface {
 	// API rejected old is in it, for those who want to know: see [RejectionFrom].
 	//
 	// An error is taken as temporary, and Token is called again after a pause, unless it was made by [Permanent]: then the
-	// session is over. [RetryAfter] says how long the pause has to be.
+	// session is over. [RetryAfter] says how long the pause has to be, and [NoRetry] that another call would not help now.
 	Token(ctx context.Context, old Token) (Token, error)
 }
 
@@ -82,6 +82,27 @@ type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
+
+// NoRetry marks err as one that asking again at once can't cure, although it does not end the session: a mistake in the
+// configuration, a file that somebody has to repair, a program that is not installed. Everyone who waits is told it at once,
+// instead of after the half minute in which a temporary error is retried, and a later request asks again. NoRetry(nil) is nil.
+func NoRetry(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &noRetryError{err}
+}
+
+// IsNoRetry reports whether err, or an error that it wraps, was marked by [NoRetry].
+func IsNoRetry(err error) bool {
+	_, ok := errors.AsType[*noRetryError](err)
+	return ok
+}
+
+type noRetryError struct{ err error }
+
+func (e *noRetryError) Error() string { return e.err.Error() }
+func (e *noRetryError) Unwrap() error { return e.err }
 
 // RetryAfter marks err as temporary and says that the token provider must not be asked again before d has passed, as an
 // HTTP Retry-After header does (RFC 9110 section 10.2.3). A negative d counts as 0. RetryAfter(nil, d) is nil.

@@ -1,14 +1,12 @@
 package transport
 
 import (
-	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
 // Bearer reports whether resp rejects a bearer token: status 401 with a WWW-Authenticate challenge of the Bearer scheme whose
@@ -21,11 +19,11 @@ func Bearer(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return false
 	}
-	for c := range challenges(resp.Header) {
-		if !strings.EqualFold(c.scheme, "Bearer") {
+	for _, c := range provider.ParseChallenges(resp.Header) {
+		if !strings.EqualFold(c.Scheme, "Bearer") {
 			continue
 		}
-		if e, ok := c.params["error"]; !ok || e == "invalid_token" {
+		if e, ok := c.Params["error"]; !ok || e == "invalid_token" {
 			return true
 		}
 	}
@@ -45,44 +43,20 @@ func BodyCode(field string, code int) func(*http.Response) bool {
 		if resp.StatusCode != http.StatusUnauthorized || resp.Body == nil {
 			return false
 		}
-		body, err := decoded(resp.Header, resp.Body)
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err != nil {
 			return false
 		}
+		plain, whole, ok := decode(resp.Header, body)
+		if !ok || !whole {
+			return false
+		}
 		var object map[string]json.RawMessage
-		if json.Unmarshal(body, &object) != nil {
+		if json.Unmarshal(plain, &object) != nil {
 			return false
 		}
 		var got int
 		raw, ok := object[field]
 		return ok && string(raw) != "null" && json.Unmarshal(raw, &got) == nil && got == code
 	}
-}
-
-// decoded reads an error body to its end and undoes its Content-Encoding. http.Transport has done so already, unless the
-// caller asked for an encoding by name. Neither the input nor the output may be longer than maxAnswer.
-func decoded(h http.Header, body io.Reader) ([]byte, error) {
-	r := io.LimitReader(body, maxAnswer)
-	switch enc := strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding"))); enc {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		r = z
-	case "deflate": // RFC 9110 section 8.4.1.2: the zlib format
-		z, err := zlib.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		r = z
-	default:
-		return nil, errors.New("transport: unknown Content-Encoding")
-	}
-	var out bytes.Buffer
-	if n, err := io.Copy(&out, io.LimitReader(r, maxAnswer+1)); err != nil || n > maxAnswer {
-		return nil, errors.Join(err, errors.New("transport: error body too long"))
-	}
-	return out.Bytes(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // An origin is where a token may go: RFC 6454's triple of scheme, host and port.
@@ -91,6 +92,9 @@ func (t *Transport) configured() error {
 			}
 			t.origins = append(t.origins, o)
 		}
+		t.getBodies = freshGetBodies()
+		t.began = time.Now()
+		t.session = t.newSession()
 	})
 	return t.invalid
 }
