@@ -49,9 +49,13 @@ func (e *TimeoutError) Error() string {
 
 func (e *TimeoutError) Unwrap() error { return e.Last }
 
-// A RejectedError says that tokens were rejected one after another.
-type RejectedError struct{ Strikes int }
+// A RejectedError says that tokens were rejected one after another, and when the provider may be asked for another.
+type RejectedError struct {
+	Strikes int
+	Due     time.Time
+}
 
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the API rejected %d tokens in a row, so the token provider is left in peace for a while", e.Strikes)
+	return fmt.Sprintf("the API has rejected %d tokens in a row, and the token provider is not asked for another before %s",
+		e.Strikes, e.Due.Format(time.RFC3339))
 }

@@ -27,12 +27,10 @@ func (t Instant) Reached(u Instant) bool { return t.Until(u) <= 0 }
 // since returns how long ago u was: the most that either clock says.
 func (t Instant) since(u Instant) time.Duration { return -t.Until(u) }
 
-// after reports whether t is later than u, or u is no moment at all.
-func (t Instant) after(u Instant) bool { return u.IsZero() || t.Run > u.Run }
-
-// later returns the one of a and b that comes last.
-func later(a, b Instant) Instant {
-	if a.IsZero() || !b.IsZero() && b.after(a) {
+// later returns the one of a and b that is further from t, by what Until says; the zero Instant is no moment at all. Which comes
+// first may differ between the clocks.
+func (t Instant) later(a, b Instant) Instant {
+	if a.IsZero() || !b.IsZero() && t.Until(b) > t.Until(a) {
 		return b
 	}
 	return a

@@ -123,7 +123,7 @@ func (l *life) askAgain(now Instant, tok provider.Token, notBefore Instant) {
 		pause = max(pause, left-lastMoment)
 	}
 	if !l.expiry.IsZero() && (l.asked < 2 || l.asked < maxEarlyTries && pause >= lastMoment) {
-		if early := later(now.Add(pause), notBefore); early.Until(l.expiry) > 0 {
+		if early := now.later(now.Add(pause), notBefore); early.Until(l.expiry) > 0 {
 			l.early = early
 		}
 	}

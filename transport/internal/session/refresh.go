@@ -206,7 +206,7 @@ func (s *Session) Answered(now Instant, a Answer) {
 		s.refresh = refresh{reason: ReasonLate, began: s.called, attempts: 1, call: s.call}
 	}
 	if a.RetryAfter > 0 {
-		s.holdOff(now.Add(a.RetryAfter), a.Err)
+		s.holdOff(now, now.Add(a.RetryAfter), a.Err)
 	}
 	switch {
 	case a.Err == nil:
@@ -254,7 +254,7 @@ func (s *Session) take(now Instant, tok provider.Token) {
 	case e.Unchanged && s.valid(now) && !s.prolongedBy(now, tok):
 		s.askAgain(now, tok, Instant{}) // its refresh token may be new
 	default:
-		if s.live && (s.asked > 0 || s.stood(now)) { // it stood until its early refresh, or long enough
+		if s.live && !e.Unchanged && (s.asked > 0 || s.stood(now)) { // the old one stood until its early refresh, or long enough
 			s.strikes = 0
 		}
 		e.Unchanged, s.doom = false, nil
@@ -297,7 +297,7 @@ func (s *Session) fail(now Instant, a Answer) {
 		s.counts.Failed++
 		s.failures++
 		s.failure = e
-		s.pausedTo = later(now.Add(failurePause(s.failures)), s.notBefore)
+		s.pausedTo = now.later(now.Add(failurePause(s.failures)), s.notBefore)
 		e.NextTry = s.pausedTo.Wall
 	}
 	s.tell(now, Refreshed{Err: e, Ended: s.ended})
@@ -327,11 +327,11 @@ func (s *Session) tell(now Instant, e Refreshed) {
 }
 
 // holdOff notes a RetryAfter, and sees to it that the pause after a failure is no shorter.
-func (s *Session) holdOff(until Instant, err error) {
-	if until.after(s.notBefore) {
+func (s *Session) holdOff(now, until Instant, err error) {
+	if now.later(s.notBefore, until) == until {
 		s.notBefore, s.busy = until, err
 	}
-	if s.failure != nil && s.notBefore.after(s.pausedTo) {
+	if s.failure != nil && now.later(s.pausedTo, s.notBefore) != s.pausedTo {
 		e := *s.failure // others have the old one
 		s.pausedTo, e.NextTry = s.notBefore, s.notBefore.Wall
 		s.failure = &e
@@ -340,7 +340,8 @@ func (s *Session) holdOff(until Instant, err error) {
 
 // untilDue is what those get who need a valid token, while tokens are rejected one after another.
 func (s *Session) untilDue() *Error {
-	e := &Error{Err: &RejectedError{s.strikes}, NextTry: s.due().Wall}
+	due := s.due().Wall
+	e := &Error{Err: &RejectedError{s.strikes, due}, NextTry: due}
 	if s.why != nil {
 		e.StatusCode, e.Message = s.why.Status, s.why.Message
 	}
