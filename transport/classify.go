@@ -23,15 +23,18 @@ func Bearer(resp *http.Response) bool {
 		if !strings.EqualFold(c.Scheme, "Bearer") {
 			continue
 		}
-		if e, ok := c.Params["error"]; !ok || e == "invalid_token" {
+		if e, ok := c.Params["error"]; !ok || e == invalidToken {
 			return true
 		}
 	}
 	return false
 }
 
+const invalidToken = "invalid_token" // RFC 6750 section 3.1
+
 // Any401 reports whether resp has status 401, for an API that says nothing more. Every 401 then costs a call of the token
-// provider, at a slowing pace as long as new tokens don't help.
+// provider, at a slowing pace as long as new tokens don't help. A request is sent again once, and not three times, unless a
+// challenge in the answer has the error "invalid_token": what such an API rejects may as well be a password.
 func Any401(resp *http.Response) bool { return resp.StatusCode == http.StatusUnauthorized }
 
 // BodyCode returns a classifier for APIs that put a number of their own into a JSON error body: it reports whether the

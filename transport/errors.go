@@ -79,6 +79,7 @@ func refreshError(err error) error {
 var (
 	errGoexit          = errors.New("the token provider ended its goroutine (runtime.Goexit) instead of returning")
 	errNoToken         = errors.New("the token provider returned neither a token nor an error")
+	errEmpty           = errors.New("it is empty")
 	errRejectedAlready = errors.New("transport: SetToken: this token was just rejected by the API")
 )
 
@@ -147,13 +148,6 @@ func (e *waitError) Unwrap() []error {
 // Timeout reports whether the caller's time was up, for [net/url.Error.Timeout].
 func (e *waitError) Timeout() bool { return errors.Is(e.err, context.DeadlineExceeded) }
 
-// A badTokenError says that the provider returned something that is no token.
-type badTokenError struct{ why string }
-
-func (e *badTokenError) Error() string {
-	return "the token provider returned an unusable token: " + e.why
-}
-
 // maxToken is the longest token that is sent. Servers reject headers long before this.
 const maxToken = 64 << 10
 
@@ -162,21 +156,21 @@ func (t *Transport) checkToken(tok provider.Token) error {
 	v := tok.Value()
 	switch {
 	case v == "":
-		return errNoToken
+		return errEmpty
 	case len(v) > maxToken:
-		return &badTokenError{fmt.Sprintf("it has %d bytes, more than %d", len(v), maxToken)}
+		return fmt.Errorf("it has %d bytes, more than %d", len(v), maxToken)
 	case v[0] == ' ' || v[len(v)-1] == ' ':
-		return &badTokenError{"it begins or ends with a space"}
+		return errors.New("it begins or ends with a space")
 	}
 	for i := range len(v) {
 		// RFC 9110 section 5.5 less tab and obs-text, which no token uses and some servers mangle.
 		if v[i] < ' ' || v[i] > '~' {
-			return &badTokenError{fmt.Sprintf("byte %d of it may not stand in a header (a line break, perhaps, or another "+
-				"control or non-ASCII character)", i)}
+			return fmt.Errorf("byte %d of it may not stand in a header (a line break, perhaps, or another "+
+				"control or non-ASCII character)", i)
 		}
 	}
 	if t.Authorize == nil && strings.Contains(v, " ") { // RFC 6750 section 2.1
-		return &badTokenError{"it has a space in it, so it is more than a token; return it without the scheme (\"Bearer\"), or set Authorize"}
+		return errors.New("it has a space in it, so it is more than a token; return it without the scheme (\"Bearer\"), or set Authorize")
 	}
 	return nil
 }

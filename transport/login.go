@@ -255,7 +255,13 @@ func (t *Transport) ask(c *call) (a session.Answer) {
 // are anybody's code: they may panic.
 func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
 	if err == nil {
-		return session.Answer{Token: tok, Err: t.checkToken(tok), Final: true}
+		switch bad := t.checkToken(tok); {
+		case bad == errEmpty:
+			err = errNoToken
+		case bad != nil:
+			err = fmt.Errorf("the token provider returned an unusable token: %w", bad)
+		}
+		return session.Answer{Token: tok, Err: err, Final: true}
 	}
 	defer func() {
 		if recover() != nil {

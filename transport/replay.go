@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
@@ -100,8 +101,13 @@ func again(out, req *http.Request, body *body) (err error) {
 }
 
 // unsaid reports whether the API gave no sign that it is the token that it rejects: the classifier would say the same of a bare
-// answer with that status.
+// answer with that status, and no challenge says otherwise.
 func (t *Transport) unsaid(resp *http.Response) bool {
+	for _, c := range provider.ParseChallenges(resp.Header) {
+		if c.Params["error"] == invalidToken {
+			return false
+		}
+	}
 	return t.isRejected(&http.Response{Status: resp.Status, StatusCode: resp.StatusCode, Proto: resp.Proto, ProtoMajor: resp.ProtoMajor,
 		ProtoMinor: resp.ProtoMinor, Header: http.Header{}, Body: http.NoBody, Request: resp.Request})
 }

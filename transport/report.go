@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -199,6 +200,17 @@ func (t *Transport) onOther401(req *http.Request, resp *http.Response, sent prov
 	t.log(slog.LevelWarn, "a 401 was handed on: IsRejected did not take it for a rejected token", args...)
 }
 
+// onBare tells of a request that goes out without the token, because its origin may not have it. That is as it should be where a
+// redirect has led to another host, and a mistake in Origins where the program itself sends it there.
+func (t *Transport) onBare(req *http.Request) {
+	n := t.counters.otherOrigin.Add(1)
+	if t.Logger == nil || req.Response != nil || !t.throttles.otherOrigin.due() {
+		return
+	}
+	where := (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host}).String()
+	t.log(slog.LevelWarn, "a request goes out without the token: its origin is not in Origins", "origin", where, "origins", t.Origins, "so_far", n)
+}
+
 func (t *Transport) onQueueFull() {
 	t.counters.queueFull.Add(1)
 	if t.throttles.queueFull.due() {
@@ -241,7 +253,7 @@ func (t *Transport) log(level slog.Level, msg string, args ...any) {
 }
 
 // throttles are of what would otherwise be logged with every request.
-type throttles struct{ other401, queueFull, oneShot throttle }
+type throttles struct{ other401, otherOrigin, queueFull, oneShot throttle }
 
 // A throttle lets something be said once in a while, at first at once.
 type throttle struct{ last atomic.Int64 } // when it was said last, in Unix nanoseconds; written by due

@@ -14,6 +14,7 @@ type Stats struct {
 
 	Rejected      int64 // responses that rejected a token
 	Other401      int64 // 401s that IsRejected did not take for a rejected token; the callers got them
+	OtherOrigin   int64 // requests that went out without the token, because their origin may not have it
 	Replayed      int64 // requests sent again
 	NotReplayable int64 // rejected requests whose body was gone, so that the caller got the 401
 	QueueFull     int64 // requests turned away because of MaxWaiting
@@ -28,7 +29,7 @@ type Stats struct {
 
 // counters are those counts behind Stats that the session does not keep.
 type counters struct {
-	rejected, other401, replayed, notReplayable, queueFull atomic.Int64
+	rejected, other401, otherOrigin, replayed, notReplayable, queueFull atomic.Int64
 }
 
 // Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by itself; between two of
@@ -47,6 +48,7 @@ func (t *Transport) Stats() Stats {
 		FailedPermanently: st.FailedPermanently,
 		Rejected:          t.counters.rejected.Load(),
 		Other401:          t.counters.other401.Load(),
+		OtherOrigin:       t.counters.otherOrigin.Load(),
 		Replayed:          t.counters.replayed.Load(),
 		NotReplayable:     t.counters.notReplayable.Load(),
 		QueueFull:         t.counters.queueFull.Load(),

@@ -32,12 +32,17 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Origins are the scheme, host and port that may get the token, as "https://api.example.com" or
-	// "https://api.example.com:8443". Requests to others go out as they are. Nil means the origin of the caller's request,
-	// whatever it is; in either case a redirect to somewhere else takes no token along, and neither does what follows it.
+	// "https://api.example.com:8443"; "https://*.example.com" stands for all hosts one label below example.com, as in a
+	// certificate. They are compared as net/http dials them: names in any script, addresses in any form, default ports.
+	// Requests to others go out as they are, which is counted and, if no redirect has led there, logged. An empty list lets
+	// nobody have the token.
+	//
+	// Nil means the origin of the caller's request, whatever it is. In either case a redirect to somewhere else takes no token
+	// along, and neither does what follows it.
 	Origins []string
 
-	// AllowHTTP permits the token on plain http to hosts other than localhost, 127.0.0.0/8 and ::1. Without it such a
-	// request fails before anything is sent.
+	// AllowHTTP permits the token on plain http to other hosts than this machine, which is localhost, the names below it (RFC
+	// 6761 section 6.3), 127.0.0.0/8 and ::1. Without it such a request fails before anything is sent.
 	AllowHTTP bool
 
 	// Authorize puts the token into a request. It gets a request with a Header and a URL of its own, and may change
@@ -167,7 +172,7 @@ func (t *Transport) SetToken(tok provider.Token) error {
 		return err
 	}
 	if err := t.checkToken(tok); err != nil {
-		return fmt.Errorf("transport: SetToken: %w", err)
+		return fmt.Errorf("transport: SetToken: the token can't be sent: %w", err)
 	}
 	return t.give(tok)
 }

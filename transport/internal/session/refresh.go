@@ -308,10 +308,13 @@ func (s *Session) fail(now Instant, a Answer) {
 	}
 }
 
-// done ends the refresh. Those who waited go out under v, or fail with err.
+// done ends the refresh. Those who waited go out under v, or fail with err. If one event ends two, because an answer comes just
+// when the time is up, they have waited for the first.
 func (s *Session) done(v *View, err error) {
 	s.phase, s.said, s.reentered = Idle, nil, false
-	s.ready.Done = &Done{v, err}
+	if s.ready.Done == nil {
+		s.ready.Done = &Done{v, err}
+	}
 }
 
 // tell reports e, with what is known of the refresh.

@@ -30,6 +30,7 @@ type world struct {
 	arrived session.Instant // when the current token came
 	gone    bool            // the current token was rejected
 	early   int             // early refreshes since it came
+	tried   bool            // a refresh was tried since it came
 	end     session.Instant // when it ends, if that is believed; else zero
 	strikes int             // by the law
 	calling bool            // the provider is at work
@@ -187,7 +188,7 @@ func (w *world) want(s step) {
 		w.waiting++
 	}
 	w.act()
-	if left := w.now.Until(w.end); valid && !n.Own && !w.end.IsZero() && w.early == 0 && left <= min(w.arrived.Until(w.end)/5, time.Hour) &&
+	if left := w.now.Until(w.end); valid && !n.Own && !w.end.IsZero() && !w.tried && left <= min(w.arrived.Until(w.end)/5, time.Hour) &&
 		w.s.Status().Refreshing.IsZero() && (w.busy.IsZero() || w.now.Reached(w.busy)) && !w.doomed {
 		w.broken(3, "the token ends in %s, and no refresh is under way", left)
 	}
@@ -268,6 +269,7 @@ func (w *world) arrive(tok provider.Token) {
 		w.gone = false
 	}
 	if !same {
+		w.tried = false
 		w.early, w.over, w.doomed, w.ended = 0, nil, false, 0
 	}
 	w.current, w.login, w.stated = tok.Value(), tok.RefreshToken(), tok.Expiry()
@@ -344,6 +346,7 @@ func (w *world) give(s step) {
 	if tok.RefreshToken() == "" {
 		tok = tok.WithRefreshToken(w.login)
 	}
+	w.tried = false
 	w.early, w.over, w.doomed, w.ended = 0, nil, false, 0
 	w.arrive(tok)
 	w.arrived = w.now
@@ -408,6 +411,7 @@ func (w *world) reported(e any) {
 	w.say("%s", told(e))
 	switch e := e.(type) {
 	case session.Started:
+		w.tried = true
 		if e.Reason == session.ReasonEarly {
 			w.early++
 		}
@@ -415,6 +419,7 @@ func (w *world) reported(e any) {
 		w.ended++
 	case session.Refreshed:
 		w.told++
+		w.tried = w.tried || e.Err != nil
 		if e.Ended {
 			w.ended++
 		}
