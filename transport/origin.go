@@ -44,7 +44,7 @@ func parseOrigin(s string) (origin, error) {
 			"https://*.example.com stands for all hosts one label below example.com", u.Hostname())
 	}
 	ascii, ok := canonicalHost(host)
-	if !ok {
+	if !ok || ascii == "" {
 		return origin{}, fmt.Errorf("transport: the entry for %q in Origins is not a host name that can be dialled", u.Hostname())
 	}
 	return origin{u.Scheme, ascii, portOf(u), below}, nil

@@ -130,6 +130,15 @@ func (l *life) askAgain(now Instant, tok provider.Token, notBefore Instant) {
 	l.show(tok, false)
 }
 
+// putOff moves an early refresh that is due to until, if the token lives that long.
+func (l *life) putOff(until Instant) {
+	l.early = Instant{}
+	if until.Until(l.expiry) > 0 {
+		l.early = until
+	}
+	l.show(l.view.Token, false)
+}
+
 // prolongedBy reports whether tok, which has the same value as the live token, brings it a longer life. An end that wobbles, as
 // one does that is counted from each answer in whole seconds, does not.
 func (l *life) prolongedBy(now Instant, tok provider.Token) bool {

@@ -108,7 +108,7 @@ func (s *Session) report(e any) { s.ready.Reports = append(s.ready.Reports, e) }
 // beginEarly begins a refresh while the token lives, or puts it off.
 func (s *Session) beginEarly(now Instant) {
 	if !now.Reached(s.notBefore) && !s.out {
-		s.askAgain(now, s.view.Token, s.notBefore)
+		s.putOff(s.notBefore)
 		return
 	}
 	s.askingEarly()
