@@ -306,3 +306,10 @@ func TestHTTPWithHandler(t *testing.T) {
 		t.Errorf("a backend without Validate: %v, want a temporary error", err)
 	}
 }
+
+// A request that was made by hand may have no body at all.
+func TestReadTokenRequestWithoutABody(t *testing.T) {
+	if _, err := provider.ReadTokenRequest(&http.Request{}); err == nil {
+		t.Error("nothing was taken for a request")
+	}
+}

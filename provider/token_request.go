@@ -24,6 +24,9 @@ type plainRequest TokenRequest
 // ReadTokenRequest returns what the body of r, a request to a [Handler], holds. It puts the body back, so that it can be
 // read again. Under a Handler it doesn't fail; elsewhere a body of more than 64 KiB or of another form is an error.
 func ReadTokenRequest(r *http.Request) (TokenRequest, error) {
+	if r.Body == nil { // a request that was made by hand, as in a test
+		r.Body = http.NoBody
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	if err != nil {
 		return TokenRequest{}, fmt.Errorf("provider: the request can't be read: %w", err)
