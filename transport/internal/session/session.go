@@ -99,7 +99,7 @@ type Done struct {
 func (s *Session) Ready() Ready {
 	r := s.ready
 	s.ready = Ready{}
-	if s.live && !s.closed {
+	if s.live && !s.closed && !s.ended {
 		r.View = s.view
 	}
 	if s.phase != Idle {
@@ -127,7 +127,7 @@ func (s *Session) Standing(now Instant) Standing {
 	switch {
 	case s.closed:
 		return Closed
-	case s.doom != nil && !s.valid(now):
+	case s.ended || s.doom != nil && !s.valid(now): // whatever the clock shows afterwards
 		return Over
 	case s.view == nil:
 		return None

@@ -133,7 +133,7 @@ func (w *world) pass(d time.Duration) {
 
 // valid reports whether by the world's own account the token at hand is good for a request.
 func (w *world) valid() bool {
-	return w.current != "" && !w.gone && !w.closed && (w.end.IsZero() || !w.now.Reached(w.end))
+	return w.current != "" && !w.gone && !w.closed && w.ended == 0 && (w.end.IsZero() || !w.now.Reached(w.end))
 }
 
 func (w *world) want(s step) {
