@@ -3,7 +3,6 @@ package transport
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -14,10 +13,6 @@ const (
 	// answerGrace is how long that may take. Over HTTP/2 a server may keep its answer open until it has the rest of a request
 	// that nobody sends any more, and the header of a compressed answer may never come.
 	answerGrace = time.Second
-
-	// maxHeld is how many bytes of rejected responses a Transport keeps while their requests wait. Of those for which there is
-	// no room the status is kept.
-	maxHeld = 2 << 20
 )
 
 // An answer is the body of a response that can be looked at before it is handed on. What was read of it while it was peeked at is
@@ -34,7 +29,7 @@ type answer struct {
 	pending chan piece  // a read of src that has not returned; nil: there is none
 }
 
-// A piece is what one read of a response brought.
+// A piece is what was read of a response.
 type piece struct {
 	data []byte
 	err  error
@@ -72,9 +67,7 @@ func (b *answer) Read(p []byte) (int, error) {
 // more reads some more of src, in a goroutine of its own because nothing ends a read for certain, and reports whether that has
 // come in time. The goroutine ends when the read does: the next Read waits for it.
 func (b *answer) more() bool {
-	if b.limit == nil {
-		b.limit = time.NewTimer(answerGrace)
-	}
+	b.begin()
 	if b.late {
 		return false
 	}
@@ -94,6 +87,13 @@ func (b *answer) more() bool {
 	case <-b.limit.C:
 		b.late = true
 		return false
+	}
+}
+
+// begin starts the time that peeking may take, once.
+func (b *answer) begin() {
+	if b.limit == nil {
+		b.limit = time.NewTimer(answerGrace)
 	}
 }
 
@@ -133,69 +133,4 @@ func (t *Transport) isRejected(resp *http.Response) bool {
 	is := rejected(resp)
 	judged = true
 	return is
-}
-
-// putAside reads what it may of resp's body and closes it, so that its connection is free before anybody waits. resp can be
-// returned later all the same, see [Transport.hold].
-func putAside(resp *http.Response) {
-	b := resp.Body.(*answer)
-	b.peeking = true
-	for b.err == nil && len(b.kept) <= maxAnswer && b.more() {
-	}
-	if b.limit == nil {
-		b.limit = time.NewTimer(answerGrace)
-	}
-	src, closed := b.src, make(chan struct{})
-	go func() { // it may wait for a read that is under way
-		defer close(closed)
-		_ = src.Close()
-	}()
-	if !b.late {
-		select {
-		case <-closed:
-		case <-b.limit.C:
-		}
-	}
-	b.limit.Stop()
-	b.src, b.pending, b.peeking, b.pos = http.NoBody, nil, false, 0
-	if len(b.kept) > maxAnswer || b.err == nil {
-		cutShort(resp, b)
-	}
-}
-
-// cutShort makes resp consistent with the part of its body that is kept.
-func cutShort(resp *http.Response, b *answer) {
-	b.kept, b.err = b.shown(), io.EOF
-	header := resp.Header.Clone()
-	if plain, _, ok := decode(resp.Header, b.kept); ok {
-		b.kept = plain
-		header.Del("Content-Encoding")
-	}
-	resp.ContentLength, resp.TransferEncoding, resp.Trailer = int64(len(b.kept)), nil, nil
-	header.Set("Content-Length", strconv.Itoa(len(b.kept)))
-	resp.Header = header
-}
-
-// hold accounts for a response that was put aside, for the time in which its request waits, and returns what there is to hand
-// on: called, restore returns the response. What is held is bounded in sum, so restore may return just its status.
-func (t *Transport) hold(resp *http.Response) (restore func() *http.Response) {
-	cost := int64(len(resp.Body.(*answer).kept)) + 1<<10 // with its headers
-	for name, values := range resp.Header {
-		cost += int64(len(name))
-		for _, v := range values {
-			cost += int64(len(v))
-		}
-	}
-	if t.held.Add(cost) <= maxHeld {
-		return func() *http.Response {
-			t.held.Add(-cost)
-			return resp
-		}
-	}
-	t.held.Add(-cost)
-	status, req := resp.StatusCode, resp.Request
-	return func() *http.Response {
-		return &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
-			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Content-Length": {"0"}}, Body: http.NoBody, Request: req}
-	}
 }

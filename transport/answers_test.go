@@ -221,7 +221,7 @@ func TestG16_TenThousandErrorPages(t *testing.T) {
 	release.Add(1)
 	sent.Add(n)
 	calls := 0
-	tr := &transport.Transport{Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+	tr := &transport.Transport{RefreshTimeout: time.Hour, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
 		if calls++; calls > 1 {
 			release.Wait()
 		}

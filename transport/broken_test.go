@@ -459,3 +459,93 @@ func TestOneShotUploadsWarnOnceInAWhile(t *testing.T) {
 		}
 	})
 }
+
+// Guarantee 9: a call that hangs, and belongs to a login that was replaced since, is joined by the next refresh and no answer to it:
+// the refresh makes a call of its own when it returns, and that one is made.
+func TestG09_AHungCallOfAnotherLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		var calls atomic.Int32
+		tr := &transport.Transport{Base: s, Provider: tokenFunc(func(_ context.Context, old provider.Token) (provider.Token, error) {
+			if calls.Add(1) == 1 {
+				time.Sleep(45 * time.Second)
+			}
+			return s.issue("next-of-" + old.Value()).WithRefreshToken("next-of-" + old.RefreshToken()), nil
+		})}
+		defer tr.Close()
+		if err := tr.SetToken(s.issue("alice-1").WithRefreshToken("a")); err != nil {
+			t.Fatal(err)
+		}
+		s.revoke()
+		if _, err := get(tr, t.Context()); err == nil {
+			t.Fatal("no error from a provider that hangs")
+		}
+		if err := tr.SetToken(s.issue("alice-2").WithRefreshToken("b")); err != nil {
+			t.Fatal(err)
+		}
+		s.revoke()
+		began := time.Now()
+		mustGet(t, tr)
+		tok, err := tr.Token(t.Context())
+		if tok.Value() != "next-of-alice-2" || tok.RefreshToken() != "next-of-b" || err != nil || calls.Load() != 2 || time.Since(began) != 15*time.Second {
+			t.Errorf("%q with %q, %v, %d calls, after %s", tok.Value(), tok.RefreshToken(), err, calls.Load(), time.Since(began))
+		}
+	})
+}
+
+// The provider hears what the API said when it rejected the old token, and only then.
+func TestTheProviderHearsWhatTheAPISaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{life: time.Minute}
+		var heard []string
+		tr := &transport.Transport{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp, err := s.RoundTrip(req)
+			if resp.StatusCode == 401 {
+				resp.Header.Set("WWW-Authenticate", `Bearer error="invalid_token", claims="eyJ9", scope="read"`)
+			}
+			return resp, err
+		}), Provider: tokenFunc(func(ctx context.Context, old provider.Token) (provider.Token, error) {
+			said, ok := provider.RejectionFrom(ctx)
+			heard = append(heard, fmt.Sprint(ok, said.StatusCode, said.Param("Bearer", "claims"), said.Param("bearer", "scope")))
+			return s.issue("t" + old.Value()), nil
+		})}
+		defer tr.Close()
+		mustGet(t, tr)
+		s.revoke()
+		mustGet(t, tr)
+		time.Sleep(2 * time.Minute)
+		mustGet(t, tr)
+		if got := fmt.Sprint(heard); got != "[false 0 true 401eyJ9read false 0]" {
+			t.Error(got)
+		}
+	})
+}
+
+// Guarantee 6: a RetryAfter that was said while the token lived holds after its rejection, too. It is longer than a refresh lasts, so
+// who needs a token is told at once.
+func TestG06_ARetryAfterFromBeforeTheRejection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := errors.New("busy")
+		s := &stub{life: time.Hour}
+		s.mint = func(n int) (provider.Token, error) {
+			if n == 2 {
+				return provider.Token{}, provider.RetryAfter(busy, 10*time.Minute)
+			}
+			return provider.Token{}, nil
+		}
+		tr := through(t, s)
+		mustGet(t, tr)
+		time.Sleep(50 * time.Minute)
+		mustGet(t, tr)
+		synctest.Wait()
+		s.revoke()
+		said := time.Now()
+		time.Sleep(time.Second)
+		began := time.Now()
+		_, err := get(tr, t.Context())
+		re, ok := errors.AsType[*transport.RefreshError](err)
+		if !ok || !errors.Is(err, busy) || time.Since(began) != 0 || re.NextTry.Sub(said) != 10*time.Minute {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}

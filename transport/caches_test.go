@@ -97,3 +97,73 @@ func TestG08_ATokenNearItsEnd(t *testing.T) {
 		}
 	})
 }
+
+// Guarantee 3: a provider that takes long is asked so much sooner.
+func TestG03_ASlowProviderIsAskedSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{life: time.Minute, delay: 16 * time.Second}
+		tr := through(t, s)
+		mustGet(t, tr)
+		for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(time.Second) {
+			before := time.Now()
+			mustGet(t, tr)
+			if d := time.Since(before); d > 0 {
+				t.Fatalf("a request waited %s", d)
+			}
+		}
+	})
+}
+
+// Guarantee 8: the early window is no longer than an hour and its jitter, however long a token lives, and one that lives for longer
+// than a Duration can say is no different from one that never ends.
+func TestG08_LongLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{life: 30 * 24 * time.Hour}
+		tr := through(t, s)
+		for began := time.Now(); time.Since(began) < 60*24*time.Hour; time.Sleep(10 * time.Minute) {
+			mustGet(t, tr)
+		}
+		for i, at := range s.at[1:] {
+			if d := at.Sub(s.at[i]); d < 30*24*time.Hour-75*time.Minute {
+				t.Errorf("a token of 30 days was replaced after %s", d)
+			}
+		}
+		if calls, _, rejected := s.counts(); calls != 3 || rejected != 0 {
+			t.Errorf("%d calls, %d rejected", calls, rejected)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		s.mint = func(n int) (provider.Token, error) {
+			s.issue("t")
+			return provider.NewToken("t", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)), nil
+		}
+		tr := through(t, s)
+		for range 100 {
+			mustGet(t, tr)
+			time.Sleep(30 * 24 * time.Hour)
+		}
+		s.want(t, 1, 100, 0)
+	})
+}
+
+// Guarantee 5: the same token, brought again with an end that is later, is not about to end any more.
+func TestG05_ATokenThatIsProlonged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		s.mint = func(int) (provider.Token, error) {
+			s.issue("sliding")
+			return provider.NewToken("sliding", time.Now().Add(time.Hour)), nil
+		}
+		tr := through(t, s)
+		for began := time.Now(); time.Since(began) < 24*time.Hour; time.Sleep(time.Minute) {
+			mustGet(t, tr)
+			if st := tr.Stats(); !st.Expiry.After(time.Now()) {
+				t.Fatalf("after %s it ends at %v", time.Since(began), st.Expiry)
+			}
+		}
+		if calls, _, _ := s.counts(); calls > 24*60/45+2 {
+			t.Errorf("%d calls in a day", calls)
+		}
+	})
+}

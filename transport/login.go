@@ -69,6 +69,7 @@ func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan s
 	if f == nil {
 		return v.View, refreshError(v.Err)
 	}
+	valid := n.Valid // n itself, and the answer that it may hold, is not kept while we wait
 	if w := t.waiting.Add(1); t.MaxWaiting > 0 && w > int64(t.MaxWaiting) {
 		t.waiting.Add(-1)
 		if v.View != nil {
@@ -79,7 +80,7 @@ func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan s
 	}
 	began := time.Now()
 	err := t.wait(ctx, f, cancel, began)
-	if err == nil && (f.came.View == nil || n.Valid) {
+	if err == nil && (f.came.View == nil || valid) {
 		err = refreshError(f.came.Err)
 	}
 	t.onWaited(Waited{Duration: time.Since(began), Err: err})

@@ -32,7 +32,11 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 			return withCookies(resp, cookies), nil
 		}
 
-		k := t.reject(v.Token, rejectionOf(resp, v.Token))
+		var why *session.Rejection
+		if t.view.Load() == v { // or it has been told already
+			why = rejectionOf(resp, v.Token)
+		}
+		k := t.reject(v.Token, why)
 		told := Rejected{Late: k.Late, Strikes: k.Strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path, StatusCode: resp.StatusCode}
 		if k.Closed || n > maxReplays || n > maxReplaysUnsaid && t.unsaid(resp) {
 			told.Message = rejectionOf(resp, v.Token).Message
@@ -40,23 +44,23 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 			return withCookies(resp, cookies), nil
 		}
 		once := body != nil && !body.replayable()
+		restore := func() *http.Response { return resp }
 		if !once {
 			// The connection goes back before anybody waits: the provider may need it.
-			putAside(resp)
+			restore = t.putAside(resp)
 			once = body != nil && !body.reject()
 		}
-		why := rejectionOf(resp, v.Token)
+		why = rejectionOf(resp, v.Token)
 		told.OneShot, told.Message = once, why.Message
 		t.onRejected(told, k)
 		if once {
 			// This request can't be helped. The next should find a better token all the same.
 			t.refreshFor(req.Context(), session.Need{Sent: v, Why: why})
-			return withCookies(resp, cookies), nil
+			return withCookies(restore(), cookies), nil
 		}
 
 		cookies = append(cookies, resp.Header["Set-Cookie"]...)
-		restore := t.hold(resp)
-		resp = nil // or what hold has given up would stay
+		resp = nil // or what putAside has given up would stay
 		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, req.Cancel)
 		resp = restore()
 		switch {

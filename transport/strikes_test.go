@@ -150,7 +150,13 @@ func TestG07_AStrikeInARefreshsPauses(t *testing.T) {
 		arrived, calls := time.Now(), len(s.at)
 		down = true
 		time.Sleep(1600 * time.Millisecond) // it has expired
-		go func() { _, _ = tr.Token(t.Context()) }()
+		go func() {
+			got, err := tr.Token(t.Context())
+			re, ok := errors.AsType[*transport.RefreshError](err)
+			if !ok || re.NextTry.Sub(arrived) != 4*time.Second {
+				t.Errorf("who waited for a valid token got %q, %v", got.Value(), err)
+			}
+		}()
 		time.Sleep(200 * time.Millisecond)
 		tr.Reject(tok) // a dial that was slow to fail
 		time.Sleep(10 * time.Second)

@@ -257,7 +257,7 @@ func (s *Session) take(now Instant, tok provider.Token) {
 		if s.live && !e.Unchanged && (s.asked > 0 || s.stood(now)) { // the old one stood until its early refresh, or long enough
 			s.strikes = 0
 		}
-		e.Unchanged, s.doom = false, nil
+		e.Unchanged = false
 		s.receive(now, tok, now.since(s.called), s.Jitter)
 	}
 	if e.Unchanged {
@@ -331,9 +331,7 @@ func (s *Session) tell(now Instant, e Refreshed) {
 
 // holdOff notes a RetryAfter, and sees to it that the pause after a failure is no shorter.
 func (s *Session) holdOff(now, until Instant, err error) {
-	if now.later(s.notBefore, until) == until {
-		s.notBefore, s.busy = until, err
-	}
+	s.notBefore, s.busy = until, err
 	if s.failure != nil && now.later(s.pausedTo, s.notBefore) != s.pausedTo {
 		e := *s.failure // others have the old one
 		s.pausedTo, e.NextTry = s.notBefore, s.notBefore.Wall

@@ -30,7 +30,7 @@
 //	go: send under the token at hand     stop: the answer that it has is its answer
 //	(1) fail, with the last refresh's error, in the pause after a refresh that failed
 //	(2) but wait, if its body can be sent only once and a refresh is under way
-//	The provider's own request fails instead of waiting for itself, and begins nothing.
+//	The provider's own request fails instead of waiting for itself.
 //
 // # What a refresh does
 //
@@ -180,7 +180,7 @@ func (s *Session) Want(now Instant, n Need) Verdict {
 		s.end()
 		return Verdict{Err: s.doom}
 	case Ending:
-		if s.phase == Idle && !n.Own {
+		if s.phase == Idle {
 			s.beginEarly(now)
 		}
 		return s.under(n)
@@ -203,7 +203,7 @@ func (s *Session) wantDespite(now Instant, n Need) Verdict {
 	due := now.Reached(s.due())
 	switch {
 	case n.Sent == nil && !n.Valid && !s.expired(now):
-		if due && s.phase == Idle && !n.Own && !s.paused(now) {
+		if due && s.phase == Idle && !s.paused(now) {
 			s.begin(now, ReasonRejected, s.why)
 		}
 		return s.under(n)

@@ -135,7 +135,7 @@ func (c *chance) seen() string {
 }
 
 func (c *chance) life(s step) step {
-	s.d = pick(*c, 0, -time.Hour, 40*time.Millisecond, time.Second, 3*time.Second, 10*time.Second, time.Minute, time.Hour, 24*time.Hour, 150*365*24*time.Hour)
+	s.d = pick(*c, 0, -time.Hour, 40*time.Millisecond, time.Second, 3*time.Second, 10*time.Second, time.Minute, time.Hour, 24*time.Hour, 150*365*24*time.Hour, 290*365*24*time.Hour)
 	if s.d > 0 && c.IntN(2) == 0 {
 		s.whole = pick(*c, s.d, s.d, 2*s.d, 20*s.d)
 	}

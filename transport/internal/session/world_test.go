@@ -317,9 +317,7 @@ func (w *world) answer(s step) {
 			}
 			w.arrive(a.Token)
 		case a.RetryAfter > 0:
-			if until := w.now.Add(a.RetryAfter); w.busy.IsZero() || w.now.Until(w.busy) < a.RetryAfter {
-				w.busy = until
-			}
+			w.busy = w.now.Add(a.RetryAfter)
 		case a.Permanent:
 			w.doomed = true
 		}
