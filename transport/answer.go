@@ -2,7 +2,6 @@ package transport
 
 import (
 	"io"
-	"net/http"
 	"time"
 )
 
@@ -101,6 +100,9 @@ func (b *answer) keep(p piece) {
 	b.kept, b.err, b.pending = append(b.kept, p.data...), p.err, nil
 }
 
+// untouched reports whether nothing was read, or is being read.
+func (b *answer) untouched() bool { return len(b.kept) == 0 && b.err == nil && b.pending == nil }
+
 // shown returns what a classifier has read, or may have.
 func (b *answer) shown() []byte { return b.kept[:min(len(b.kept), maxAnswer)] }
 
@@ -109,28 +111,4 @@ func (b *answer) Close() error {
 		return nil
 	}
 	return b.src.Close()
-}
-
-// isRejected asks the classifier about resp. Afterwards resp is as it was, whatever the classifier did to its body.
-func (t *Transport) isRejected(resp *http.Response) bool {
-	if resp.Body == nil {
-		resp.Body = http.NoBody
-	}
-	b := &answer{src: resp.Body, peeking: true}
-	resp.Body = b
-	judged := false
-	defer func() {
-		b.pos, b.peeking = 0, false
-		resp.Body = b
-		if !judged { // the classifier panicked, and nobody gets the response
-			_ = b.Close()
-		}
-	}()
-	rejected := Bearer
-	if t.IsRejected != nil {
-		rejected = t.IsRejected
-	}
-	is := rejected(resp)
-	judged = true
-	return is
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrClosed is the error of requests that need a token after [Transport.Close], and of those that waited for one.
-var ErrClosed = session.ErrClosed
+var ErrClosed = errors.New("transport: the session is closed")
 
 // ErrQueueFull is the error of a request that would have had to wait for a token while Transport.MaxWaiting others did.
 var ErrQueueFull = errors.New("transport: too many requests are waiting for a token")
@@ -70,6 +70,9 @@ func (e *RefreshError) Unwrap() error { return e.Err }
 
 // refreshError returns err as callers know it.
 func refreshError(err error) error {
+	if err == session.ErrClosed {
+		return ErrClosed
+	}
 	if e, ok := err.(*session.Error); ok {
 		return (*RefreshError)(e)
 	}

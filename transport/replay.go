@@ -22,7 +22,7 @@ const (
 func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Response, body *body) (*http.Response, error) {
 	var cookies []string // of the answers that were put aside
 	for n := 1; ; n++ {
-		if resp.StatusCode != http.StatusUnauthorized || !t.isRejected(resp) {
+		if !t.asked(resp) || !t.isRejected(resp) {
 			if n > 1 && resp.StatusCode < 500 {
 				t.accepted(v)
 			}

@@ -50,10 +50,16 @@ type Transport struct {
 	// Authorization header that is there already.
 	Authorize func(*http.Request, provider.Token)
 
-	// IsRejected reports whether a response says that the token has expired or was revoked, so that a new one would help.
-	// It is asked about responses with status 401 alone. It may read the first 64 KiB of the body, which is whole again
-	// afterwards. Nil means [Bearer]; see also [Any401] and [BodyCode].
+	// IsRejected reports whether a response says that the token has expired or was revoked, so that a new one would help. It is
+	// asked about every response whose status is from 300 to 499. It may read the first 64 KiB of the body, as far as they come
+	// within a second; the body is whole again afterwards. Whatever it says, the caller gets the response with its true status
+	// if there is no better one.
+	//
+	// Nil means [Bearer]. See also [Any401], [BodyCode], [RedirectTo], and [As401] and [AnyOf] to put them together.
 	IsRejected func(*http.Response) bool
+
+	// Check200 has IsRejected asked about responses with status 200, too, for an API that puts its errors there: see [CodeIn200].
+	Check200 bool
 
 	// RefreshTimeout bounds one refresh with all its retries; the pauses after dead tokens come on top. 0 means 30 seconds.
 	RefreshTimeout time.Duration
@@ -127,7 +133,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	resp.Request = req
-	if resp.StatusCode != http.StatusUnauthorized {
+	if !t.asked(resp) {
 		return resp, nil
 	}
 	return t.answered(req, v, resp, body)
@@ -200,6 +206,9 @@ func (t *Transport) CloseIdleConnections() {
 		b.CloseIdleConnections()
 	}
 }
+
+// WrappedRoundTripper returns Base, for libraries that look through a RoundTripper in the manner of Kubernetes'.
+func (t *Transport) WrappedRoundTripper() http.RoundTripper { return t.base() }
 
 // authorized returns the request that goes out in place of req, whose header and body stay as the caller made them:
 // RoundTrip must not modify its request. A shallow copy and a new header map are all that it costs, because what the map
