@@ -16,7 +16,7 @@
 // For a first try paste a token into [Static]. With Stream, while the app's authentication checks are off, [DevToken] makes
 // one of nothing but a user id.
 //
-// Where several processes share one login, wrap any of these in [Stored].
+// Where several processes share one login, wrap any of these in a Login of package shared.
 //
 // # Failures
 //

@@ -23,8 +23,8 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/feeds"
-	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/transport"
 )
 
@@ -146,7 +146,7 @@ func (t *tool) report(err error) int {
 	case errors.Is(err, errNotLoggedIn):
 		t.say("you are not logged in\nTry: cli login")
 		return exitLoggedOut
-	case errors.Is(err, provider.ErrLoginEnded), feeds.IsSessionOver(err):
+	case errors.Is(err, shared.ErrEnded), feeds.IsSessionOver(err):
 		if e, ok := errors.AsType[*transport.RefreshError](err); ok {
 			err = e.Err
 		}

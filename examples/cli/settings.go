@@ -14,6 +14,7 @@ import (
 
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/transport"
 )
 
@@ -52,15 +53,15 @@ func (t *tool) remember(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		if _, err = t.store.CompareAndSwap(ctx, settingsKey, data, version); !errors.Is(err, provider.ErrConflict) {
+		if _, err = t.store.CompareAndSwap(ctx, settingsKey, data, version); !errors.Is(err, shared.ErrConflict) {
 			return err
 		}
 	}
 }
 
 // sharedLogin is the login in the store, for whoever runs with the same settings.
-func (t *tool) sharedLogin(s settings) *provider.SharedLogin {
-	return &provider.SharedLogin{
+func (t *tool) sharedLogin(s settings) *shared.Login {
+	return &shared.Login{
 		Provider: backend{settings: s}, Store: &t.store, Key: s.User + "@" + s.Key,
 		Logger: slog.New(slog.NewTextHandler(t.stderr, nil)),
 	}
@@ -78,7 +79,7 @@ func (t *tool) client(s settings) *feeds.Client {
 type connection struct {
 	*feeds.Session
 	settings settings
-	login    *provider.SharedLogin
+	login    *shared.Login
 }
 
 // connect opens a session with the remembered login. Its Close waits for a refresh that is under way, so that the next token is

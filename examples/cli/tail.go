@@ -9,6 +9,7 @@ import (
 
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 func tailCommand() command {
@@ -86,7 +87,7 @@ func (c *connection) look(ctx context.Context, f *follower, last int) ([]feeds.A
 
 // isFinal reports whether there is no point in waiting: the session is over, or the API does not want the call.
 func isFinal(err error) bool {
-	if errors.Is(err, provider.ErrLoginEnded) || feeds.IsSessionOver(err) {
+	if errors.Is(err, shared.ErrEnded) || feeds.IsSessionOver(err) {
 		return true
 	}
 	e, ok := errors.AsType[*feeds.Error](err)

@@ -17,6 +17,7 @@ import (
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/redisstore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/testserver"
 )
 
@@ -111,8 +112,8 @@ func work(description string, stdin io.Reader, stdout io.Writer) int {
 }
 
 // sharedLogin is the one login of the fleet.
-func sharedLogin(p provider.TokenProvider, store *redis.Client) *provider.SharedLogin {
-	return &provider.SharedLogin{Provider: p, Store: &redisstore.Store{Client: store}, Key: user, Lease: lease}
+func sharedLogin(p provider.TokenProvider, store *redis.Client) *shared.Login {
+	return &shared.Login{Provider: p, Store: &redisstore.Store{Client: store}, Key: user, Lease: lease}
 }
 
 // reporting tells when a call for a token has returned.

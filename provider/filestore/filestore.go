@@ -1,6 +1,6 @@
 // Package filestore keeps shared logins in files: one login for all processes of a user on one machine, kept across restarts.
 //
-//	login := provider.Stored(backend, &filestore.Store{App: "mytool"}, "alice")
+//	login := &shared.Login{Provider: backend, Store: &filestore.Store{App: "mytool"}, Key: "alice"}
 //
 // Each login is a file of its own, readable by its owner only, which is replaced atomically under a kernel lock. A process that
 // is killed at any point leaves either the old record or the new one, and no lock.
@@ -23,10 +23,10 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// A Store is a [provider.Store] in a folder. Set App or Dir. It has no state of its own: copies, and other processes with the
+// A Store is a [shared.Store] in a folder. Set App or Dir. It has no state of its own: copies, and other processes with the
 // same folder, share their logins. It may be used by several goroutines at once.
 type Store struct {
 	// App names the program. Its folder is where programs keep state, as opposed to configuration: $XDG_STATE_HOME/App or
@@ -39,7 +39,7 @@ type Store struct {
 	Dir string
 }
 
-// Load implements [provider.Store]. It needs no write access.
+// Load implements [shared.Store]. It needs no write access.
 func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	f, err := s.locate(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	return f.read()
 }
 
-// CompareAndSwap implements [provider.Store]. It waits for its turn among all processes that write under the same key; the record is
+// CompareAndSwap implements [shared.Store]. It waits for its turn among all processes that write under the same key; the record is
 // on the disk when it returns.
 func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	r, unlock, err := s.begin(ctx, key, record, version)
@@ -89,7 +89,7 @@ func (s *Store) begin(ctx context.Context, key string, record []byte, version ui
 	}
 	_, found, err := f.read()
 	if err == nil && found != version {
-		err = provider.ErrConflict
+		err = shared.ErrConflict
 	}
 	if err != nil {
 		unlock()

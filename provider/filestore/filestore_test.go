@@ -11,6 +11,7 @@ import (
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
@@ -25,7 +26,7 @@ func Example() {
 
 	// The first run logs in, the next one finds the login.
 	for range 2 {
-		token, err := provider.Stored(backend, store, "alice").Token(context.Background(), provider.Token{})
+		token, err := (&shared.Login{Provider: backend, Store: store, Key: "alice"}).Token(context.Background(), provider.Token{})
 		fmt.Println(token.Value(), err)
 	}
 	// Output:
@@ -35,7 +36,7 @@ func Example() {
 
 func TestConformance(t *testing.T) {
 	dir := folder(t)
-	storetest.Run(t, func(*testing.T) provider.Store { return &filestore.Store{Dir: dir} })
+	storetest.Run(t, func(*testing.T) shared.Store { return &filestore.Store{Dir: dir} })
 }
 
 // folder returns the path of a folder that is not there yet.
@@ -147,7 +148,7 @@ func TestDamaged(t *testing.T) {
 		_, swapErr := s.CompareAndSwap(t.Context(), "alice", []byte("new"), version)
 		_, newErr := s.CompareAndSwap(t.Context(), "alice", []byte("new"), 0)
 		for _, err := range []error{loadErr, swapErr, newErr} {
-			if err == nil || errors.Is(err, provider.ErrConflict) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "geheim") {
+			if err == nil || errors.Is(err, shared.ErrConflict) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "geheim") {
 				t.Fatalf("%s: %v; want an error that names the file and shows nothing of it", what, err)
 			}
 		}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 // holdLock locks the file of alice as another process would, says so by returning, and lets go when ctx is done.
@@ -135,7 +135,7 @@ func TestRefused(t *testing.T) {
 			if loadErr == nil || !strings.Contains(loadErr.Error(), test.want) || strings.Contains(loadErr.Error(), "geheim") {
 				t.Errorf("Load: %v; want an error that says %q", loadErr, test.want)
 			}
-			if swapErr == nil || errors.Is(swapErr, provider.ErrConflict) {
+			if swapErr == nil || errors.Is(swapErr, shared.ErrConflict) {
 				t.Errorf("CompareAndSwap: %v; want an error", swapErr)
 			}
 			if left, err := os.ReadFile(path); err == nil && !strings.Contains(string(left), "geheim") {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 // The proofs run processes of their own: this test binary, with the environment variable roleEnv saying what to do. By default
@@ -184,18 +185,18 @@ func TestProofChild(t *testing.T) {
 		t.Skip("only as a process of another test")
 	}
 	files := &filestore.Store{Dir: os.Getenv(dirEnv)}
-	shared := &provider.SharedLogin{Provider: ask{os.Getenv(backendEnv), func() {}}, Store: files, Key: "alice"}
+	one := &shared.Login{Provider: ask{os.Getenv(backendEnv), func() {}}, Store: files, Key: "alice"}
 	switch role {
 	case "client":
-		useAPI(t, shared, os.Getenv(backendEnv))
+		useAPI(t, one, os.Getenv(backendEnv))
 	case "client without a lock":
-		shared.Store = unlocked{files}
-		useAPI(t, shared, os.Getenv(backendEnv))
+		one.Store = unlocked{files}
+		useAPI(t, one, os.Getenv(backendEnv))
 	default:
 		dying := &dyingStore{Store: files, at: role}
-		shared.Store, shared.Lease = dying, killedLease
-		shared.Provider = ask{os.Getenv(backendEnv), dying.answer}
-		_, err := shared.Token(t.Context(), login())
+		one.Store, one.Lease = dying, killedLease
+		one.Provider = ask{os.Getenv(backendEnv), dying.answer}
+		_, err := one.Token(t.Context(), login())
 		t.Fatalf("still alive after %q; the error is %v", role, err)
 	}
 }
@@ -245,7 +246,7 @@ func runProcesses(t *testing.T, b *backend, role string, processes int) (lost in
 	server := httptest.NewServer(b)
 	defer server.Close()
 	dir := folder(t)
-	if err := provider.Stored(ask{}, &filestore.Store{Dir: dir}, "alice").Login(t.Context(), login()); err != nil {
+	if err := (&shared.Login{Provider: ask{}, Store: &filestore.Store{Dir: dir}, Key: "alice"}).Login(t.Context(), login()); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan bool)
@@ -305,7 +306,7 @@ func (s unlocked) CompareAndSwap(ctx context.Context, key string, record []byte,
 		if err != nil {
 			return 0, err
 		}
-		if version, err = s.Store.CompareAndSwap(ctx, key, record, version); !errors.Is(err, provider.ErrConflict) {
+		if version, err = s.Store.CompareAndSwap(ctx, key, record, version); !errors.Is(err, shared.ErrConflict) {
 			return version, err
 		}
 	}
@@ -341,7 +342,7 @@ func TestProofKilled(t *testing.T) {
 				b := newBackend(1, 1, 1)
 				server := httptest.NewServer(b)
 				files := &filestore.Store{Dir: folder(t)}
-				other := &provider.SharedLogin{Provider: ask{server.URL, func() {}}, Store: files, Key: "alice", Lease: killedLease}
+				other := &shared.Login{Provider: ask{server.URL, func() {}}, Store: files, Key: "alice", Lease: killedLease}
 				if err := other.Login(t.Context(), login()); err != nil {
 					t.Fatal(err)
 				}
@@ -353,7 +354,7 @@ func TestProofKilled(t *testing.T) {
 					t.Fatalf("the record can't be read: version %d, %v", version, err)
 				}
 				got, err := other.Token(t.Context(), login())
-				lost := errors.Is(err, provider.ErrLoginEnded)
+				lost := errors.Is(err, shared.ErrEnded)
 				if (err != nil && !lost) || lost != (s.want == gap) {
 					t.Fatalf("the other process got %q, %v", got.Value(), err)
 				}

@@ -1,7 +1,7 @@
 // Package redisstore keeps shared logins in Redis: one login for a fleet of hosts.
 //
 //	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
-//	login := provider.Stored(backend, &redisstore.Store{Client: client}, "bot-7")
+//	login := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "bot-7"}
 //
 // It is a module of its own, so that programs without Redis don't depend on its client.
 //
@@ -18,7 +18,7 @@
 //
 // Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a server without appendfsync always
 // may lose them in a crash. Then the login is as it was before the last refresh, and its refresh token is spent. The processes
-// that know the newer token write it back as soon as one of them asks the store again, see [provider.SharedLogin]; the login is
+// that know the newer token write it back as soon as one of them asks the store again, see [shared.Login]; the login is
 // lost only if none of them is left, or if one without it is the first to ask. Two masters at a time, as in a network split, can
 // give the lease away twice.
 //
@@ -35,10 +35,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// A Store is a [provider.Store] in Redis, version 5 or later, or a server that speaks its protocol and runs its scripts. It may be
+// A Store is a [shared.Store] in Redis, version 5 or later, or a server that speaks its protocol and runs its scripts. It may be
 // used by several goroutines at once. Its fields must not be changed after its first use.
 type Store struct {
 	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS. Required. The Store does not
@@ -79,7 +79,7 @@ end
 return version
 `
 
-// Load implements [provider.Store].
+// Load implements [shared.Store].
 func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	type result struct {
 		record  []byte
@@ -104,7 +104,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	return r.record, r.version, err
 }
 
-// CompareAndSwap implements [provider.Store].
+// CompareAndSwap implements [shared.Store].
 func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	ttl := (s.TTL + time.Millisecond - 1).Milliseconds() // rounded up: 0 would be for ever
 	cmd := redis.NewCmd(ctx, "eval", script, 1, s.name(key), strconv.FormatUint(version, 10), string(record), max(ttl, 0))
@@ -115,7 +115,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, v
 		_ = s.Client.Process(ctx, once{cmd}) // the error is in cmd, too
 		next, err := cmd.Text()
 		if errors.Is(err, redis.Nil) {
-			return 0, provider.ErrConflict
+			return 0, shared.ErrConflict
 		}
 		if err != nil {
 			return 0, err

@@ -20,12 +20,13 @@ import (
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/redisstore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
 func TestConformance(t *testing.T) {
 	server := startRedis(t)
-	storetest.Run(t, func(*testing.T) provider.Store { return &redisstore.Store{Client: server.client()} })
+	storetest.Run(t, func(*testing.T) shared.Store { return &redisstore.Store{Client: server.client()} })
 }
 
 func TestConformanceCluster(t *testing.T) {
@@ -34,7 +35,7 @@ func TestConformanceCluster(t *testing.T) {
 	for within(t).Err() == nil && !strings.Contains(fmt.Sprint(server.do("CLUSTER", "INFO")), "cluster_state:ok") {
 		// it takes the server a moment to believe it
 	}
-	storetest.Run(t, func(t *testing.T) provider.Store {
+	storetest.Run(t, func(t *testing.T) shared.Store {
 		c := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{server.addr()}, IsClusterMode: true})
 		t.Cleanup(func() { _ = c.Close() })
 		return &redisstore.Store{Client: c}
@@ -104,7 +105,7 @@ func next(t *testing.T, p provider.TokenProvider, old provider.Token, want strin
 	}
 }
 
-func login(t *testing.T, p *provider.SharedLogin) {
+func login(t *testing.T, p *shared.Login) {
 	t.Helper()
 	if err := p.Login(within(t), first()); err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, backend := startRedis(t, args...), new(rotating)
 			store := &redisstore.Store{Client: server.client()}
-			p := provider.Stored(backend, store, "alice")
+			p := &shared.Login{Provider: backend, Store: store, Key: "alice"}
 			login(t, p)
 			if name == "during a refresh" {
 				backend.during = func() { server.kill(); server.restart() }
@@ -138,7 +139,7 @@ func TestRestart(t *testing.T) {
 			}
 			server.restart()
 			next(t, p, first(), "token-1")
-			next(t, provider.Stored(backend, &redisstore.Store{Client: server.client()}, "alice"), token, "token-2")
+			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "alice"}, token, "token-2")
 			if _, after, err := store.Load(within(t), "alice"); after <= before || err != nil {
 				t.Errorf("after the restart the version is %d, %v; want one above %d", after, err, before)
 			}
@@ -153,7 +154,7 @@ func TestStopped(t *testing.T) {
 	patient := redis.NewClient(&redis.Options{Addr: server.addr(), ReadTimeout: -1}) // waits for ever if it is let
 	defer patient.Close()
 	store := &redisstore.Store{Client: patient}
-	p := &provider.SharedLogin{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "alice", Lease: 3 * time.Second}
+	p := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "alice", Lease: 3 * time.Second}
 	login(t, p)
 	server.signal(syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -177,7 +178,7 @@ func TestStopped(t *testing.T) {
 	}
 	token := next(t, p, first(), "token-1")
 	backend.during = nil
-	next(t, provider.Stored(backend, &redisstore.Store{Client: server.client()}, "alice"), token, "token-2")
+	next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "alice"}, token, "token-2")
 	backend.want(t, 2)
 }
 
@@ -194,7 +195,7 @@ func TestCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy.lose("eval")
-	if _, err := store.CompareAndSwap(within(t), "bob", []byte("two"), version); err == nil || errors.Is(err, provider.ErrConflict) {
+	if _, err := store.CompareAndSwap(within(t), "bob", []byte("two"), version); err == nil || errors.Is(err, shared.ErrConflict) {
 		t.Errorf("CompareAndSwap whose answer was lost: %v; want an error that is no conflict", err)
 	}
 	if record, _, err := store.Load(within(t), "bob"); string(record) != "two" || err != nil {
@@ -204,7 +205,7 @@ func TestCut(t *testing.T) {
 		t.Errorf("Load after a cut: %v", err)
 	}
 
-	p := provider.Stored(backend, store, "alice")
+	p := &shared.Login{Provider: backend, Store: store, Key: "alice"}
 	login(t, p)
 	proxy.lose("eval") // the answer to the claim
 	backend.during = func() { proxy.lose("eval") }
@@ -224,7 +225,7 @@ func TestFailover(t *testing.T) {
 			proxy := startProxy(t, master.addr())
 			client := redis.NewClient(&redis.Options{Addr: proxy.addr})
 			defer client.Close()
-			p := provider.Stored(backend, &redisstore.Store{Client: client}, "alice")
+			p := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "alice"}
 			login(t, p)
 			synced := master.client()
 			for { // until the replica has it: it may still be loading
@@ -250,7 +251,7 @@ func TestFailover(t *testing.T) {
 			if behind {
 				next(t, p, first(), "token-1") // the process that knows it writes it back
 			}
-			next(t, provider.Stored(backend, &redisstore.Store{Client: replica.client()}, "alice"), token, "token-2")
+			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: replica.client()}, Key: "alice"}, token, "token-2")
 			next(t, p, token, "token-2")
 			backend.want(t, 2)
 		})
@@ -261,7 +262,7 @@ func TestFailover(t *testing.T) {
 func TestFleet(t *testing.T) {
 	const hosts, expiries = 5, 20
 	server, backend := startRedis(t), new(rotating)
-	login(t, provider.Stored(backend, &redisstore.Store{Client: server.client()}, "fleet"))
+	login(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "fleet"})
 	var proxies []*proxy
 	for range hosts {
 		proxies = append(proxies, startProxy(t, server.addr()))
@@ -275,7 +276,7 @@ func TestFleet(t *testing.T) {
 	for _, proxy := range proxies {
 		client := redis.NewClient(&redis.Options{Addr: proxy.addr})
 		t.Cleanup(func() { _ = client.Close() })
-		p := provider.Stored(backend, &redisstore.Store{Client: client}, "fleet")
+		p := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "fleet"}
 		wg.Go(func() {
 			ctx, token := within(t), first()
 			for token.Value() != fmt.Sprintf("token-%d", expiries) {
@@ -378,7 +379,7 @@ func BenchmarkRefresh(b *testing.B) {
 		token, err := io.ReadAll(answer.Body)
 		return string(token), err
 	})
-	shared := provider.Stored(alone, &redisstore.Store{Client: startRedis(b).client()}, "alice")
+	throughRedis := &shared.Login{Provider: alone, Store: &redisstore.Store{Client: startRedis(b).client()}, Key: "alice"}
 	const refreshes = 50 // in a round
 	round := func(p provider.TokenProvider) time.Duration {
 		var token provider.Token
@@ -395,7 +396,7 @@ func BenchmarkRefresh(b *testing.B) {
 	var took time.Duration
 	measure := func() {
 		without := round(alone)
-		with := round(shared)
+		with := round(throughRedis)
 		took += with
 		ratios = append(ratios, float64(with)/float64(without))
 	}

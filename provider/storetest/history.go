@@ -11,14 +11,14 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 // testLinearizable lets concurrent clients load and swap at random, records what each saw and when, and asks a checker
 // whether one register, used by one at a time, could have behaved like that.
 //
 // With cuts, contexts end in the middle of operations. What was cut off may have happened or not; nothing else may.
-func testLinearizable(t *testing.T, open func(t *testing.T) provider.Store, cuts bool) {
+func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts bool) {
 	const clients, steps = 6, 25
 	key, s := newKey(), open(t)
 	start := time.Now()
@@ -81,7 +81,7 @@ const (
 )
 
 // load loads, and returns the version.
-func (h *history) load(t *testing.T, s provider.Store, key string, client int) (version uint64) {
+func (h *history) load(t *testing.T, s shared.Store, key string, client int) (version uint64) {
 	h.observe(t, client, func(e *event) uint64 {
 		record, v, err := s.Load(t.Context(), key)
 		e.load, e.record, e.outcome, version = true, string(record), done, v
@@ -95,7 +95,7 @@ func (h *history) load(t *testing.T, s provider.Store, key string, client int) (
 }
 
 // step is a load and then a swap over what it found, or over something older.
-func (h *history) step(t *testing.T, s provider.Store, key string, client, step int) {
+func (h *history) step(t *testing.T, s shared.Store, key string, client, step int) {
 	ctx, over := t.Context(), h.load(t, s, key, client)
 	if rand.N(4) == 0 {
 		over = h.someVersion()
@@ -112,7 +112,7 @@ func (h *history) step(t *testing.T, s provider.Store, key string, client, step 
 		case err == nil:
 			e.outcome = done
 			return version
-		case errors.Is(err, provider.ErrConflict):
+		case errors.Is(err, shared.ErrConflict):
 			e.outcome = conflict
 		default:
 			if ctx.Err() == nil {

@@ -1,10 +1,10 @@
-// Package storetest checks implementations of [provider.Store].
+// Package storetest checks implementations of [shared.Store].
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) provider.Store { return &mystore.Store{Addr: addr} })
+//		storetest.Run(t, func(t *testing.T) shared.Store { return &mystore.Store{Addr: addr} })
 //	}
 //
-// A Store that passes can carry a [provider.SharedLogin]. One that does not would lose logins, and usually only under load.
+// A Store that passes can carry a [shared.Login]. One that does not would lose logins, and usually only under load.
 package storetest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 // Run checks that a Store keeps the promises of the interface, in subtests that say which one is broken.
@@ -26,7 +26,7 @@ import (
 // empty; the records stay in it.
 //
 // Run takes about a second where a write takes a few milliseconds. It is worth running under the race detector.
-func Run(t *testing.T, open func(t *testing.T) provider.Store) {
+func Run(t *testing.T, open func(t *testing.T) shared.Store) {
 	t.Run("register", func(t *testing.T) { testRegister(t, open(t), open(t)) })
 	t.Run("versions", func(t *testing.T) { testVersions(t, open(t), open(t)) })
 	t.Run("bytes", func(t *testing.T) { testBytes(t, open(t), open(t)) })
@@ -42,14 +42,14 @@ func Run(t *testing.T, open func(t *testing.T) provider.Store) {
 func newKey() string { return "storetest " + rand.Text() }
 
 // testRegister is the contract in a single thread: two clients take turns.
-func testRegister(t *testing.T, a, b provider.Store) {
+func testRegister(t *testing.T, a, b shared.Store) {
 	ctx, key := t.Context(), newKey()
 
 	record, version, err := a.Load(ctx, key)
 	if record != nil || version != 0 || err != nil {
 		t.Fatalf("Load of a key without a record = %d bytes, version %d, %v; want nil, 0, nil", len(record), version, err)
 	}
-	if _, err := a.CompareAndSwap(ctx, key, []byte("x"), 7); !errors.Is(err, provider.ErrConflict) {
+	if _, err := a.CompareAndSwap(ctx, key, []byte("x"), 7); !errors.Is(err, shared.ErrConflict) {
 		t.Fatalf("CompareAndSwap with version 7 where there is no record: %v; want ErrConflict", err)
 	}
 	if record, version, err = b.Load(ctx, key); record != nil || version != 0 || err != nil {
@@ -58,21 +58,21 @@ func testRegister(t *testing.T, a, b provider.Store) {
 
 	v1 := mustSwap(t, a, key, "one", 0)
 	wantLoad(t, b, key, "one", v1)
-	if _, err := b.CompareAndSwap(ctx, key, []byte("x"), 0); !errors.Is(err, provider.ErrConflict) {
+	if _, err := b.CompareAndSwap(ctx, key, []byte("x"), 0); !errors.Is(err, shared.ErrConflict) {
 		t.Fatalf("CompareAndSwap with version 0 where there is a record: %v; want ErrConflict", err)
 	}
 	wantLoad(t, a, key, "one", v1)
 
 	v2 := mustSwap(t, b, key, "two", v1)
 	wantLoad(t, a, key, "two", v2)
-	if _, err := a.CompareAndSwap(ctx, key, []byte("x"), v1); !errors.Is(err, provider.ErrConflict) {
+	if _, err := a.CompareAndSwap(ctx, key, []byte("x"), v1); !errors.Is(err, shared.ErrConflict) {
 		t.Fatalf("CompareAndSwap with a version that has passed: %v; want ErrConflict", err)
 	}
 	wantLoad(t, b, key, "two", v2)
 }
 
 // testVersions checks that no version comes twice, also where the bytes do: a lease is renewed by writing it again.
-func testVersions(t *testing.T, a, b provider.Store) {
+func testVersions(t *testing.T, a, b shared.Store) {
 	key, version := newKey(), uint64(0)
 	used := map[uint64]bool{0: true}
 	for i := range 30 {
@@ -91,7 +91,7 @@ func testVersions(t *testing.T, a, b provider.Store) {
 }
 
 // testBytes checks that records of all kinds arrive as they were.
-func testBytes(t *testing.T, a, b provider.Store) {
+func testBytes(t *testing.T, a, b shared.Store) {
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
@@ -112,7 +112,7 @@ func testBytes(t *testing.T, a, b provider.Store) {
 }
 
 // testAliasing checks that the store and its callers don't share memory.
-func testAliasing(t *testing.T, s provider.Store) {
+func testAliasing(t *testing.T, s shared.Store) {
 	key, record := newKey(), []byte("mine")
 	version, err := s.CompareAndSwap(t.Context(), key, record, 0)
 	if err != nil {
@@ -129,7 +129,7 @@ func testAliasing(t *testing.T, s provider.Store) {
 }
 
 // testKeys checks that keys which a file system or a separator might take for the same are not.
-func testKeys(t *testing.T, s provider.Store) {
+func testKeys(t *testing.T, s shared.Store) {
 	run := newKey()
 	long := string(bytes.Repeat([]byte("k"), 400))
 	keys := []string{
@@ -151,7 +151,7 @@ func testKeys(t *testing.T, s provider.Store) {
 }
 
 // testCancelled checks that a call with a context that is done does nothing but say so.
-func testCancelled(t *testing.T, s provider.Store) {
+func testCancelled(t *testing.T, s shared.Store) {
 	key := newKey()
 	version := mustSwap(t, s, key, "kept", 0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -161,16 +161,16 @@ func testCancelled(t *testing.T, s provider.Store) {
 	}
 	if _, err := s.CompareAndSwap(ctx, key, []byte("x"), version); err == nil {
 		t.Error("CompareAndSwap with a cancelled context returned no error")
-	} else if errors.Is(err, provider.ErrConflict) {
+	} else if errors.Is(err, shared.ErrConflict) {
 		t.Errorf("CompareAndSwap with a cancelled context and the right version: %v; it is no conflict", err)
 	}
 	wantLoad(t, s, key, "kept", version)
 }
 
 // testOneWinner lets many clients write over the same version at once: exactly one may succeed.
-func testOneWinner(t *testing.T, open func(t *testing.T) provider.Store) {
+func testOneWinner(t *testing.T, open func(t *testing.T) shared.Store) {
 	const clients, rounds = 8, 10
-	stores := make([]provider.Store, clients)
+	stores := make([]shared.Store, clients)
 	for i := range stores {
 		stores[i] = open(t)
 	}
@@ -194,7 +194,7 @@ func testOneWinner(t *testing.T, open func(t *testing.T) provider.Store) {
 			switch r := <-results; {
 			case r.err == nil:
 				winners = append(winners, r)
-			case !errors.Is(r.err, provider.ErrConflict):
+			case !errors.Is(r.err, shared.ErrConflict):
 				t.Errorf("CompareAndSwap under contention: %v", r.err)
 			}
 		}
@@ -206,7 +206,7 @@ func testOneWinner(t *testing.T, open func(t *testing.T) provider.Store) {
 	}
 }
 
-func mustSwap(t *testing.T, s provider.Store, key, record string, version uint64) uint64 {
+func mustSwap(t *testing.T, s shared.Store, key, record string, version uint64) uint64 {
 	t.Helper()
 	next, err := s.CompareAndSwap(t.Context(), key, []byte(record), version)
 	if err != nil {
@@ -218,7 +218,7 @@ func mustSwap(t *testing.T, s provider.Store, key, record string, version uint64
 	return next
 }
 
-func wantLoad(t *testing.T, s provider.Store, key, record string, version uint64) {
+func wantLoad(t *testing.T, s shared.Store, key, record string, version uint64) {
 	t.Helper()
 	got, v, err := s.Load(t.Context(), key)
 	if err != nil {

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
 func TestMemory(t *testing.T) {
 	var m storetest.Memory
-	storetest.Run(t, func(*testing.T) provider.Store { return &m })
+	storetest.Run(t, func(*testing.T) shared.Store { return &m })
 }
 
 // wrongEnv names the wrong store that a test process is to check.
@@ -27,36 +28,36 @@ const wrongEnv = "STORETEST_WRONG"
 // wrongStores are broken in one way each. Opened once, they are shared by all clients; caught is the subtest that must fail.
 var wrongStores = []struct {
 	name, caught string
-	open         func() func(*testing.T) provider.Store
+	open         func() func(*testing.T) shared.Store
 }{
-	{"checks and then writes", "one_winner", shared(func(m *storetest.Memory) provider.Store { return &racy{Memory: m} })},
-	{"ignores the version", "register", shared(func(m *storetest.Memory) provider.Store { return overwriting{m} })},
-	{"writes and reports a conflict", "register", shared(func(m *storetest.Memory) provider.Store { return writesOnConflict{m} })},
-	{"versions are checksums", "versions", shared(func(m *storetest.Memory) provider.Store { return checksummed{m} })},
-	{"skips a write of the same bytes", "versions", shared(func(m *storetest.Memory) provider.Store { return lazy{m} })},
-	{"caches what it loads", "register", func() func(*testing.T) provider.Store {
+	{"checks and then writes", "one_winner", onOne(func(m *storetest.Memory) shared.Store { return &racy{Memory: m} })},
+	{"ignores the version", "register", onOne(func(m *storetest.Memory) shared.Store { return overwriting{m} })},
+	{"writes and reports a conflict", "register", onOne(func(m *storetest.Memory) shared.Store { return writesOnConflict{m} })},
+	{"versions are checksums", "versions", onOne(func(m *storetest.Memory) shared.Store { return checksummed{m} })},
+	{"skips a write of the same bytes", "versions", onOne(func(m *storetest.Memory) shared.Store { return lazy{m} })},
+	{"caches what it loads", "register", func() func(*testing.T) shared.Store {
 		m := new(storetest.Memory)
-		return func(*testing.T) provider.Store { return &caching{Memory: m, cache: map[string]cached{}} }
+		return func(*testing.T) shared.Store { return &caching{Memory: m, cache: map[string]cached{}} }
 	}},
-	{"every client has its own storage", "register", func() func(*testing.T) provider.Store {
-		return func(*testing.T) provider.Store { return new(storetest.Memory) }
+	{"every client has its own storage", "register", func() func(*testing.T) shared.Store {
+		return func(*testing.T) shared.Store { return new(storetest.Memory) }
 	}},
-	{"trims white space", "bytes", shared(func(m *storetest.Memory) provider.Store { return trimming{m} })},
-	{"keeps 64 KiB", "bytes", shared(func(m *storetest.Memory) provider.Store { return short{m} })},
-	{"keeps the caller's slice", "aliasing", shared(func(*storetest.Memory) provider.Store { return &aliasing{records: map[string]cached{}} })},
-	{"folds case", "keys", shared(func(m *storetest.Memory) provider.Store { return folding{m} })},
-	{"ends a key at NUL", "keys", shared(func(m *storetest.Memory) provider.Store { return cString{m} })},
-	{"ignores the context", "cancelled", shared(func(m *storetest.Memory) provider.Store { return deaf{m} })},
-	{"a cancelled write is a conflict", "cancelled", shared(func(m *storetest.Memory) provider.Store { return wrongWord{m} })},
-	{"loads what is not yet written", "linearizable", shared(func(m *storetest.Memory) provider.Store { return &dirty{Memory: m} })},
-	{"reports a write that was cut off as done", "linearizable_when_cut_off", shared(func(m *storetest.Memory) provider.Store { return hopeful{m} })},
-	{"reports a write that was cut off as a conflict", "linearizable_when_cut_off", shared(func(m *storetest.Memory) provider.Store { return afraid{m} })},
+	{"trims white space", "bytes", onOne(func(m *storetest.Memory) shared.Store { return trimming{m} })},
+	{"keeps 64 KiB", "bytes", onOne(func(m *storetest.Memory) shared.Store { return short{m} })},
+	{"keeps the caller's slice", "aliasing", onOne(func(*storetest.Memory) shared.Store { return &aliasing{records: map[string]cached{}} })},
+	{"folds case", "keys", onOne(func(m *storetest.Memory) shared.Store { return folding{m} })},
+	{"ends a key at NUL", "keys", onOne(func(m *storetest.Memory) shared.Store { return cString{m} })},
+	{"ignores the context", "cancelled", onOne(func(m *storetest.Memory) shared.Store { return deaf{m} })},
+	{"a cancelled write is a conflict", "cancelled", onOne(func(m *storetest.Memory) shared.Store { return wrongWord{m} })},
+	{"loads what is not yet written", "linearizable", onOne(func(m *storetest.Memory) shared.Store { return &dirty{Memory: m} })},
+	{"reports a write that was cut off as done", "linearizable_when_cut_off", onOne(func(m *storetest.Memory) shared.Store { return hopeful{m} })},
+	{"reports a write that was cut off as a conflict", "linearizable_when_cut_off", onOne(func(m *storetest.Memory) shared.Store { return afraid{m} })},
 }
 
-func shared(wrong func(*storetest.Memory) provider.Store) func() func(*testing.T) provider.Store {
-	return func() func(*testing.T) provider.Store {
+func onOne(wrong func(*storetest.Memory) shared.Store) func() func(*testing.T) shared.Store {
+	return func() func(*testing.T) shared.Store {
 		s := wrong(new(storetest.Memory))
-		return func(*testing.T) provider.Store { return s }
+		return func(*testing.T) shared.Store { return s }
 	}
 }
 
@@ -101,7 +102,7 @@ type racy struct{ *storetest.Memory }
 
 func (s *racy) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	if ahead(ctx, s.Memory, key) != version {
-		return 0, provider.ErrConflict
+		return 0, shared.ErrConflict
 	}
 	time.Sleep(time.Millisecond)
 	return s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
@@ -135,7 +136,7 @@ func (s checksummed) Load(ctx context.Context, key string) ([]byte, uint64, erro
 
 func (s checksummed) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	if _, v, err := s.Load(ctx, key); err != nil || v != version {
-		return 0, provider.ErrConflict
+		return 0, shared.ErrConflict
 	}
 	_, err := s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
 	return 1 + uint64(crc32.ChecksumIEEE(record)), err
@@ -202,7 +203,7 @@ func (s *aliasing) CompareAndSwap(ctx context.Context, key string, record []byte
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.records[key].version != version {
-		return 0, provider.ErrConflict
+		return 0, shared.ErrConflict
 	}
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
@@ -249,7 +250,7 @@ type wrongWord struct{ *storetest.Memory }
 func (s wrongWord) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	v, err := s.Memory.CompareAndSwap(ctx, key, record, version)
 	if ctx.Err() != nil {
-		return 0, fmt.Errorf("%w: %w", provider.ErrConflict, ctx.Err())
+		return 0, fmt.Errorf("%w: %w", shared.ErrConflict, ctx.Err())
 	}
 	return v, err
 }
@@ -314,16 +315,17 @@ func (s afraid) CompareAndSwap(ctx context.Context, key string, record []byte, v
 	}
 	v, err := s.Memory.CompareAndSwap(ctx, key, record, version)
 	if cut(ctx) {
-		return 0, provider.ErrConflict
+		return 0, shared.ErrConflict
 	}
 	return v, err
 }
 
 func ExampleMemory() {
-	login := provider.Stored(
-		provider.Func(func(context.Context) (string, error) { return "a token", nil }),
-		&storetest.Memory{}, "alice",
-	)
+	login := &shared.Login{
+		Provider: provider.Func(func(context.Context) (string, error) { return "a token", nil }),
+		Store:    new(storetest.Memory),
+		Key:      "alice",
+	}
 	token, err := login.Token(context.Background(), provider.Token{})
 	fmt.Println(token.Value(), err)
 	// Output: a token <nil>

@@ -1,4 +1,4 @@
-package provider_test
+package shared_test
 
 import (
 	"context"
@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-func ExampleStored() {
+func ExampleLogin() {
 	// Two processes would use the same Redis or the same folder; here they share a store in memory.
 	var store storetest.Memory
 	calls := 0
@@ -23,7 +24,7 @@ func ExampleStored() {
 		calls++
 		return fmt.Sprintf("token %d", calls), nil
 	})
-	one, other := provider.Stored(backend, &store, "alice"), provider.Stored(backend, &store, "alice")
+	one, other := newLogin(backend, &store, "alice"), newLogin(backend, &store, "alice")
 
 	ctx := context.Background()
 	a, _ := one.Token(ctx, provider.Token{})
@@ -38,8 +39,8 @@ func ExampleStored() {
 	// token 2 token 2
 }
 
-func ExampleSharedLogin() {
-	login := &provider.SharedLogin{
+func ExampleLogin_Login() {
+	login := &shared.Login{
 		Provider:     provider.Func(func(context.Context) (string, error) { return "", errors.New("not logged in") }),
 		Store:        new(storetest.Memory),
 		Key:          "alice",
@@ -52,7 +53,7 @@ func ExampleSharedLogin() {
 
 	fmt.Println(login.Forget(ctx))
 	_, err = login.Token(ctx, token)
-	fmt.Println(errors.Is(err, provider.ErrLoginEnded))
+	fmt.Println(errors.Is(err, shared.ErrEnded))
 	// Output:
 	// <nil>
 	// from the login page <nil>
@@ -60,12 +61,12 @@ func ExampleSharedLogin() {
 	// true
 }
 
-func TestStoredSharesOneCall(t *testing.T) {
+func TestSharesOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), &singleUse{work: time.Second}
 		var wg sync.WaitGroup
 		for i := range 60 {
-			p := provider.Stored(backend, m, "alice")
+			p := newLogin(backend, m, "alice")
 			for range 1 + i%3 { // some processes ask several times at once
 				wg.Go(func() {
 					if token, err := p.Token(t.Context(), first()); err != nil || token.Value() != "token-1" {
@@ -83,8 +84,8 @@ func TestStoredSharesOneCall(t *testing.T) {
 	})
 }
 
-// TestStoredAdopts is about which stored token is handed over, and which is replaced.
-func TestStoredAdopts(t *testing.T) {
+// TestAdopts is about which stored token is handed over, and which is replaced.
+func TestAdopts(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		stored time.Duration // what is left of the stored token's life; 0: unknown
@@ -103,7 +104,7 @@ func TestStoredAdopts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				backend := new(singleUse)
-				p := provider.Stored(backend, new(storetest.Memory), "alice")
+				p := newLogin(backend, new(storetest.Memory), "alice")
 				stored := first()
 				if test.stored != 0 {
 					stored = provider.NewToken("token-0", time.Now().Add(test.stored)).WithRefreshToken("secret-0")
@@ -121,12 +122,12 @@ func TestStoredAdopts(t *testing.T) {
 	}
 }
 
-// TestStoredCost counts what a refresh costs the store.
-func TestStoredCost(t *testing.T) {
+// TestCost counts what a refresh costs the store.
+func TestCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
 		backend := &singleUse{work: time.Second}
-		p := provider.Stored(backend, net, "alice")
+		p := newLogin(backend, net, "alice")
 		old := wantToken(t, p, provider.Token{}, "token-0")
 		if net.loads != 1 || net.swaps != 0 {
 			t.Errorf("handing over a live token took %d loads and %d writes; want 1 and 0", net.loads, net.swaps)
@@ -144,7 +145,7 @@ func TestStoredCost(t *testing.T) {
 		go func() { // ends with the call below
 			defer close(done)
 			synctest.Wait()
-			wantToken(t, provider.Stored(backend, waiting, "alice"), old, "token-2")
+			wantToken(t, newLogin(backend, waiting, "alice"), old, "token-2")
 		}()
 		wantToken(t, p, old, "token-2")
 		<-done
@@ -158,28 +159,28 @@ func TestStoredCost(t *testing.T) {
 	})
 }
 
-func TestStoredKeepsTheSecretAndTheLife(t *testing.T) {
+func TestKeepsTheSecretAndTheLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
 		expiry := time.Now().Add(time.Hour)
-		p := provider.Stored(answer(provider.NewToken("no secret in it", expiry)), m, "alice")
+		p := newLogin(answer(provider.NewToken("no secret in it", expiry)), m, "alice")
 		token := wantToken(t, p, first(), "no secret in it")
 		if token.RefreshToken() != "secret-0" {
 			t.Error("an answer without a refresh token did not keep the old one")
 		}
-		got := wantToken(t, provider.Stored(answer(provider.Token{}), m, "alice"), first(), "no secret in it")
+		got := wantToken(t, newLogin(answer(provider.Token{}), m, "alice"), first(), "no secret in it")
 		if !got.Equal(token) || !got.Expiry().Equal(expiry) {
 			t.Error("the token that came out of the store is not the one that went in")
 		}
 
 		// Times that JSON can't hold.
 		far := time.Unix(1<<40, 0)
-		p = provider.Stored(answer(provider.NewToken("far", far)), m, "far")
+		p = newLogin(answer(provider.NewToken("far", far)), m, "far")
 		token = wantToken(t, p, provider.Token{}, "far")
 		if token.Expiry().Year() != 9999 {
 			t.Errorf("a token of the year %d is kept as one of %d; want 9999", far.Year(), token.Expiry().Year())
 		}
-		p = provider.Stored(answer(provider.NewToken("long ago", time.Unix(-1<<40, 0))), m, "long ago")
+		p = newLogin(answer(provider.NewToken("long ago", time.Unix(-1<<40, 0))), m, "long ago")
 		if token = wantToken(t, p, provider.Token{}, "long ago"); token.Expiry().Unix() != 0 {
 			t.Errorf("a token of long ago is kept as one of %v; want 1970", token.Expiry())
 		}
@@ -193,8 +194,8 @@ type answerer struct{ token provider.Token }
 
 func (a answerer) Token(context.Context, provider.Token) (provider.Token, error) { return a.token, nil }
 
-// TestStoredSharesFailures: who waited for an attempt that failed does not repeat it.
-func TestStoredSharesFailures(t *testing.T) {
+// TestSharesFailures: who waited for an attempt that failed does not repeat it.
+func TestSharesFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
 		sick := errors.New("backend: 503")
@@ -203,7 +204,7 @@ func TestStoredSharesFailures(t *testing.T) {
 		asker := make(chan bool, 40)
 		for range 40 {
 			wg.Go(func() {
-				_, err := provider.Stored(backend, m, "alice").Token(t.Context(), first())
+				_, err := newLogin(backend, m, "alice").Token(t.Context(), first())
 				if delay, ok := provider.RetryDelay(err); delay != 30*time.Second || !ok || provider.IsPermanent(err) {
 					t.Errorf("Token: %v, to be retried after %v; want a temporary error, to be retried after 30 s", err, delay)
 				}
@@ -225,19 +226,19 @@ func TestStoredSharesFailures(t *testing.T) {
 			t.Errorf("%d processes got the provider's own error; want 1", asked)
 		}
 		backend.want(t, 1)
-		wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-2") // who comes later asks anew, at once
+		wantToken(t, newLogin(backend, m, "alice"), first(), "token-2") // who comes later asks anew, at once
 	})
 }
 
-// TestStoredReason: what a provider says is kept for the others, if it is not too much.
-func TestStoredReason(t *testing.T) {
+// TestReason: what a provider says is kept for the others, if it is not too much.
+func TestReason(t *testing.T) {
 	for _, test := range []struct{ says, want string }{
 		{"", "no reason was given"},
 		{"broken \xff bytes", "broken ? bytes"},
 		{strings.Repeat("é", 10_000), strings.Repeat("é", 250) + "..."},
 	} {
 		m := loggedIn(t)
-		p := provider.Stored(&singleUse{next: provider.Permanent(errors.New(test.says))}, m, "alice")
+		p := newLogin(&singleUse{next: provider.Permanent(errors.New(test.says))}, m, "alice")
 		if _, err := p.Token(t.Context(), first()); !provider.IsPermanent(err) {
 			t.Fatal(err)
 		}
@@ -248,7 +249,7 @@ func TestStoredReason(t *testing.T) {
 	}
 }
 
-func TestStoredCancelled(t *testing.T) {
+func TestCancelled(t *testing.T) {
 	why := errors.New("the user pressed a key")
 	tests := map[string]struct {
 		cancelAt time.Duration
@@ -269,10 +270,10 @@ func TestStoredCancelled(t *testing.T) {
 				m, backend := loggedIn(t), &singleUse{work: 10 * time.Second}
 				var wg sync.WaitGroup
 				if test.waits {
-					wg.Go(func() { wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-1") })
+					wg.Go(func() { wantToken(t, newLogin(backend, m, "alice"), first(), "token-1") })
 					synctest.Wait()
 				}
-				p := provider.Stored(backend, &network{Store: m, delay: 20 * time.Millisecond}, "alice")
+				p := newLogin(backend, &network{Store: m, delay: 20 * time.Millisecond}, "alice")
 				ctx, cancel := context.WithCancelCause(t.Context())
 				if test.cancelAt == 0 {
 					cancel(why)
@@ -290,21 +291,21 @@ func TestStoredCancelled(t *testing.T) {
 				backend.want(t, test.calls)
 				wg.Wait()
 				// Whatever happened, the login is not lost, and only the claim that was cut off may have to run out.
-				wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-1")
+				wantToken(t, newLogin(backend, m, "alice"), first(), "token-1")
 				backend.want(t, 1)
 			})
 		})
 	}
 }
 
-// TestStoredProviderDoesNotReturn: the lease does not stay behind.
-func TestStoredProviderDoesNotReturn(t *testing.T) {
+// TestProviderDoesNotReturn: the lease does not stay behind.
+func TestProviderDoesNotReturn(t *testing.T) {
 	for name, fail := range map[string]func(){"panics": func() { panic("broken") }, "exits": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := loggedIn(t)
 				broken := provider.Func(func(context.Context) (string, error) { fail(); return "", nil })
-				p := provider.Stored(broken, m, "alice")
+				p := newLogin(broken, m, "alice")
 				ended := make(chan any)
 				go func() { // ends as the provider does
 					defer func() { ended <- recover() }()
@@ -313,7 +314,7 @@ func TestStoredProviderDoesNotReturn(t *testing.T) {
 				<-ended
 				start := time.Now()
 				p.Provider = new(singleUse)
-				wantToken(t, provider.Stored(new(singleUse), m, "alice"), first(), "token-1")
+				wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
 				wantToken(t, p, first(), "token-1") // the same process: its turn is over
 				if time.Since(start) != 0 {
 					t.Errorf("the others waited %v for a lease whose holder is gone", time.Since(start))
@@ -323,17 +324,17 @@ func TestStoredProviderDoesNotReturn(t *testing.T) {
 	}
 }
 
-func TestStoredEmptyAnswer(t *testing.T) {
+func TestEmptyAnswer(t *testing.T) {
 	m := loggedIn(t)
-	token, err := provider.Stored(answer(provider.Token{}), m, "alice").Token(t.Context(), first())
+	token, err := newLogin(answer(provider.Token{}), m, "alice").Token(t.Context(), first())
 	if !token.IsZero() || err != nil {
 		t.Errorf("Token = %v, %v; want the provider's empty answer, for the transport to complain about", token, err)
 	}
-	wantToken(t, provider.Stored(new(singleUse), m, "alice"), first(), "token-1") // the login is still there
+	wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1") // the login is still there
 }
 
-func TestStoredMisconfigured(t *testing.T) {
-	for want, p := range map[string]*provider.SharedLogin{
+func TestMisconfigured(t *testing.T) {
+	for want, p := range map[string]*shared.Login{
 		"Provider": {Store: new(storetest.Memory), Key: "alice"},
 		"Store":    {Provider: new(singleUse), Key: "alice"},
 		"Key":      {Provider: new(singleUse), Store: new(storetest.Memory)},
@@ -345,15 +346,15 @@ func TestStoredMisconfigured(t *testing.T) {
 			t.Errorf("Forget without %s: %v; want an error that names it", want, err)
 		}
 	}
-	if err := provider.Stored(new(singleUse), new(storetest.Memory), "alice").Login(t.Context(), provider.Token{}); err == nil {
+	if err := newLogin(new(singleUse), new(storetest.Memory), "alice").Login(t.Context(), provider.Token{}); err == nil {
 		t.Error("Login with the zero Token succeeded")
 	}
 }
 
-// TestStoredShowsNoSecret prints a SharedLogin that holds one, and damages a record that does.
-func TestStoredShowsNoSecret(t *testing.T) {
+// TestShowsNoSecret prints a Login that holds one, and damages a record that does.
+func TestShowsNoSecret(t *testing.T) {
 	m, log := loggedIn(t), new(journal)
-	p := &provider.SharedLogin{Provider: new(singleUse), Store: m, Key: "alice", Logger: log.logger()}
+	p := &shared.Login{Provider: new(singleUse), Store: m, Key: "alice", Logger: log.logger()}
 	wantToken(t, p, first(), "token-1")
 	p.Store = nil // a Memory shows its records, as any store may
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {

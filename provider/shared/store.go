@@ -1,4 +1,4 @@
-package provider
+package shared
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 )
 
 // A Store keeps one small record for each key and replaces it atomically: a compare-and-swap register. It is all that
-// [SharedLogin] needs of an engine, so that a login can be shared through whatever a program has at hand: package filestore
+// [Login] needs of an engine, so that a login can be shared through whatever a program has at hand: package filestore
 // keeps records in files, package redisstore in Redis. Package storetest checks an implementation; every Store must pass it.
 //
 // A record is opaque to the Store, never empty, usually a few KiB, and holds secrets. A key is any string but the empty one.
@@ -28,4 +28,4 @@ type Store interface {
 
 // ErrConflict is what [Store.CompareAndSwap] returns, possibly wrapped, when the record is no longer the one that the caller
 // saw: it has certainly not been written.
-var ErrConflict = errors.New("provider: the stored record has changed")
+var ErrConflict = errors.New("shared: the stored record has changed")

@@ -1,4 +1,4 @@
-package provider_test
+package shared_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
@@ -23,28 +24,28 @@ func refuse(calls *int) provider.TokenProvider {
 	})
 }
 
-func TestStoredRefusedForGood(t *testing.T) {
+func TestRefusedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, calls := loggedIn(t), 0
-		_, err := provider.Stored(refuse(&calls), m, "alice").Token(t.Context(), first())
-		if !provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !errors.Is(err, provider.ErrLoginEnded) {
-			t.Errorf("Token: %v; want the provider's permanent error, and ErrLoginEnded", err)
+		_, err := newLogin(refuse(&calls), m, "alice").Token(t.Context(), first())
+		if !provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !errors.Is(err, shared.ErrEnded) {
+			t.Errorf("Token: %v; want the provider's permanent error, and ErrEnded", err)
 		}
 		if record := raw(t, m); strings.Contains(record, "token-0") || strings.Contains(record, "secret-0") {
 			t.Error("the dead record still holds secrets")
 		}
 
 		// The fleet stops asking, and learns why.
-		other := provider.Stored(refuse(&calls), m, "alice")
+		other := newLogin(refuse(&calls), m, "alice")
 		_, err = other.Token(t.Context(), first())
-		if !provider.IsPermanent(err) || !errors.Is(err, provider.ErrLoginEnded) || !strings.Contains(err.Error(), errRevoked.Error()) {
-			t.Errorf("Token of another: %v; want a permanent ErrLoginEnded that says why", err)
+		if !provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) || !strings.Contains(err.Error(), errRevoked.Error()) {
+			t.Errorf("Token of another: %v; want a permanent ErrEnded that says why", err)
 		}
-		waiting := &provider.SharedLogin{Provider: refuse(&calls), Store: m, Key: "alice", WaitForLogin: true}
+		waiting := &shared.Login{Provider: refuse(&calls), Store: m, Key: "alice", WaitForLogin: true}
 		for _, old := range []provider.Token{{}, first()} {
 			_, err = waiting.Token(t.Context(), old)
-			if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || !errors.Is(err, provider.ErrLoginEnded) || delay != time.Minute {
-				t.Errorf("Token with WaitForLogin: %v, to be retried after %v; want a temporary ErrLoginEnded, a minute", err, delay)
+			if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) || delay != time.Minute {
+				t.Errorf("Token with WaitForLogin: %v, to be retried after %v; want a temporary ErrEnded, a minute", err, delay)
 			}
 		}
 		if calls != 1 {
@@ -56,18 +57,18 @@ func TestStoredRefusedForGood(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantToken(t, waiting, first(), "new")
-		wantToken(t, provider.Stored(refuse(&calls), m, "alice"), provider.Token{}, "new")
+		wantToken(t, newLogin(refuse(&calls), m, "alice"), provider.Token{}, "new")
 	})
 }
 
-// TestStoredRefusedWaiting: the process that is refused waits, too, if it is to wait.
-func TestStoredRefusedWaiting(t *testing.T) {
+// TestRefusedWaiting: the process that is refused waits, too, if it is to wait.
+func TestRefusedWaiting(t *testing.T) {
 	calls := 0
-	p := &provider.SharedLogin{Provider: refuse(&calls), Store: loggedIn(t), Key: "alice", WaitForLogin: true}
+	p := &shared.Login{Provider: refuse(&calls), Store: loggedIn(t), Key: "alice", WaitForLogin: true}
 	for range 3 {
 		_, err := p.Token(t.Context(), first())
-		if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || delay != time.Minute || !errors.Is(err, provider.ErrLoginEnded) {
-			t.Errorf("Token: %v, to be retried after %v; want a temporary ErrLoginEnded, a minute", err, delay)
+		if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || delay != time.Minute || !errors.Is(err, shared.ErrEnded) {
+			t.Errorf("Token: %v, to be retried after %v; want a temporary ErrEnded, a minute", err, delay)
 		}
 		if calls == 1 && !strings.Contains(err.Error(), errRevoked.Error()) {
 			t.Errorf("Token: %v; want it to say %q", err, errRevoked)
@@ -78,15 +79,15 @@ func TestStoredRefusedWaiting(t *testing.T) {
 	}
 }
 
-// TestStoredNewSession: a login that ended does not keep a new session from logging in, where the provider can. Who waited
+// TestNewSession: a login that ended does not keep a new session from logging in, where the provider can. Who waited
 // for such an attempt shares its result.
-func TestStoredNewSession(t *testing.T) {
+func TestNewSession(t *testing.T) {
 	start := func(t *testing.T, m *storetest.Memory, p provider.TokenProvider) (tokens int, errs []error) {
 		var mu sync.Mutex // guards the results
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				token, err := provider.Stored(p, m, "alice").Token(t.Context(), provider.Token{})
+				token, err := newLogin(p, m, "alice").Token(t.Context(), provider.Token{})
 				mu.Lock()
 				defer mu.Unlock()
 				if !token.IsZero() {
@@ -102,10 +103,10 @@ func TestStoredNewSession(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, m *storetest.Memory){
 		"dead": func(t *testing.T, m *storetest.Memory) {
 			calls := 0
-			_, _ = provider.Stored(refuse(&calls), m, "alice").Token(t.Context(), first())
+			_, _ = newLogin(refuse(&calls), m, "alice").Token(t.Context(), first())
 		},
 		"forgotten": func(t *testing.T, m *storetest.Memory) {
-			if err := provider.Stored(new(singleUse), m, "alice").Forget(t.Context()); err != nil {
+			if err := newLogin(new(singleUse), m, "alice").Forget(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -153,10 +154,10 @@ func TestStoredNewSession(t *testing.T) {
 	}
 }
 
-func TestStoredForget(t *testing.T) {
+func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
-		a, b := provider.Stored(new(singleUse), m, "alice"), provider.Stored(new(singleUse), m, "alice")
+		a, b := newLogin(new(singleUse), m, "alice"), newLogin(new(singleUse), m, "alice")
 		wantToken(t, b, provider.Token{}, "token-0")
 		_, before, _ := m.Load(t.Context(), "alice")
 		if err := a.Forget(t.Context()); err != nil {
@@ -171,16 +172,16 @@ func TestStoredForget(t *testing.T) {
 		if err := b.Forget(t.Context()); err != nil {
 			t.Errorf("Forget again: %v", err)
 		}
-		waiting := &provider.SharedLogin{Provider: new(singleUse), Store: m, Key: "alice", WaitForLogin: true}
-		if _, err := waiting.Token(t.Context(), first()); provider.IsPermanent(err) || !errors.Is(err, provider.ErrLoginEnded) {
-			t.Errorf("Token with WaitForLogin: %v; want a temporary ErrLoginEnded", err)
+		waiting := &shared.Login{Provider: new(singleUse), Store: m, Key: "alice", WaitForLogin: true}
+		if _, err := waiting.Token(t.Context(), first()); provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) {
+			t.Errorf("Token with WaitForLogin: %v; want a temporary ErrEnded", err)
 		}
 	})
 }
 
-// TestStoredForgetDuringRefresh: the answer that arrives after the logout does not bring the login back, also not in the
+// TestForgetDuringRefresh: the answer that arrives after the logout does not bring the login back, also not in the
 // process that was about to log in.
-func TestStoredForgetDuringRefresh(t *testing.T) {
+func TestForgetDuringRefresh(t *testing.T) {
 	for name, old := range map[string]provider.Token{"refresh": first(), "login": {}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -189,13 +190,13 @@ func TestStoredForgetDuringRefresh(t *testing.T) {
 					*m = storetest.Memory{}
 				}
 				backend := &singleUse{work: 10 * time.Second}
-				refreshing, waiting := provider.Stored(backend, m, "alice"), provider.Stored(backend, m, "alice")
+				refreshing, waiting := newLogin(backend, m, "alice"), newLogin(backend, m, "alice")
 				var wg sync.WaitGroup
 				wg.Go(func() { wantEnded(t, refreshing, old) })
 				synctest.Wait()
 				wg.Go(func() { wantEnded(t, waiting, old) })
 				time.Sleep(3 * time.Second)
-				if err := provider.Stored(backend, m, "alice").Forget(t.Context()); err != nil {
+				if err := newLogin(backend, m, "alice").Forget(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				wg.Wait()
@@ -208,11 +209,11 @@ func TestStoredForgetDuringRefresh(t *testing.T) {
 	}
 }
 
-// TestStoredForgetBeforeItIsKnownToBeSaved: the logout comes after the answer was saved, and before the one who saved it knows.
-func TestStoredForgetBeforeItIsKnownToBeSaved(t *testing.T) {
+// TestForgetBeforeItIsKnownToBeSaved: the logout comes after the answer was saved, and before the one who saved it knows.
+func TestForgetBeforeItIsKnownToBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
-		p := provider.Stored(new(singleUse), nil, "alice")
+		p := newLogin(new(singleUse), nil, "alice")
 		p.Store = &witness{Store: net, after: func(write int) {
 			if write == 2 { // the claim was the first
 				if err := p.Forget(t.Context()); err != nil {
@@ -228,10 +229,10 @@ func TestStoredForgetBeforeItIsKnownToBeSaved(t *testing.T) {
 	})
 }
 
-// TestStoredUncertainForget: the answer of the store is lost, and the logout done.
-func TestStoredUncertainForget(t *testing.T) {
+// TestUncertainForget: the answer of the store is lost, and the logout done.
+func TestUncertainForget(t *testing.T) {
 	net := &network{Store: loggedIn(t)}
-	p := provider.Stored(new(singleUse), net, "alice")
+	p := newLogin(new(singleUse), net, "alice")
 	net.set(func(op string) (bool, error) {
 		if op == "swap" {
 			return true, errors.New("network: lost on the way back")
@@ -251,15 +252,15 @@ func TestStoredUncertainForget(t *testing.T) {
 	wantToken(t, p, provider.Token{}, "token-0")
 }
 
-// TestStoredLoginDuringRefresh: a new login wins over the refresh of the old one.
-func TestStoredLoginDuringRefresh(t *testing.T) {
+// TestLoginDuringRefresh: a new login wins over the refresh of the old one.
+func TestLoginDuringRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), &singleUse{work: 10 * time.Second}
-		p := provider.Stored(backend, m, "alice")
+		p := newLogin(backend, m, "alice")
 		var wg sync.WaitGroup
 		wg.Go(func() { wantToken(t, p, first(), "new") })
 		time.Sleep(3 * time.Second)
-		if err := provider.Stored(backend, m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
+		if err := newLogin(backend, m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
 			t.Fatal(err)
 		}
 		wg.Wait()
@@ -267,8 +268,8 @@ func TestStoredLoginDuringRefresh(t *testing.T) {
 	})
 }
 
-// TestStoredUnreadable: a record that is not understood is reported and never overwritten.
-func TestStoredUnreadable(t *testing.T) {
+// TestUnreadable: a record that is not understood is reported and never overwritten.
+func TestUnreadable(t *testing.T) {
 	for name, record := range map[string]string{
 		"empty":              " ",
 		"torn":               `{"format":1,"generation":3,"token":"geh`,
@@ -288,7 +289,7 @@ func TestStoredUnreadable(t *testing.T) {
 				t.Fatal(err)
 			}
 			backend := new(singleUse)
-			p := provider.Stored(backend, m, "alice")
+			p := newLogin(backend, m, "alice")
 			_, tokenErr := p.Token(t.Context(), first())
 			for what, err := range map[string]error{
 				"Token": tokenErr, "Forget": p.Forget(t.Context()), "Login": p.Login(t.Context(), first()),

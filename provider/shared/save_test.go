@@ -1,4 +1,4 @@
-package provider_test
+package shared_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
@@ -26,8 +27,8 @@ func (s slowAnswer) Token(context.Context, provider.Token) (provider.Token, erro
 	return provider.NewToken("token-1", time.Time{}).WithRefreshToken("secret-1"), nil
 }
 
-// TestStoredSaveIsRetried: the store fails when the answer arrives, and works again before the lease is over.
-func TestStoredSaveIsRetried(t *testing.T) {
+// TestSaveIsRetried: the store fails when the answer arrives, and works again before the lease is over.
+func TestSaveIsRetried(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){
 		"down":          down,
 		"read-only":     readOnly,
@@ -40,7 +41,7 @@ func TestStoredSaveIsRetried(t *testing.T) {
 				m := loggedIn(t)
 				net := &network{Store: m}
 				log := new(journal)
-				p := &provider.SharedLogin{Provider: slowAnswer{time.Second, func() { net.set(fault) }}, Store: net, Key: "alice", Logger: log.logger()}
+				p := &shared.Login{Provider: slowAnswer{time.Second, func() { net.set(fault) }}, Store: net, Key: "alice", Logger: log.logger()}
 				time.AfterFunc(9*time.Second, func() { net.set(nil) })
 				start := time.Now()
 				wantToken(t, p, first(), "token-1")
@@ -50,22 +51,22 @@ func TestStoredSaveIsRetried(t *testing.T) {
 				if log.buf.Len() != 0 {
 					t.Errorf("a token that was saved is reported: %s", log.buf.String())
 				}
-				wantToken(t, provider.Stored(new(singleUse), m, "alice"), first(), "token-1")
+				wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
 			})
 		})
 	}
 }
 
-// TestStoredSaveFails: the store fails until the lease is over and longer. This process alone uses the token, says so each
+// TestSaveFails: the store fails until the lease is over and longer. This process alone uses the token, says so each
 // time, does not ask for another, and saves it as soon as it is asked for a token and can.
-func TestStoredSaveFails(t *testing.T) {
+func TestSaveFails(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){"down": down, "read-only": readOnly} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := loggedIn(t)
 				net, log := &network{Store: m}, new(journal)
 				backend := &singleUse{}
-				p := &provider.SharedLogin{Provider: backend, Store: net, Key: "alice", Logger: log.logger()}
+				p := &shared.Login{Provider: backend, Store: net, Key: "alice", Logger: log.logger()}
 				p.Provider = slowAnswer{time.Second, func() { net.set(fault); _, _ = backend.begin(first()); backend.end() }}
 				start := time.Now()
 				unsaved := wantToken(t, p, first(), "token-1")
@@ -86,7 +87,7 @@ func TestStoredSaveFails(t *testing.T) {
 
 				net.set(nil)
 				wantToken(t, p, first(), "token-1")
-				wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-1")
+				wantToken(t, newLogin(backend, m, "alice"), first(), "token-1")
 				wantToken(t, p, unsaved, "token-2")
 				backend.want(t, 2)
 				if n := log.count("could not be saved"); n != 3 {
@@ -100,12 +101,12 @@ func TestStoredSaveFails(t *testing.T) {
 	}
 }
 
-// TestStoredUnsavedIsOvertaken: while this process could not save, the login ended or began anew. What it holds is void then.
-func TestStoredUnsavedIsOvertaken(t *testing.T) {
-	unsaved := func(t *testing.T) (m *storetest.Memory, net *network, p *provider.SharedLogin) {
+// TestUnsavedIsOvertaken: while this process could not save, the login ended or began anew. What it holds is void then.
+func TestUnsavedIsOvertaken(t *testing.T) {
+	unsaved := func(t *testing.T) (m *storetest.Memory, net *network, p *shared.Login) {
 		m = loggedIn(t)
 		net = &network{Store: m}
-		p = &provider.SharedLogin{Store: net, Key: "alice", Logger: new(journal).logger()}
+		p = &shared.Login{Store: net, Key: "alice", Logger: new(journal).logger()}
 		p.Provider = slowAnswer{time.Second, func() { net.set(down) }}
 		wantToken(t, p, first(), "token-1")
 		net.set(nil)
@@ -114,7 +115,7 @@ func TestStoredUnsavedIsOvertaken(t *testing.T) {
 	t.Run("by a logout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, _, p := unsaved(t)
-			if err := provider.Stored(new(singleUse), m, "alice").Forget(t.Context()); err != nil {
+			if err := newLogin(new(singleUse), m, "alice").Forget(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			wantEnded(t, p, first())
@@ -136,7 +137,7 @@ func TestStoredUnsavedIsOvertaken(t *testing.T) {
 	t.Run("by a login", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, _, p := unsaved(t)
-			if err := provider.Stored(new(singleUse), m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
+			if err := newLogin(new(singleUse), m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
 				t.Fatal(err)
 			}
 			wantToken(t, p, first(), "new")
@@ -147,20 +148,20 @@ func TestStoredUnsavedIsOvertaken(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, _, p := unsaved(t)
 			calls := 0
-			if _, err := provider.Stored(refuse(&calls), m, "alice").Token(t.Context(), first()); !errors.Is(err, errRevoked) {
+			if _, err := newLogin(refuse(&calls), m, "alice").Token(t.Context(), first()); !errors.Is(err, errRevoked) {
 				t.Fatal(err)
 			}
 			wantToken(t, p, first(), "token-1")
-			wantToken(t, provider.Stored(new(singleUse), m, "alice"), first(), "token-1")
+			wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
 		})
 	})
 }
 
-// TestStoredServesFromMemory: a store that can't be read does not keep a token from those who don't have it yet.
-func TestStoredServesFromMemory(t *testing.T) {
+// TestServesFromMemory: a store that can't be read does not keep a token from those who don't have it yet.
+func TestServesFromMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, backend := &network{Store: loggedIn(t)}, new(singleUse)
-		p := provider.Stored(backend, net, "alice")
+		p := newLogin(backend, net, "alice")
 		token := wantToken(t, p, first(), "token-1")
 		net.set(down)
 		wantToken(t, p, first(), "token-1")
@@ -176,8 +177,8 @@ func TestStoredServesFromMemory(t *testing.T) {
 	})
 }
 
-// TestStoredLostWrites: a store that failed over to an older copy, or lost its memory, gets the newest token back.
-func TestStoredLostWrites(t *testing.T) {
+// TestLostWrites: a store that failed over to an older copy, or lost its memory, gets the newest token back.
+func TestLostWrites(t *testing.T) {
 	for name, test := range map[string]struct {
 		lose func(t *testing.T, m *storetest.Memory, older []byte)
 		want string
@@ -186,7 +187,7 @@ func TestStoredLostWrites(t *testing.T) {
 		"all":          {func(_ *testing.T, m *storetest.Memory, _ []byte) { *m = storetest.Memory{} }, "token-1"},
 		"all, and there was a new login": {func(t *testing.T, m *storetest.Memory, _ []byte) {
 			*m = storetest.Memory{}
-			if err := provider.Stored(new(singleUse), m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
+			if err := newLogin(new(singleUse), m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
 				t.Fatal(err)
 			}
 		}, "new"},
@@ -194,11 +195,11 @@ func TestStoredLostWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, backend, log := loggedIn(t), new(singleUse), new(journal)
 			older := []byte(raw(t, m))
-			p := &provider.SharedLogin{Provider: backend, Store: m, Key: "alice", Logger: log.logger()}
+			p := &shared.Login{Provider: backend, Store: m, Key: "alice", Logger: log.logger()}
 			wantToken(t, p, first(), "token-1")
 			test.lose(t, m, older)
 			wantToken(t, p, first(), test.want)
-			wantToken(t, provider.Stored(backend, m, "alice"), first(), test.want)
+			wantToken(t, newLogin(backend, m, "alice"), first(), test.want)
 			backend.want(t, 1)
 			if n := log.count("writing it back"); (n == 1) != (test.want == "token-1") {
 				t.Errorf("it was said %d times that a token is written back", n)
@@ -219,14 +220,14 @@ func put(t *testing.T, m *storetest.Memory, record []byte) {
 // The holder is cut off from the store, or suspended, for longer than its lease, and another takes over. This is the gap that
 // nobody can close; here is what is made of it.
 
-// TestStoredLateAnswer: the first answer comes while the other one, or after it, has been refused with the spent secret.
-func TestStoredLateAnswer(t *testing.T) {
+// TestLateAnswer: the first answer comes while the other one, or after it, has been refused with the spent secret.
+func TestLateAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		work  time.Duration // of the holder's call
 		other error         // what the one who takes over gets
 	}{
 		"while the other asks":        {17 * time.Second, nil},
-		"after the other was refused": {40 * time.Second, provider.ErrLoginEnded},
+		"after the other was refused": {40 * time.Second, shared.ErrEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -235,25 +236,25 @@ func TestStoredLateAnswer(t *testing.T) {
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					cutOff := slowAnswer{test.work, func() { net.set(down); time.AfterFunc(16500*time.Millisecond, func() { net.set(nil) }) }}
-					wantToken(t, provider.Stored(cutOff, net, "alice"), first(), "token-1")
+					wantToken(t, newLogin(cutOff, net, "alice"), first(), "token-1")
 				})
 				synctest.Wait()
 				wg.Go(func() {
 					backend := &singleUse{work: 10 * time.Second, next: provider.Permanent(errRevoked)}
-					token, err := provider.Stored(backend, m, "alice").Token(t.Context(), first())
+					token, err := newLogin(backend, m, "alice").Token(t.Context(), first())
 					if !errors.Is(err, test.other) || (err == nil && token.Value() != "token-1") {
 						t.Errorf("Token of the one who took over = %q, %v; want token-1 or the error %v", token.Value(), err, test.other)
 					}
 				})
 				wg.Wait()
-				wantToken(t, provider.Stored(new(singleUse), m, "alice"), first(), "token-1")
+				wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
 			})
 		})
 	}
 }
 
-// TestStoredLateRefusal: the first one is refused after another has got the next token, or while it is about to.
-func TestStoredLateRefusal(t *testing.T) {
+// TestLateRefusal: the first one is refused after another has got the next token, or while it is about to.
+func TestLateRefusal(t *testing.T) {
 	for name, work := range map[string]time.Duration{"after the other's answer": 40 * time.Second, "before": 18 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -267,11 +268,11 @@ func TestStoredLateRefusal(t *testing.T) {
 						time.Sleep(work)
 						return "", provider.Permanent(errRevoked)
 					})
-					wantToken(t, provider.Stored(cutOff, net, "alice"), first(), "token-1")
+					wantToken(t, newLogin(cutOff, net, "alice"), first(), "token-1")
 				})
 				synctest.Wait()
 				wg.Go(func() {
-					wantToken(t, provider.Stored(&singleUse{work: 10 * time.Second}, m, "alice"), first(), "token-1")
+					wantToken(t, newLogin(&singleUse{work: 10 * time.Second}, m, "alice"), first(), "token-1")
 				})
 				wg.Wait()
 			})
@@ -279,23 +280,23 @@ func TestStoredLateRefusal(t *testing.T) {
 	}
 }
 
-// TestStoredRefusedWithoutTheStore: a refusal is not final while nobody can tell whether another has the next token.
-func TestStoredRefusedWithoutTheStore(t *testing.T) {
+// TestRefusedWithoutTheStore: a refusal is not final while nobody can tell whether another has the next token.
+func TestRefusedWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
 		refusing := provider.Func(func(context.Context) (string, error) {
 			net.set(down)
 			return "", provider.Permanent(errRevoked)
 		})
-		_, err := provider.Stored(refusing, net, "alice").Token(t.Context(), first())
+		_, err := newLogin(refusing, net, "alice").Token(t.Context(), first())
 		if provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !strings.Contains(err.Error(), "no route to the store") {
 			t.Errorf("Token: %v; want a temporary error that tells of the refusal and of the store", err)
 		}
 	})
 }
 
-// TestStoredUncertainClaim: the answer to the claim is lost. The one who made it finds out that it holds the lease.
-func TestStoredUncertainClaim(t *testing.T) {
+// TestUncertainClaim: the answer to the claim is lost. The one who made it finds out that it holds the lease.
+func TestUncertainClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), new(singleUse)
 		net := &network{Store: m}
@@ -307,7 +308,7 @@ func TestStoredUncertainClaim(t *testing.T) {
 			return true, nil
 		})
 		start := time.Now()
-		wantToken(t, provider.Stored(backend, net, "alice"), first(), "token-1")
+		wantToken(t, newLogin(backend, net, "alice"), first(), "token-1")
 		if time.Since(start) != 0 {
 			t.Errorf("Token returned after %v; want at once", time.Since(start))
 		}
@@ -316,7 +317,7 @@ func TestStoredUncertainClaim(t *testing.T) {
 		net.set(func(op string) (bool, error) {
 			return op == "load", map[string]error{"swap": errors.New("disk full")}[op]
 		})
-		_, err := provider.Stored(backend, net, "alice").Token(t.Context(), provider.NewToken("token-1", time.Time{}))
+		_, err := newLogin(backend, net, "alice").Token(t.Context(), provider.NewToken("token-1", time.Time{}))
 		if err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("Token: %v; want the error of the store", err)
 		}
@@ -324,29 +325,29 @@ func TestStoredUncertainClaim(t *testing.T) {
 	})
 }
 
-// TestStoredLeavesAfterTheClaim: a caller that gives up at the last moment leaves no lease behind.
-func TestStoredLeavesAfterTheClaim(t *testing.T) {
+// TestLeavesAfterTheClaim: a caller that gives up at the last moment leaves no lease behind.
+func TestLeavesAfterTheClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), new(singleUse)
 		ctx, cancel := context.WithCancel(t.Context())
-		p := provider.Stored(backend, &witness{Store: m, after: func(int) { cancel() }}, "alice")
+		p := newLogin(backend, &witness{Store: m, after: func(int) { cancel() }}, "alice")
 		if _, err := p.Token(ctx, first()); !errors.Is(err, context.Canceled) {
 			t.Errorf("Token: %v; want the context's error", err)
 		}
 		backend.want(t, 0)
 		start := time.Now()
-		wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-1")
+		wantToken(t, newLogin(backend, m, "alice"), first(), "token-1")
 		if time.Since(start) != 0 {
 			t.Errorf("another had to wait %v", time.Since(start))
 		}
 	})
 }
 
-// TestStoredSuspendedAfterTheClaim: a process that wakes up when its lease may be another's does not ask.
-func TestStoredSuspendedAfterTheClaim(t *testing.T) {
+// TestSuspendedAfterTheClaim: a process that wakes up when its lease may be another's does not ask.
+func TestSuspendedAfterTheClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), &singleUse{work: time.Second}
-		p := provider.Stored(backend, &witness{Store: m, after: func(write int) {
+		p := newLogin(backend, &witness{Store: m, after: func(write int) {
 			if write == 1 {
 				time.Sleep(15500 * time.Millisecond)
 			}
@@ -354,17 +355,17 @@ func TestStoredSuspendedAfterTheClaim(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { wantToken(t, p, first(), "token-1") })
 		synctest.Wait()
-		wg.Go(func() { wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-1") })
+		wg.Go(func() { wantToken(t, newLogin(backend, m, "alice"), first(), "token-1") })
 		wg.Wait()
 		backend.want(t, 1)
 	})
 }
 
-// TestStoredOwnLeaseIsTakenUp: a lease that this process could not release does not make it wait for itself.
-func TestStoredOwnLeaseIsTakenUp(t *testing.T) {
+// TestOwnLeaseIsTakenUp: a lease that this process could not release does not make it wait for itself.
+func TestOwnLeaseIsTakenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
-		p := provider.Stored(provider.Func(func(context.Context) (string, error) { net.set(down); return "", errors.New("backend: 503") }), net, "alice")
+		p := newLogin(provider.Func(func(context.Context) (string, error) { net.set(down); return "", errors.New("backend: 503") }), net, "alice")
 		if _, err := p.Token(t.Context(), first()); err == nil {
 			t.Fatal("Token succeeded")
 		}

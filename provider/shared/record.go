@@ -1,4 +1,4 @@
-package provider
+package shared
 
 import (
 	"bytes"
@@ -8,16 +8,18 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
 // A loginRecord is what the processes that share a login know about it. Its secrets sit in a Token, so that it shows none
-// when somebody prints a SharedLogin.
+// when somebody prints a Login.
 type loginRecord struct {
 	login      string // names one login: made anew whenever somebody logs in, kept through its refreshes
 	generation uint64 // counts the tokens, logins and logouts under the key
 	base       string // the login that this record was an answer to; in memory only
 
-	token     Token
+	token     provider.Token
 	dead      string // why the backend refused the login for good; "" if it did not
 	forgotten bool   // logged out: the tombstone
 
@@ -101,7 +103,7 @@ type failedDocument struct {
 func (r loginRecord) encode() ([]byte, error) {
 	d := loginDocument{
 		Format: recordFormat, Login: r.login, Generation: r.generation, Token: r.token.Value(), Refresh: r.token.RefreshToken(),
-		Expiry: storableTime(r.token.expiry), Lifetime: r.token.lifetime, Dead: r.dead, Forgotten: r.forgotten,
+		Expiry: storableTime(r.token.Expiry()), Lifetime: r.token.Lifetime(), Dead: r.dead, Forgotten: r.forgotten,
 		Attempts: r.attempts, Holder: r.holder, Lease: r.lease,
 	}
 	if f := r.failure; f != nil {
@@ -122,6 +124,11 @@ func storableTime(t time.Time) time.Time {
 		return last
 	}
 	return t
+}
+
+// storable returns t with an expiry that a record can hold.
+func storable(t provider.Token) provider.Token {
+	return provider.NewToken(t.Value(), storableTime(t.Expiry())).WithRefreshToken(t.RefreshToken()).WithLifetime(t.Lifetime())
 }
 
 // decodeRecord is strict: a record that is not understood completely must not be replaced by what was understood of it. Its
@@ -145,8 +152,7 @@ func decodeRecord(data []byte) (loginRecord, error) {
 	if (d.Holder != "") != (d.Lease > 0) {
 		return loginRecord{}, errors.New("is damaged")
 	}
-	t := NewToken(d.Token, d.Expiry).WithRefreshToken(d.Refresh)
-	t.lifetime = d.Lifetime
+	t := provider.NewToken(d.Token, d.Expiry).WithRefreshToken(d.Refresh).WithLifetime(d.Lifetime)
 	r := loginRecord{
 		login: d.Login, generation: d.Generation, base: d.Login, token: t, dead: d.Dead, forgotten: d.Forgotten,
 		attempts: d.Attempts, holder: d.Holder, lease: d.Lease,

@@ -1,4 +1,4 @@
-package provider_test
+package shared_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
@@ -32,17 +33,17 @@ func expiries() int {
 
 // runFleet lets hosts share a login until its token has expired so many times. The backend is slower than the lease. It returns
 // how many hosts kept their login to the end.
-func runFleet(t *testing.T, backend *singleUse, through func(provider.Store) provider.Store) (kept int) {
+func runFleet(t *testing.T, backend *singleUse, through func(shared.Store) shared.Store) (kept int) {
 	m := new(storetest.Memory)
 	start := provider.NewToken("token-0", time.Now().Add(life)).WithRefreshToken("secret-0")
-	if err := provider.Stored(backend, m, "fleet").Login(t.Context(), start); err != nil {
+	if err := newLogin(backend, m, "fleet").Login(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex // guards kept
 	var wg sync.WaitGroup
 	for range hosts {
 		s := through(&network{Store: m, delay: time.Millisecond + rand.N(20*time.Millisecond)})
-		p := &provider.SharedLogin{Provider: backend, Store: s, Key: "fleet", Logger: slog.New(slog.DiscardHandler)}
+		p := &shared.Login{Provider: backend, Store: s, Key: "fleet", Logger: slog.New(slog.DiscardHandler)}
 		wg.Go(func() {
 			token := start
 			for range expiries() {
@@ -65,10 +66,10 @@ func runFleet(t *testing.T, backend *singleUse, through func(provider.Store) pro
 	return kept
 }
 
-func TestStoredFleet(t *testing.T) {
+func TestFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, func(s provider.Store) provider.Store { return s })
+		kept := runFleet(t, backend, func(s shared.Store) shared.Store { return s })
 		backend.want(t, expiries())
 		if kept != hosts || backend.most != 1 {
 			t.Errorf("%d hosts kept their login, with up to %d calls at a time; want %d and 1", kept, backend.most, hosts)
@@ -76,11 +77,11 @@ func TestStoredFleet(t *testing.T) {
 	})
 }
 
-// TestStoredFleetNeedsRenewal is the control: without renewals a slow backend sees used secrets, and the login is lost.
-func TestStoredFleetNeedsRenewal(t *testing.T) {
+// TestFleetNeedsRenewal is the control: without renewals a slow backend sees used secrets, and the login is lost.
+func TestFleetNeedsRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, func(s provider.Store) provider.Store { return unrenewed{s} })
+		kept := runFleet(t, backend, func(s shared.Store) shared.Store { return unrenewed{s} })
 		if kept != 0 || backend.most < 2 || backend.reused == 0 {
 			t.Errorf("%d hosts kept their login, with up to %d calls at a time and %d used secrets; want 0, more than 1 and some: "+
 				"the test above can't tell a store with a lease from one without", kept, backend.most, backend.reused)
@@ -89,7 +90,7 @@ func TestStoredFleetNeedsRenewal(t *testing.T) {
 }
 
 // unrenewed drops a write of what is there already: the renewals.
-type unrenewed struct{ provider.Store }
+type unrenewed struct{ shared.Store }
 
 func (s unrenewed) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	was, v, err := s.Load(ctx, key)
@@ -99,12 +100,12 @@ func (s unrenewed) CompareAndSwap(ctx context.Context, key string, record []byte
 	return s.Store.CompareAndSwap(ctx, key, record, version)
 }
 
-// TestStoredFleetOnABadNetwork: operations fail before or after they were carried out, or hang, but the store is reachable again
+// TestFleetOnABadNetwork: operations fail before or after they were carried out, or hang, but the store is reachable again
 // within the lease. Nobody may see a used secret, and no login may be lost.
-func TestStoredFleetOnABadNetwork(t *testing.T) {
+func TestFleetOnABadNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, func(s provider.Store) provider.Store {
+		kept := runFleet(t, backend, func(s shared.Store) shared.Store {
 			s.(*network).set(func(string) (bool, error) {
 				switch rand.N(40) {
 				case 0:
@@ -125,14 +126,14 @@ func TestStoredFleetOnABadNetwork(t *testing.T) {
 	})
 }
 
-// TestStoredTakesOver: the holder dies. The others go on one lease after the record changed last.
-func TestStoredTakesOver(t *testing.T) {
+// TestTakesOver: the holder dies. The others go on one lease after the record changed last.
+func TestTakesOver(t *testing.T) {
 	for _, died := range []time.Duration{0, 4 * time.Second, 6 * time.Second, 14 * time.Second} {
 		t.Run(fmt.Sprint(died), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := loggedIn(t)
 				dying := &network{Store: m}
-				holder := &provider.SharedLogin{Provider: &hanging{}, Store: dying, Key: "alice", Timeout: time.Hour}
+				holder := &shared.Login{Provider: &hanging{}, Store: dying, Key: "alice", Timeout: time.Hour}
 				go func() { // ends with its time limit: it is dead to the others long before
 					_, _ = holder.Token(t.Context(), first())
 				}()
@@ -144,7 +145,7 @@ func TestStoredTakesOver(t *testing.T) {
 				backend := new(singleUse)
 				var wg sync.WaitGroup
 				for range 20 {
-					wg.Go(func() { wantToken(t, provider.Stored(backend, m, "alice"), first(), "token-1") })
+					wg.Go(func() { wantToken(t, newLogin(backend, m, "alice"), first(), "token-1") })
 				}
 				wg.Wait()
 				backend.want(t, 1)
@@ -165,12 +166,12 @@ func (*hanging) Token(ctx context.Context, _ provider.Token) (provider.Token, er
 	return provider.Token{}, ctx.Err()
 }
 
-// TestStoredTakesOverAcrossCalls: a caller that never waits for as long as the lease gets there all the same.
-func TestStoredTakesOverAcrossCalls(t *testing.T) {
+// TestTakesOverAcrossCalls: a caller that never waits for as long as the lease gets there all the same.
+func TestTakesOverAcrossCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
 		abandonLease(t, m, 15*time.Second)
-		p := provider.Stored(new(singleUse), m, "alice")
+		p := newLogin(new(singleUse), m, "alice")
 		start := time.Now()
 		var err error
 		for range 10 {
@@ -191,37 +192,37 @@ func TestStoredTakesOverAcrossCalls(t *testing.T) {
 func abandonLease(t *testing.T, m *storetest.Memory, lease time.Duration) {
 	t.Helper()
 	net := &network{Store: m}
-	p := &provider.SharedLogin{Store: net, Key: "alice", Lease: lease}
+	p := &shared.Login{Store: net, Key: "alice", Lease: lease}
 	p.Provider = provider.Func(func(context.Context) (string, error) { net.set(down); return "", errors.New("killed") })
 	if _, err := p.Token(t.Context(), first()); err == nil {
 		t.Fatal("the killed process got a token")
 	}
 }
 
-// TestStoredRespectsOthersLeases: a process with a short lease waits for the long one of another.
-func TestStoredRespectsOthersLeases(t *testing.T) {
+// TestRespectsOthersLeases: a process with a short lease waits for the long one of another.
+func TestRespectsOthersLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
 		abandonLease(t, m, time.Minute)
 		start := time.Now()
-		wantToken(t, &provider.SharedLogin{Provider: new(singleUse), Store: m, Key: "alice", Lease: time.Second}, first(), "token-1")
+		wantToken(t, &shared.Login{Provider: new(singleUse), Store: m, Key: "alice", Lease: time.Second}, first(), "token-1")
 		if after := time.Since(start); after < time.Minute || after > time.Minute+time.Second {
 			t.Errorf("the lease of a minute was taken over after %v", after)
 		}
 	})
 }
 
-// TestStoredSilenceOfTheStore: while the store can't be read, a holder can't write either. Its silence is not held against it.
-func TestStoredSilenceOfTheStore(t *testing.T) {
+// TestSilenceOfTheStore: while the store can't be read, a holder can't write either. Its silence is not held against it.
+func TestSilenceOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), &singleUse{work: 30 * time.Second}
 		holders, others := &network{Store: m}, &network{Store: m}
 		var wg sync.WaitGroup
-		wg.Go(func() { wantToken(t, provider.Stored(backend, holders, "alice"), first(), "token-1") })
+		wg.Go(func() { wantToken(t, newLogin(backend, holders, "alice"), first(), "token-1") })
 		synctest.Wait()
 		time.AfterFunc(time.Second, func() { holders.set(down); others.set(down) })
 		time.AfterFunc(19300*time.Millisecond, func() { holders.set(nil); others.set(nil) })
-		p := provider.Stored(backend, others, "alice")
+		p := newLogin(backend, others, "alice")
 		for {
 			token, err := p.Token(t.Context(), first())
 			if err == nil {
@@ -237,12 +238,12 @@ func TestStoredSilenceOfTheStore(t *testing.T) {
 	})
 }
 
-// TestStoredTimeout: a provider that hangs does not hold the fleet up for ever, and our time limit looks like nobody else's.
-func TestStoredTimeout(t *testing.T) {
+// TestTimeout: a provider that hangs does not hold the fleet up for ever, and our time limit looks like nobody else's.
+func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
 		start := time.Now()
-		_, err := provider.Stored(&hanging{}, m, "alice").Token(t.Context(), first())
+		_, err := newLogin(&hanging{}, m, "alice").Token(t.Context(), first())
 		if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || provider.IsPermanent(err) {
 			t.Errorf("Token with a provider that hangs: %v; want a temporary error that is no context's", err)
 		}
@@ -253,10 +254,10 @@ func TestStoredTimeout(t *testing.T) {
 		release := make(chan struct{})
 		deaf := provider.Func(func(context.Context) (string, error) { <-release; return "late", nil })
 		var wg sync.WaitGroup
-		wg.Go(func() { wantToken(t, provider.Stored(deaf, m, "alice"), first(), "token-1") }) // its answer is too late
+		wg.Go(func() { wantToken(t, newLogin(deaf, m, "alice"), first(), "token-1") }) // its answer is too late
 		synctest.Wait()
 		start = time.Now()
-		wantToken(t, provider.Stored(new(singleUse), m, "alice"), first(), "token-1")
+		wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
 		if after := time.Since(start); after < 70*time.Second || after > 78*time.Second {
 			t.Errorf("a lease whose holder hangs was taken over after %v; want a minute and at most a lease", after)
 		}

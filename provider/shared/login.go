@@ -1,4 +1,4 @@
-package provider
+package shared
 
 import (
 	"context"
@@ -6,18 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
-// Stored shares one login of p through s under key, with the defaults of [SharedLogin].
-//
-//	p := provider.Stored(backend, &filestore.Store{App: "mytool"}, "alice")
-func Stored(p TokenProvider, s Store, key string) *SharedLogin {
-	return &SharedLogin{Provider: p, Store: s, Key: key}
-}
-
-// A SharedLogin is a [TokenProvider] for several processes that use one login: copies of a command-line tool, or the hosts of
+// A Login is a [provider.TokenProvider] for several processes that use one login: copies of a command-line tool, or the hosts of
 // a fleet. It keeps the token in a [Store], where it survives the process, and lets one of them at a time ask the Provider, so
 // that each expiry costs one call in total and a single-use refresh token is spent once. The others wait and get the same token.
 //
@@ -29,10 +25,10 @@ func Stored(p TokenProvider, s Store, key string) *SharedLogin {
 // process that died stops renewing; the others take over one Lease after the record last changed, as measured on their own
 // clocks. No timestamp of another machine is ever believed.
 //
-// Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its [RetryAfter], is returned to
+// Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its [provider.RetryAfter], is returned to
 // all who waited for it instead of being repeated by each of them.
 //
-// A permanent refusal ends the login for all: see WaitForLogin, and [SharedLogin.Login] for a new one.
+// A permanent refusal ends the login for all: see WaitForLogin, and [Login.Login] for a new one.
 //
 // # What can be lost
 //
@@ -48,7 +44,7 @@ func Stored(p TokenProvider, s Store, key string) *SharedLogin {
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or lost its memory) it is written
 // back, and if the Store can't be read it serves those in this process who don't have it yet. So deleting the record behind a
-// running process's back does not log it out; [SharedLogin.Forget] does.
+// running process's back does not log it out; [Login.Forget] does.
 //
 // # Load on the store
 //
@@ -56,15 +52,15 @@ func Stored(p TokenProvider, s Store, key string) *SharedLogin {
 // waits loads the record after at most 1/300 of the Lease (50 ms by default), then after twice as long each time up to 1/15
 // (1 s), with jitter.
 //
-// A SharedLogin must not be copied after its first use. Its methods are safe for concurrent use; calls of Token take turns.
-type SharedLogin struct {
+// A Login must not be copied after its first use. Its methods are safe for concurrent use; calls of Token take turns.
+type Login struct {
 	// Provider is asked for the next token. Required. It gets the zero Token when there is no login: one that can't log in by
 	// itself answers with a Permanent error then.
 	//
 	// Its context carries the values of Token's but not its end: once asked, the Provider is not disturbed by callers that
 	// give up, or a rotated secret would be lost on its way. Token does not return before the Provider has and the answer is
 	// saved, so that a program that waits for it can exit in peace.
-	Provider TokenProvider
+	Provider provider.TokenProvider
 
 	// Store keeps the record. Required.
 	Store Store
@@ -93,7 +89,7 @@ type SharedLogin struct {
 
 	once sync.Once
 	turn chan struct{} // holds an element while a call of Token runs. Made by once
-	id   string        // names this SharedLogin as the holder of a lease. Set by once
+	id   string        // names this Login as the holder of a lease. Set by once
 
 	// How long the record has been at the version seen last; it belongs to the call of Token whose turn it is.
 	seen struct {
@@ -108,23 +104,23 @@ type SharedLogin struct {
 	}
 }
 
-// ErrLoginEnded is in the errors of [SharedLogin.Token] when the shared login is over: the backend refused it for good, or it
-// was forgotten. A program that can should log in again, and call [SharedLogin.Login].
-var ErrLoginEnded = errors.New("provider: the shared login has ended")
+// ErrEnded is in the errors of [Login.Token] when the shared login is over: the backend refused it for good, or it
+// was forgotten. A program that can should log in again, and call [Login.Login].
+var ErrEnded = errors.New("shared: the shared login has ended")
 
-// Token returns the shared token, or gets a new one if it has expired or is old. It implements [TokenProvider].
+// Token returns the shared token, or gets a new one if it has expired or is old. It implements [provider.TokenProvider].
 //
 // The zero Token as old stands for a new session: if the login had ended before this call, the Provider is asked to log in,
 // unless WaitForLogin is set. Errors of the Store are temporary.
-func (l *SharedLogin) Token(ctx context.Context, old Token) (Token, error) {
+func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	if err := l.prepare(); err != nil {
-		return Token{}, Permanent(err)
+		return provider.Token{}, provider.Permanent(err)
 	}
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		return Token{}, l.gaveUp(ctx)
+		return provider.Token{}, l.gaveUp(ctx)
 	}
 
 	var (
@@ -134,7 +130,7 @@ func (l *SharedLogin) Token(ctx context.Context, old Token) (Token, error) {
 	)
 	for looks := 0; ; looks++ {
 		if ctx.Err() != nil {
-			return Token{}, l.gaveUp(ctx)
+			return provider.Token{}, l.gaveUp(ctx)
 		}
 		rec, version, err := l.current(ctx)
 		if err != nil {
@@ -148,11 +144,11 @@ func (l *SharedLogin) Token(ctx context.Context, old Token) (Token, error) {
 			l.remember(rec, nil)
 			return rec.token, nil
 		case rec.ended() && (l.WaitForLogin || !old.IsZero()):
-			return Token{}, l.endedError(rec.why(), nil)
+			return provider.Token{}, l.endedError(rec.why(), nil)
 		case rec.attempts > first && rec.failure != nil:
-			return Token{}, l.sharedError(rec.failure)
+			return provider.Token{}, l.sharedError(rec.failure)
 		case rec.attempts > first && rec.ended():
-			return Token{}, l.endedError(rec.why(), nil)
+			return provider.Token{}, l.endedError(rec.why(), nil)
 		}
 		if rec.holder == "" || rec.holder == l.id || l.lapsed(rec, version) {
 			if rec.login != refused.login || rec.generation != refused.generation {
@@ -165,20 +161,20 @@ func (l *SharedLogin) Token(ctx context.Context, old Token) (Token, error) {
 			refused, refusal = rec, err
 		}
 		if l.pause(ctx, l.pollInterval(looks)) != nil {
-			return Token{}, l.gaveUp(ctx)
+			return provider.Token{}, l.gaveUp(ctx)
 		}
 	}
 }
 
 // prepare checks the configuration and makes what the zero value lacks.
-func (l *SharedLogin) prepare() error {
+func (l *Login) prepare() error {
 	switch {
 	case l.Provider == nil:
-		return errors.New("provider: SharedLogin.Provider is nil: set where tokens come from")
+		return errors.New("shared: Login.Provider is nil: set where tokens come from")
 	case l.Store == nil:
-		return errors.New("provider: SharedLogin.Store is nil: set where the login is kept")
+		return errors.New("shared: Login.Store is nil: set where the login is kept")
 	case l.Key == "":
-		return errors.New("provider: SharedLogin.Key is empty: set the name of the login")
+		return errors.New("shared: Login.Key is empty: set the name of the login")
 	}
 	l.once.Do(func() {
 		l.turn = make(chan struct{}, 1)
@@ -190,13 +186,13 @@ func (l *SharedLogin) prepare() error {
 // refresh claims the lease and asks the Provider. done is false when another process got ahead: the caller looks again. A
 // permanent refusal is returned then, too: should the other one leave the record as it is, the next refresh gets it, and
 // does not ask again.
-func (l *SharedLogin) refresh(ctx context.Context, rec loginRecord, version uint64, old Token, refusal error) (t Token, done bool, err error) {
+func (l *Login) refresh(ctx context.Context, rec loginRecord, version uint64, old provider.Token, refusal error) (t provider.Token, done bool, err error) {
 	c, err := l.claim(ctx, rec, version)
 	switch {
 	case errors.Is(err, ErrConflict):
-		return Token{}, false, refusal
+		return provider.Token{}, false, refusal
 	case err != nil:
-		return Token{}, true, err
+		return provider.Token{}, true, err
 	case refusal != nil:
 		return c.refused(context.WithoutCancel(ctx), refusal)
 	}
@@ -211,19 +207,19 @@ func (l *SharedLogin) refresh(ctx context.Context, rec loginRecord, version uint
 	switch {
 	case err == nil && !t.IsZero():
 		return c.answered(ctx, given, t)
-	case IsPermanent(err):
+	case provider.IsPermanent(err):
 		return c.refused(ctx, err)
 	case err == nil: // an empty token is for the caller to complain about; to the others it is a failure
 		c.release(ctx, errors.New("the token provider returned an empty token"))
 	default:
 		c.release(ctx, err)
 	}
-	return Token{}, true, err
+	return provider.Token{}, true, err
 }
 
 // remember keeps rec as the newest that this process knows; unsaved says why it is not in the store. What was forgotten
 // meanwhile stays forgotten.
-func (l *SharedLogin) remember(rec loginRecord, unsaved error) {
+func (l *Login) remember(rec loginRecord, unsaved error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.newest.forgotten && rec.generation <= l.newest.generation {
@@ -236,7 +232,7 @@ func (l *SharedLogin) remember(rec loginRecord, unsaved error) {
 }
 
 // known returns what remember kept.
-func (l *SharedLogin) known() (rec loginRecord, unsaved error) {
+func (l *Login) known() (rec loginRecord, unsaved error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.newest.loginRecord, l.newest.unsaved
@@ -244,10 +240,10 @@ func (l *SharedLogin) known() (rec loginRecord, unsaved error) {
 
 // remembered answers a call of Token that can't have the record because of err: with the newest token that this process
 // knows, if that is one the caller does not have yet.
-func (l *SharedLogin) remembered(ctx context.Context, old Token, err error) (Token, error) {
+func (l *Login) remembered(ctx context.Context, old provider.Token, err error) (provider.Token, error) {
 	rec, unsaved := l.known()
 	if ctx.Err() != nil || !rec.live() || rec.token.Value() == old.Value() {
-		return Token{}, err
+		return provider.Token{}, err
 	}
 	if unsaved != nil {
 		l.warnUnsaved(ctx, err)
@@ -255,12 +251,12 @@ func (l *SharedLogin) remembered(ctx context.Context, old Token, err error) (Tok
 	return rec.token, nil
 }
 
-func (l *SharedLogin) warnUnsaved(ctx context.Context, err error) {
-	l.logger().WarnContext(ctx, "provider: the shared login's new token could not be saved: only this process has it, and "+
+func (l *Login) warnUnsaved(ctx context.Context, err error) {
+	l.logger().WarnContext(ctx, "shared: the shared login's new token could not be saved: only this process has it, and "+
 		"if it ends before the store works again the login may be lost", "login", l.Key, "error", err)
 }
 
-func (l *SharedLogin) logger() *slog.Logger {
+func (l *Login) logger() *slog.Logger {
 	if l.Logger != nil {
 		return l.Logger
 	}
@@ -268,37 +264,38 @@ func (l *SharedLogin) logger() *slog.Logger {
 }
 
 // endedError says that the login is over. cause, if there is one, is the Provider's own error.
-func (l *SharedLogin) endedError(why string, cause error) error {
-	err := fmt.Errorf("%w: %s (login %q)", ErrLoginEnded, why, l.Key)
+func (l *Login) endedError(why string, cause error) error {
+	err := fmt.Errorf("%w: %s (login %q)", ErrEnded, why, l.Key)
 	if cause != nil {
-		err = fmt.Errorf("%w: %w (login %q)", ErrLoginEnded, unmarked(cause), l.Key)
+		err = fmt.Errorf("%w: %w (login %q)", ErrEnded, unmarked(cause), l.Key)
 	}
 	if l.WaitForLogin {
-		return RetryAfter(err, time.Minute)
+		return provider.RetryAfter(err, time.Minute)
 	}
-	return Permanent(err)
+	return provider.Permanent(err)
 }
 
-// unmarked returns what Permanent was given.
+// unmarked returns what [provider.Permanent] was given.
 func unmarked(err error) error {
-	for {
-		e, ok := errors.AsType[*permanentError](err)
-		if !ok {
-			return err
+	for provider.IsPermanent(err) {
+		inner := errors.Unwrap(err)
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			inner = several.Unwrap()[slices.IndexFunc(several.Unwrap(), provider.IsPermanent)]
 		}
-		err = e.err
-	}
-}
-
-// sharedError is the result of an attempt that another process made while this one waited for it.
-func (l *SharedLogin) sharedError(f *loginFailure) error {
-	err := fmt.Errorf("provider: another process tried to refresh the shared login %q: %s", l.Key, f.reason)
-	if f.retryAfter > 0 {
-		return RetryAfter(err, f.retryAfter)
+		err = inner
 	}
 	return err
 }
 
-func (l *SharedLogin) gaveUp(ctx context.Context) error {
-	return fmt.Errorf("provider: gave up waiting for the shared login %q: %w", l.Key, context.Cause(ctx))
+// sharedError is the result of an attempt that another process made while this one waited for it.
+func (l *Login) sharedError(f *loginFailure) error {
+	err := fmt.Errorf("shared: another process tried to refresh the shared login %q: %s", l.Key, f.reason)
+	if f.retryAfter > 0 {
+		return provider.RetryAfter(err, f.retryAfter)
+	}
+	return err
+}
+
+func (l *Login) gaveUp(ctx context.Context) error {
+	return fmt.Errorf("shared: gave up waiting for the shared login %q: %w", l.Key, context.Cause(ctx))
 }

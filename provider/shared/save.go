@@ -1,4 +1,4 @@
-package provider
+package shared
 
 import (
 	"context"
@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
 // current loads the record. If this process knows of a newer one, because saving failed or the store lost a write, it is put
 // in place first: others must not spend the secret that it replaced.
-func (l *SharedLogin) current(ctx context.Context) (loginRecord, uint64, error) {
+func (l *Login) current(ctx context.Context) (loginRecord, uint64, error) {
 	for {
 		rec, version, err := l.load(ctx)
 		if err != nil {
@@ -28,7 +30,7 @@ func (l *SharedLogin) current(ctx context.Context) (loginRecord, uint64, error) 
 			return rec, version, nil
 		}
 		if unsaved == nil {
-			l.logger().WarnContext(ctx, "provider: the store lost the shared login's newest token: writing it back",
+			l.logger().WarnContext(ctx, "shared: the store lost the shared login's newest token: writing it back",
 				"login", l.Key, "generation", newest.generation, "found", rec.generation)
 		}
 		newest.attempts = max(newest.attempts, rec.attempts+1)
@@ -52,11 +54,11 @@ func (l *SharedLogin) current(ctx context.Context) (loginRecord, uint64, error) 
 //
 // When another process has taken over the lease but has not ended its attempt, the answer is written over its claim: it is the
 // successor of the secret that the other one is about to be refused with. That one finds the newer token and adopts it.
-func (c *leaseClaim) answered(ctx context.Context, given, t Token) (_ Token, done bool, err error) {
+func (c *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ provider.Token, done bool, err error) {
 	if t.RefreshToken() == "" {
 		t = t.WithRefreshToken(given.RefreshToken()) // RFC 6749 section 6: the old one stays valid
 	}
-	t.expiry = storableTime(t.expiry)
+	t = storable(t)
 	answer := loginRecord{
 		login: c.rec.login, base: c.rec.login, generation: c.rec.generation + 1, attempts: c.rec.attempts + 1, token: t,
 	}
@@ -81,12 +83,12 @@ func (c *leaseClaim) answered(ctx context.Context, given, t Token) (_ Token, don
 		c.l.remember(answer, nil)
 		return t, true, nil
 	}
-	return Token{}, false, nil
+	return provider.Token{}, false, nil
 }
 
 // refused marks the record dead, unless another process has got a newer token or is about to: then done is false, err is
 // cause, and the caller looks again.
-func (c *leaseClaim) refused(ctx context.Context, cause error) (_ Token, done bool, err error) {
+func (c *leaseClaim) refused(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
 	mine := false
 	_, err = c.conclude(ctx, c.until, func(rec loginRecord) (loginRecord, bool) {
 		if mine = c.holds(rec); !mine {
@@ -101,11 +103,11 @@ func (c *leaseClaim) refused(ctx context.Context, cause error) (_ Token, done bo
 	switch {
 	case err != nil:
 		// Whether others have got a newer token can't be known, and a permanent error would log this process out for good.
-		return Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(cause), err)
+		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(cause), err)
 	case mine:
-		return Token{}, true, c.l.endedError("", cause)
+		return provider.Token{}, true, c.l.endedError("", cause)
 	}
-	return Token{}, false, cause
+	return provider.Token{}, false, cause
 }
 
 // release gives the lease back after a failure, and tells those who wait. If the store fails, the lease runs out by itself.
@@ -114,7 +116,7 @@ func (c *leaseClaim) release(ctx context.Context, cause error) {
 		if !c.holds(rec) {
 			return rec, false
 		}
-		delay, _ := RetryDelay(cause)
+		delay, _ := provider.RetryDelay(cause)
 		rec.failure = &loginFailure{reason: reasonOf(cause), retryAfter: delay}
 		rec.attempts++
 		rec.holder, rec.lease = "", 0

@@ -1,4 +1,4 @@
-package provider
+package shared
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
 const (
@@ -14,16 +16,16 @@ const (
 )
 
 // errProviderTimeout is why the Provider's context ends.
-var errProviderTimeout = errors.New("provider: the token provider took longer than SharedLogin.Timeout")
+var errProviderTimeout = errors.New("shared: the token provider took longer than Login.Timeout")
 
-func (l *SharedLogin) leaseLength() time.Duration {
+func (l *Login) leaseLength() time.Duration {
 	if l.Lease > 0 {
 		return l.Lease
 	}
 	return defaultLease
 }
 
-func (l *SharedLogin) timeout() time.Duration {
+func (l *Login) timeout() time.Duration {
 	if l.Timeout > 0 {
 		return l.Timeout
 	}
@@ -31,17 +33,17 @@ func (l *SharedLogin) timeout() time.Duration {
 }
 
 // opLimit is how long one operation of the store may take.
-func (l *SharedLogin) opLimit() time.Duration { return l.leaseLength() / 3 }
+func (l *Login) opLimit() time.Duration { return l.leaseLength() / 3 }
 
 // pollInterval is the pause after so many looks at a record that another process works on.
-func (l *SharedLogin) pollInterval(looks int) time.Duration {
+func (l *Login) pollInterval(looks int) time.Duration {
 	most := l.leaseLength() / 15
 	d := min(most, most/20<<min(looks, 5))
 	return d/2 + rand.N(d/2+1)
 }
 
 // pause waits for d and returns nil, or ctx.Err() once ctx is done.
-func (l *SharedLogin) pause(ctx context.Context, d time.Duration) error {
+func (l *Login) pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -54,20 +56,20 @@ func (l *SharedLogin) pause(ctx context.Context, d time.Duration) error {
 
 // observe notes since when the record has been at version, by this process's monotonic clock, which stands still while the
 // machine is suspended: so its own sleep is never taken for another's silence.
-func (l *SharedLogin) observe(version uint64) {
+func (l *Login) observe(version uint64) {
 	if l.seen.since.IsZero() || l.seen.version != version {
 		l.seen.version, l.seen.since = version, time.Now()
 	}
 }
 
 // lapsed reports whether the holder has been silent for its whole lease, while this process watched.
-func (l *SharedLogin) lapsed(rec loginRecord, version uint64) bool {
+func (l *Login) lapsed(rec loginRecord, version uint64) bool {
 	return l.seen.version == version && time.Since(l.seen.since) >= rec.lease
 }
 
 // A leaseClaim is the right to ask the Provider, as long as it is renewed in time.
 type leaseClaim struct {
-	l *SharedLogin
+	l *Login
 
 	// Changed by the renewing goroutine while it runs, and otherwise by whoever made the claim.
 	rec     loginRecord // as this process wrote it
@@ -76,7 +78,7 @@ type leaseClaim struct {
 }
 
 // claim writes this process into rec as the holder of the lease. It returns ErrConflict if another process got ahead.
-func (l *SharedLogin) claim(ctx context.Context, rec loginRecord, version uint64) (*leaseClaim, error) {
+func (l *Login) claim(ctx context.Context, rec loginRecord, version uint64) (*leaseClaim, error) {
 	c := &leaseClaim{l: l, rec: rec, until: time.Now().Add(l.leaseLength())}
 	c.rec.holder, c.rec.lease = l.id, l.leaseLength()
 
@@ -101,7 +103,7 @@ func (l *SharedLogin) claim(ctx context.Context, rec loginRecord, version uint64
 }
 
 // ask calls the Provider and renews the lease meanwhile. If the Provider panics or calls runtime.Goexit the lease is released.
-func (c *leaseClaim) ask(ctx context.Context, given Token) (t Token, err error) {
+func (c *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.Token, err error) {
 	callCtx, cancel := context.WithTimeoutCause(ctx, c.l.timeout(), errProviderTimeout)
 	defer cancel()
 
@@ -157,7 +159,7 @@ func (c *leaseClaim) renew(ctx context.Context) {
 }
 
 // load reads the record. Its errors name the key.
-func (l *SharedLogin) load(ctx context.Context) (loginRecord, uint64, error) {
+func (l *Login) load(ctx context.Context) (loginRecord, uint64, error) {
 	opCtx, cancel := context.WithTimeout(ctx, l.opLimit())
 	defer cancel()
 	data, version, err := l.Store.Load(opCtx, l.Key)
@@ -169,17 +171,17 @@ func (l *SharedLogin) load(ctx context.Context) (loginRecord, uint64, error) {
 	}
 	rec, err := decodeRecord(data)
 	if err != nil {
-		return loginRecord{}, 0, fmt.Errorf("provider: the stored record of the shared login %q %w; it is left as it is: "+
+		return loginRecord{}, 0, fmt.Errorf("shared: the stored record of the shared login %q %w; it is left as it is: "+
 			"remove it from the store by hand, or use another program or key", l.Key, err)
 	}
 	return rec, version, nil
 }
 
 // swap writes rec over version. It returns ErrConflict itself; its other errors name the key.
-func (l *SharedLogin) swap(ctx context.Context, rec loginRecord, version uint64) (uint64, error) {
+func (l *Login) swap(ctx context.Context, rec loginRecord, version uint64) (uint64, error) {
 	data, err := rec.encode()
 	if err != nil {
-		return 0, fmt.Errorf("provider: encoding the shared login %q: %w", l.Key, err)
+		return 0, fmt.Errorf("shared: encoding the shared login %q: %w", l.Key, err)
 	}
 	opCtx, cancel := context.WithTimeout(ctx, l.opLimit())
 	defer cancel()
@@ -194,12 +196,12 @@ func (l *SharedLogin) swap(ctx context.Context, rec loginRecord, version uint64)
 }
 
 // storeError describes an error of the store. A time limit that is not the caller's does not show as one.
-func (l *SharedLogin) storeError(ctx context.Context, doing string, err error) error {
+func (l *Login) storeError(ctx context.Context, doing string, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("provider: gave up %s the shared login %q: %w", doing, l.Key, context.Cause(ctx))
+		return fmt.Errorf("shared: gave up %s the shared login %q: %w", doing, l.Key, context.Cause(ctx))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return fmt.Errorf("provider: %s the shared login %q: the store did not answer within %v", doing, l.Key, l.opLimit())
+		return fmt.Errorf("shared: %s the shared login %q: the store did not answer within %v", doing, l.Key, l.opLimit())
 	}
-	return fmt.Errorf("provider: %s the shared login %q: %w", doing, l.Key, err)
+	return fmt.Errorf("shared: %s the shared login %q: %w", doing, l.Key, err)
 }

@@ -1,9 +1,11 @@
-package provider
+package shared
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
+
+	"github.com/stayauth/stayauth/provider"
 )
 
 // Login saves t as a new login, in place of whatever was there: no login, one that ended, or one that is still alive. All who
@@ -11,11 +13,11 @@ import (
 // refresh token will do.
 //
 // Use it where a person has logged in, or to revive a fleet whose processes have WaitForLogin set.
-func (l *SharedLogin) Login(ctx context.Context, t Token) error {
+func (l *Login) Login(ctx context.Context, t provider.Token) error {
 	if t.IsZero() && t.RefreshToken() == "" {
-		return errors.New("provider: Login needs a token or a refresh token, and got the zero Token")
+		return errors.New("shared: Login needs a token or a refresh token, and got the zero Token")
 	}
-	t.expiry = storableTime(t.expiry)
+	t = storable(t)
 	id := rand.Text()
 	return l.replace(ctx, func(rec loginRecord) loginRecord {
 		return loginRecord{login: id, generation: rec.generation + 1, attempts: rec.attempts + 1, token: t}
@@ -27,14 +29,14 @@ func (l *SharedLogin) Login(ctx context.Context, t Token) error {
 //
 // It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens that are already in
 // use stay valid until they expire.
-func (l *SharedLogin) Forget(ctx context.Context) error {
+func (l *Login) Forget(ctx context.Context) error {
 	return l.replace(ctx, func(rec loginRecord) loginRecord {
 		return loginRecord{generation: rec.generation + 1, attempts: rec.attempts + 1, forgotten: true}
 	})
 }
 
 // replace writes what change makes of the record, whoever holds the lease.
-func (l *SharedLogin) replace(ctx context.Context, change func(loginRecord) loginRecord) error {
+func (l *Login) replace(ctx context.Context, change func(loginRecord) loginRecord) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}

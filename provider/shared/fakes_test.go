@@ -1,4 +1,4 @@
-package provider_test
+package shared_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
@@ -94,7 +95,7 @@ func (b *singleUse) want(t *testing.T, calls int) {
 
 // A network is one process's way to a store: it takes time, and can be told to fail.
 type network struct {
-	provider.Store
+	shared.Store
 	delay time.Duration // before and after each operation
 
 	mu           sync.Mutex // guards the fields below
@@ -183,7 +184,7 @@ func (n *network) CompareAndSwap(ctx context.Context, key string, record []byte,
 
 // A witness runs after each write that was carried out, before its caller knows.
 type witness struct {
-	provider.Store
+	shared.Store
 	after func(write int)
 
 	mu     sync.Mutex // guards writes
@@ -232,14 +233,14 @@ func (j *journal) count(s string) (n int) {
 func loggedIn(t *testing.T) *storetest.Memory {
 	t.Helper()
 	m := new(storetest.Memory)
-	if err := provider.Stored(new(singleUse), m, "alice").Login(t.Context(), first()); err != nil {
+	if err := newLogin(new(singleUse), m, "alice").Login(t.Context(), first()); err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
 // raw returns the stored record, to see that it has not changed.
-func raw(t *testing.T, s provider.Store) string {
+func raw(t *testing.T, s shared.Store) string {
 	t.Helper()
 	record, _, err := s.Load(t.Context(), "alice")
 	if err != nil {
@@ -264,7 +265,12 @@ func wantToken(t *testing.T, p provider.TokenProvider, old provider.Token, want 
 func wantEnded(t *testing.T, p provider.TokenProvider, old provider.Token) {
 	t.Helper()
 	token, err := p.Token(t.Context(), old)
-	if !errors.Is(err, provider.ErrLoginEnded) || !provider.IsPermanent(err) || !token.IsZero() {
-		t.Errorf("Token = %v, %v; want a permanent ErrLoginEnded", token, err)
+	if !errors.Is(err, shared.ErrEnded) || !provider.IsPermanent(err) || !token.IsZero() {
+		t.Errorf("Token = %v, %v; want a permanent ErrEnded", token, err)
 	}
+}
+
+// newLogin returns a login with the defaults: one process's view of what s has under key.
+func newLogin(p provider.TokenProvider, s shared.Store, key string) *shared.Login {
+	return &shared.Login{Provider: p, Store: s, Key: key}
 }
