@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
 // Login saves t as a new login, in place of whatever was there: no login, one that ended, or one that is still alive. All who
@@ -17,10 +18,10 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 	if t.IsZero() && t.RefreshToken() == "" {
 		return errors.New("shared: Login needs a token or a refresh token, and got the zero Token")
 	}
-	t = storable(t)
+	t = lease.Storable(t)
 	id := rand.Text()
-	return l.replace(ctx, func(rec loginRecord) loginRecord {
-		return loginRecord{login: id, generation: rec.generation + 1, attempts: rec.attempts + 1, token: t}
+	return l.replace(ctx, func(rec lease.Record) lease.Record {
+		return lease.Record{Login: id, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: t}
 	})
 }
 
@@ -30,13 +31,13 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 // It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens that are already in
 // use stay valid until they expire.
 func (l *Login) Forget(ctx context.Context) error {
-	return l.replace(ctx, func(rec loginRecord) loginRecord {
-		return loginRecord{generation: rec.generation + 1, attempts: rec.attempts + 1, forgotten: true}
+	return l.replace(ctx, func(rec lease.Record) lease.Record {
+		return lease.Record{Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Forgotten: true}
 	})
 }
 
 // replace writes what change makes of the record, whoever holds the lease.
-func (l *Login) replace(ctx context.Context, change func(loginRecord) loginRecord) error {
+func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Record) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
@@ -52,11 +53,11 @@ func (l *Login) replace(ctx context.Context, change func(loginRecord) loginRecor
 		}
 		if err != nil { // it may be written: look
 			now, _, lerr := l.load(ctx)
-			if lerr != nil || now.attempts != next.attempts || now.forgotten != next.forgotten || !now.same(next) {
+			if lerr != nil || now.Attempts != next.Attempts || !now.Same(next) {
 				return err
 			}
 		}
-		l.remember(next, nil)
+		l.learn(next, nil)
 		return nil
 	}
 }

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
 // A Login is a [provider.TokenProvider] for several processes that use one login: copies of a command-line tool, or the hosts of
@@ -19,38 +21,53 @@ import (
 //
 // # How it works
 //
-// Token loads the record. A token in it that has not expired and is not the one the caller wants replaced is handed over.
-// Otherwise the process claims the lease in the record, asks the Provider with the record's token (the caller's only says
-// what was rejected), saves the answer and returns it. While the Provider works the lease is renewed every third of its length. A
-// process that died stops renewing; the others take over one Lease after the record last changed, as measured on their own
-// clocks. No timestamp of another machine is ever believed.
+// Token loads the record. A token in it that is not the one the caller wants replaced is handed over, whatever the clock says:
+// clocks differ, and one rejection tells the truth. Otherwise the process claims the lease in the record, asks the Provider with the
+// record's token (the caller's only says what was rejected), saves the answer and returns it. While the Provider works the lease is
+// renewed every fifth of its length.
+//
+// A process that died stops renewing. The others note its silence in the record, step by step, and take over one Lease after it
+// has written last, and a moment for the looks in between. Only what somebody has watched counts as silence: not the time in
+// which the store could not be reached or took no writes, nor what another machine's clock says. Since the steps are in the record
+// it makes no difference whether one process watches for long or many do for a fifth of the Lease each. If the store is an [Ager]
+// or a [Locker], which knows better, a fifth of the Lease is enough.
 //
 // Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its [provider.RetryAfter], is returned to
 // all who waited for it instead of being repeated by each of them.
 //
-// A permanent refusal ends the login for all: see WaitForLogin, and [Login.Login] for a new one.
+// A permanent rejection ends the login for all: see WaitForLogin, and [Login.Login] for a new one.
 //
 // # What can be lost
 //
 // Killing a process at any point loses nothing but its own work, with one exception that nobody can close: when the backend has
-// spent a single-use refresh token and its answer never reaches the store, because the process was killed or the network cut in
-// between. A process that is suspended during the call for longer than its Lease looks dead to the others, which has the same
-// effect; its answer, should it come at last, is saved if no other has replaced it.
+// spent a single-use refresh token and its answer never reaches the store, because the process was killed in between, or cut off
+// from a store that the others could reach, for longer than its Lease. A process that is suspended during the call for longer than
+// its Lease looks dead to the others, which has the same effect; its answer, should it come at last, is saved if no other has
+// replaced it. Choose a Lease that is longer than machines stand still: a laptop's lid is longer than any. Where the store is a
+// [Locker], as on one machine, a suspended process is waited for five times as long.
 //
 // An answer is saved before it is used. If the Store fails, saving is tried again for as long as the lease is held. After that
-// this process alone uses the token, logs a warning each time Token hands it out, and tries to save it first whenever Token is
-// called. It does not ask for the next token until that is done: a failed save may have been carried out all the same, and then
-// others hold that refresh token too.
+// this process alone uses the token and logs a warning each time Token hands it out. It goes on saving in the background for ten
+// minutes, and after that whenever Token is called. It does not ask for the next token until it is saved: a failed save may
+// have been carried out all the same, and then others hold that refresh token too.
+//
+// Where no refresh token is at stake nothing can be lost, and a Store that fails keeps nobody from a token: each process asks the
+// Provider for its own, and says so once. With a refresh token, a Store that can't be written is an error that says so, because
+// the next one could not be kept.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or lost its memory) it is written
 // back, and if the Store can't be read it serves those in this process who don't have it yet. So deleting the record behind a
-// running process's back does not log it out; [Login.Forget] does.
+// running process's back does not log it out; [Login.Forget] does. When the Store has lost writes the claim of a
+// refresh that is under way may be among them, so for one Lease the next step is its holder's. Two things a store can lose without
+// anyone's notice, and then the login may be lost: a claim that no other process has seen, and an answer that none has but the one
+// that saved it.
 //
 // # Load on the store
 //
-// A refresh costs one load and two writes, and a write for every third of the Lease that the Provider takes. A process that
-// waits loads the record after at most 1/300 of the Lease (50 ms by default), then after twice as long each time up to 1/15
-// (1 s), with jitter.
+// A refresh costs two writes, and a write for every fifth of the Lease that the Provider takes. A process that waits, or comes after
+// another has refreshed, costs a load, or a write that fails and a load. While it waits it loads the record after at most 1/300 of
+// the Lease (50 ms by default), then after twice as long each time up to 1/15 (1 s), with jitter; if the Store is a [Watcher] it
+// is told, and looks after 1/15 only. An operation that has no answer within 1/15 of the Lease is sent again beside itself.
 //
 // A Login must not be copied after its first use. Its methods are safe for concurrent use; calls of Token take turns.
 type Login struct {
@@ -70,8 +87,9 @@ type Login struct {
 	Key string
 
 	// Lease is how long a process may be silent before the others take over from it; 0 means 15 seconds, half of the time
-	// that a transport gives a refresh by default. It should be several times what a write to the Store takes at worst: each
-	// operation of the Store may take a third of the Lease. Processes with different Leases go together.
+	// that a transport gives a refresh by default. It should be fifteen times what a write to the Store usually takes or more, and
+	// longer than anything suspends a process while it refreshes; each operation of the Store may take a third of it. Processes
+	// with different Leases go together.
 	Lease time.Duration
 
 	// Timeout is how long one call of the Provider may take; 0 means a minute. Then its context is cancelled and the lease
@@ -88,18 +106,20 @@ type Login struct {
 	Logger *slog.Logger
 
 	once sync.Once
-	turn chan struct{} // holds an element while a call of Token runs. Made by once
-	id   string        // names this Login as the holder of a lease. Set by once
+	turn chan struct{} // holds an element while a call of Token runs, or a save in the background. Made by once
+	id   string        // begins the claims of this Login. Set by once
 
-	// How long the record has been at the version seen last; it belongs to the call of Token whose turn it is.
-	seen struct {
-		version uint64
-		since   time.Time
-	}
+	// These belong to whoever has the turn.
+	claims uint64       // made so far: no claim is made twice
+	sight  lease.Sight  // of the record
+	last   lease.Record // as it was seen or written last
+	at     uint64       // the version of last
+
+	warned atomic.Bool // that tokens can't be saved, none of which would be missed
 
 	mu     sync.Mutex // guards newest; never held across a call
-	newest struct {   // what this process knows to be current: set by Token, Login and Forget
-		loginRecord
+	newest struct {   // what this process knows to be current
+		lease.Record
 		unsaved error // why it is not in the Store; nil once it is
 	}
 }
@@ -107,64 +127,6 @@ type Login struct {
 // ErrEnded is in the errors of [Login.Token] when the shared login is over: the backend refused it for good, or it
 // was forgotten. A program that can should log in again, and call [Login.Login].
 var ErrEnded = errors.New("shared: the shared login has ended")
-
-// Token returns the shared token, or gets a new one if it has expired or is old. It implements [provider.TokenProvider].
-//
-// The zero Token as old stands for a new session: if the login had ended before this call, the Provider is asked to log in,
-// unless WaitForLogin is set. Errors of the Store are temporary.
-func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
-	if err := l.prepare(); err != nil {
-		return provider.Token{}, provider.Permanent(err)
-	}
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
-		return provider.Token{}, l.gaveUp(ctx)
-	}
-
-	var (
-		first   uint64      // the attempts that had been made before this call
-		refused loginRecord // what this call was refused for good with, after it had lost the lease
-		refusal error       // how
-	)
-	for looks := 0; ; looks++ {
-		if ctx.Err() != nil {
-			return provider.Token{}, l.gaveUp(ctx)
-		}
-		rec, version, err := l.current(ctx)
-		if err != nil {
-			return l.remembered(ctx, old, err)
-		}
-		if looks == 0 {
-			first = rec.attempts
-		}
-		switch {
-		case rec.live() && rec.token.Value() != old.Value():
-			l.remember(rec, nil)
-			return rec.token, nil
-		case rec.ended() && (l.WaitForLogin || !old.IsZero()):
-			return provider.Token{}, l.endedError(rec.why(), nil)
-		case rec.attempts > first && rec.failure != nil:
-			return provider.Token{}, l.sharedError(rec.failure)
-		case rec.attempts > first && rec.ended():
-			return provider.Token{}, l.endedError(rec.why(), nil)
-		}
-		if rec.holder == "" || rec.holder == l.id || l.lapsed(rec, version) {
-			if rec.login != refused.login || rec.generation != refused.generation {
-				refusal = nil
-			}
-			t, done, err := l.refresh(ctx, rec, version, old, refusal)
-			if done {
-				return t, err
-			}
-			refused, refusal = rec, err
-		}
-		if l.pause(ctx, l.pollInterval(looks)) != nil {
-			return provider.Token{}, l.gaveUp(ctx)
-		}
-	}
-}
 
 // prepare checks the configuration and makes what the zero value lacks.
 func (l *Login) prepare() error {
@@ -181,79 +143,6 @@ func (l *Login) prepare() error {
 		l.id = rand.Text()
 	})
 	return nil
-}
-
-// refresh claims the lease and asks the Provider. done is false when another process got ahead: the caller looks again. A
-// permanent refusal is returned then, too: should the other one leave the record as it is, the next refresh gets it, and
-// does not ask again.
-func (l *Login) refresh(ctx context.Context, rec loginRecord, version uint64, old provider.Token, refusal error) (t provider.Token, done bool, err error) {
-	c, err := l.claim(ctx, rec, version)
-	switch {
-	case errors.Is(err, ErrConflict):
-		return provider.Token{}, false, refusal
-	case err != nil:
-		return provider.Token{}, true, err
-	case refusal != nil:
-		return c.refused(context.WithoutCancel(ctx), refusal)
-	}
-	given := rec.token
-	if rec.empty() {
-		given = old
-	}
-
-	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
-	ctx = context.WithoutCancel(ctx)
-	t, err = c.ask(ctx, given)
-	switch {
-	case err == nil && !t.IsZero():
-		return c.answered(ctx, given, t)
-	case provider.IsPermanent(err):
-		return c.refused(ctx, err)
-	case err == nil: // an empty token is for the caller to complain about; to the others it is a failure
-		c.release(ctx, errors.New("the token provider returned an empty token"))
-	default:
-		c.release(ctx, err)
-	}
-	return provider.Token{}, true, err
-}
-
-// remember keeps rec as the newest that this process knows; unsaved says why it is not in the store. What was forgotten
-// meanwhile stays forgotten.
-func (l *Login) remember(rec loginRecord, unsaved error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.newest.forgotten && rec.generation <= l.newest.generation {
-		return
-	}
-	if unsaved == nil {
-		rec.base = rec.login
-	}
-	l.newest.loginRecord, l.newest.unsaved = rec, unsaved
-}
-
-// known returns what remember kept.
-func (l *Login) known() (rec loginRecord, unsaved error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.newest.loginRecord, l.newest.unsaved
-}
-
-// remembered answers a call of Token that can't have the record because of err: with the newest token that this process
-// knows, if that is one the caller does not have yet.
-func (l *Login) remembered(ctx context.Context, old provider.Token, err error) (provider.Token, error) {
-	rec, unsaved := l.known()
-	if ctx.Err() != nil || !rec.live() || rec.token.Value() == old.Value() {
-		return provider.Token{}, err
-	}
-	if unsaved != nil {
-		l.warnUnsaved(ctx, err)
-	}
-	return rec.token, nil
-}
-
-func (l *Login) warnUnsaved(ctx context.Context, err error) {
-	l.logger().WarnContext(ctx, "shared: the shared login's new token could not be saved: only this process has it, and "+
-		"if it ends before the store works again the login may be lost", "login", l.Key, "error", err)
 }
 
 func (l *Login) logger() *slog.Logger {
@@ -288,14 +177,14 @@ func unmarked(err error) error {
 }
 
 // sharedError is the result of an attempt that another process made while this one waited for it.
-func (l *Login) sharedError(f *loginFailure) error {
-	err := fmt.Errorf("shared: another process tried to refresh the shared login %q: %s", l.Key, f.reason)
-	if f.retryAfter > 0 {
-		return provider.RetryAfter(err, f.retryAfter)
+func (l *Login) sharedError(f *lease.Failure) error {
+	err := fmt.Errorf("shared: another process tried to refresh the login %q: %s", l.Key, f.Reason)
+	if f.RetryAfter > 0 {
+		return provider.RetryAfter(err, f.RetryAfter)
 	}
 	return err
 }
 
 func (l *Login) gaveUp(ctx context.Context) error {
-	return fmt.Errorf("shared: gave up waiting for the shared login %q: %w", l.Key, context.Cause(ctx))
+	return fmt.Errorf("shared: gave up waiting for the login %q: %w", l.Key, context.Cause(ctx))
 }

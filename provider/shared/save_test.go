@@ -57,12 +57,16 @@ func TestSaveIsRetried(t *testing.T) {
 	}
 }
 
+// endSaves lets what is still tried in the background come to its end with the test.
+func endSaves(t *testing.T) { t.Cleanup(func() { time.Sleep(11 * time.Minute) }) }
+
 // TestSaveFails: the store fails until the lease is over and longer. This process alone uses the token, says so each
 // time, does not ask for another, and saves it as soon as it is asked for a token and can.
 func TestSaveFails(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){"down": down, "read-only": readOnly} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
 				m := loggedIn(t)
 				net, log := &network{Store: m}, new(journal)
 				backend := &singleUse{}
@@ -104,6 +108,7 @@ func TestSaveFails(t *testing.T) {
 // TestUnsavedIsOvertaken: while this process could not save, the login ended or began anew. What it holds is void then.
 func TestUnsavedIsOvertaken(t *testing.T) {
 	unsaved := func(t *testing.T) (m *storetest.Memory, net *network, p *shared.Login) {
+		endSaves(t)
 		m = loggedIn(t)
 		net = &network{Store: m}
 		p = &shared.Login{Store: net, Key: "alice", Logger: new(journal).logger()}
@@ -146,11 +151,13 @@ func TestUnsavedIsOvertaken(t *testing.T) {
 	// The others found the lease abandoned and were refused with the spent secret: the login looks dead, and is not.
 	t.Run("by a refusal", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, _, p := unsaved(t)
+			m, net, p := unsaved(t)
+			net.set(down)
 			calls := 0
 			if _, err := newLogin(refuse(&calls), m, "alice").Token(t.Context(), first()); !errors.Is(err, errRevoked) {
 				t.Fatal(err)
 			}
+			net.set(nil)
 			wantToken(t, p, first(), "token-1")
 			wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
 		})

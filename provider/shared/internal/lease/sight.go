@@ -1,0 +1,76 @@
+package lease
+
+import "time"
+
+// A Sight is what one process has seen of the record, look by look. It outlives the calls that look, so that short ones, one
+// after the other, see as much as a long one.
+type Sight struct {
+	version uint64
+	last    time.Time     // of the last look
+	watched time.Duration // for how long it has been seen at version
+	lostAt  time.Time     // when the store was last seen to have lost writes; zero: never
+
+	// What the store itself says about the holder, where it can.
+	aged   bool // the record is older than what is left of the lease
+	locked Lock
+}
+
+// A Lock is what is known of a store's lock.
+type Lock int
+
+// The zero Lock says that nothing is known.
+const (
+	Unknown Lock = iota
+	Taken        // somebody has it: the holder lives, and may be suspended
+	Free         // nobody has it
+)
+
+// Look takes in that r is at version now. The time since the last look counts as watched, but no more of it than a tenth of the
+// lease: a process that was suspended, or that could not reach the store, has not watched.
+func (s *Sight) Look(r Record, version uint64, now time.Time) {
+	if version < s.version { // versions grow
+		s.lostAt = now
+	}
+	if version != s.version || s.last.IsZero() {
+		*s = Sight{version: version, lostAt: s.lostAt}
+	} else {
+		s.watched += min(now.Sub(s.last), r.Lease/10)
+	}
+	s.last = now
+}
+
+// Wrote takes in that this process has written version now.
+func (s *Sight) Wrote(version uint64, now time.Time) { *s = Sight{version: version, last: now} }
+
+// Doubt forgets what was watched. A process that can't take over, because it can't write, can't blame the holder for having
+// written nothing either.
+func (s *Sight) Doubt() { s.watched, s.aged = 0, false }
+
+// Age takes in how long the record has been there by the store's own clock.
+func (s *Sight) Age(r Record, age time.Duration) { s.aged = r.Silent+age >= r.Lease }
+
+// Lock takes in how the store's lock stands. It means something if the holder has taken it.
+func (s *Sight) Lock(r Record, l Lock) {
+	s.locked = Unknown
+	if r.Locked {
+		s.locked = l
+	}
+}
+
+// lost reports whether the store has lost writes less than a lease ago: a claim may be among them, of which its holder does not
+// know yet.
+func (s *Sight) lost(now time.Time, lease time.Duration) bool {
+	return !s.lostAt.IsZero() && now.Sub(s.lostAt) < lease
+}
+
+// patience is how much longer than its lease a holder that has the store's lock may be silent: it is alive and may be suspended,
+// but nobody waits for ever.
+const patience = 5
+
+// silence returns for how long the holder has been silent, as far as this process can count it.
+func (s *Sight) silence(r Record) time.Duration {
+	if s.locked == Taken {
+		return r.Silent + s.watched/patience
+	}
+	return r.Silent + s.watched
+}
