@@ -49,7 +49,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 	}()
 	k.version, err = c.swap(ctx, k.rec, version)
 	if err != nil && !errors.Is(err, ErrConflict) { // it may be written: look
-		if now, found, lerr := c.load(ctx); lerr == nil && now.Holder == k.rec.Holder {
+		if now, found, lerr := c.read(ctx); lerr == nil && now.Holder == k.rec.Holder {
 			k.version, err = found, nil
 		}
 	}
@@ -155,7 +155,7 @@ func (k *leaseClaim) renew(ctx context.Context) {
 			next = start.Add(k.renewal())
 		case errors.Is(err, ErrConflict):
 			// An earlier renewal was carried out without an answer, others have noted the silence, or the store has lost the claim.
-			found, version, err := k.c.load(ctx)
+			found, version, err := k.c.read(ctx)
 			if err == nil && k.rec.Fate(k.version, found, version) == lease.TakenOver {
 				return
 			}

@@ -106,7 +106,6 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 	for tries := 0; ; tries++ {
 		next, ok := change(rec)
 		if !ok {
-			k.c.saw(rec, version)
 			return rec, nil
 		}
 		at, err := k.c.swap(ctx, next, version)
@@ -119,7 +118,7 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 		if !conflict && !time.Now().Before(limit) {
 			return lease.Record{}, err
 		}
-		now, found, lerr := k.c.load(ctx)
+		now, found, lerr := k.c.read(ctx)
 		switch {
 		case lerr == nil:
 			rec, version = now, found

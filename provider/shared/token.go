@@ -103,14 +103,22 @@ func (c *call) known() lease.Known {
 	}
 }
 
-// look loads the record and takes it in, with what the store knows of its holder.
-func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
+// read loads the record and takes it in: whatever this process has seen counts.
+func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
 	rec, version, err := c.load(ctx)
+	if err == nil {
+		c.sight.Look(rec, version, c.id, time.Now())
+		c.saw(rec, version)
+	}
+	return rec, version, err
+}
+
+// look reads the record, and what the store knows of its holder.
+func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
+	rec, version, err := c.read(ctx)
 	if err != nil {
 		return rec, version, err
 	}
-	c.sight.Look(rec, version, time.Now())
-	c.saw(rec, version)
 	first := !c.looked
 	if first {
 		c.looked, c.since = true, rec.Attempts

@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"strings"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -46,10 +45,11 @@ type Action struct {
 //	usable     has a token that is not old, whatever the clock says          Use
 //	ended      is that of a login that is over, for a process that had it    End
 //	failed     tells of an attempt that failed during this call              Share, or End
-//	robbed     has lost writes less than a lease ago, maybe a claim          Mend: keep the place, as if somebody held it
+//	robbed     has lost writes less than a lease ago, maybe a claim, and     Mend: keep the place, as if somebody held it
+//	           has none, or one that says nothing: this process's, or noted
 //	free       has no claim                                                  Claim
 //	own        has a claim that this process left behind                     Claim
-//	abandoned  has a claim whose holder was silent for its whole lease       Claim
+//	abandoned  has a claim whose holder has missed all steps                 Claim
 //	quiet      has a claim whose holder has missed the next step             Note
 //	held       has a claim                                                   Wait
 //
@@ -59,7 +59,7 @@ type Action struct {
 // heard sees the note and answers it. Where the store itself can tell that the holder is dead the first note says four fifths:
 // the last one is watched by somebody in any case.
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
-	own := strings.HasPrefix(r.Holder, known.ID+"/")
+	own := r.ownedBy(known.ID)
 	switch {
 	case known.Newest.Generation > 0 && known.Newest.Follows(r): // behind
 		return Action{Do: Mend, Record: known.mended(r)}
@@ -71,9 +71,9 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 		return Action{Do: Share}
 	case r.Attempts > known.Since && r.Ended(): // failed, for good
 		return Action{Do: End}
-	case r.Holder == "" && known.Sight.lost(now, known.Lease): // robbed
+	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.lost(now, known.Lease): // robbed
 		return Action{Do: Mend, Record: r.Claimed(Lost, known.Lease, false)}
-	case r.Holder == "", own:
+	case own, r.Holder == "":
 		return Action{Do: Claim}
 	}
 	return watch(r, known.Sight)
@@ -84,12 +84,13 @@ func watch(r Record, s *Sight) Action {
 	fifth := r.Lease / 5
 	silence := s.silence(r)
 	noted := r
+	told := r.Silent >= 4*fifth
 	switch {
-	case silence >= r.Lease, s.aged && r.Silent >= 4*fifth: // abandoned
+	case told && (silence >= r.Lease || s.aged): // abandoned
 		return Action{Do: Claim}
-	case (s.aged || s.locked == Free) && r.Silent < 4*fifth: // quiet, and the store knows why
+	case !told && (s.aged || s.locked == Free): // quiet, and the store knows why
 		noted.Silent = 4 * fifth
-	case silence >= nextStep(r):
+	case silence >= nextStep(r): // one step, however long nobody could write
 		noted.Silent = nextStep(r)
 	default: // held
 		left := nextStep(r) - silence

@@ -71,6 +71,8 @@ func TestDecide(t *testing.T) {
 		{name: "failed before", record: failed, old: token("two"), known: lease.Known{Since: 3}, want: lease.Claim},
 
 		{name: "robbed", record: second(), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
+		{name: "robbed, and an old claim came back", record: second().Claimed("me/1", length, false), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
+		{name: "robbed, and an old note came back", record: held(6 * time.Second), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
 		{name: "robbed, but somebody has claimed it", record: held(0), old: token("two"), lost: true, want: lease.Wait, within: 6 * time.Second},
 
 		{name: "free", record: second(), old: token("two"), want: lease.Claim},
@@ -85,7 +87,7 @@ func TestDecide(t *testing.T) {
 		{name: "quiet still", record: held(6 * time.Second), old: token("two"), watched: 3 * time.Second, want: lease.Note, holder: "other/1", silent: 9 * time.Second},
 		{name: "the last step", record: held(12 * time.Second), old: token("two"), watched: 2 * time.Second, want: lease.Wait, within: time.Second},
 		{name: "abandoned", record: held(12 * time.Second), old: token("two"), watched: 3 * time.Second, want: lease.Claim},
-		{name: "abandoned, by all who watched alone", record: held(0), old: token("two"), watched: 15 * time.Second, want: lease.Claim},
+		{name: "quiet for a whole lease, and nobody could note it", record: held(0), old: token("two"), watched: 15 * time.Second, want: lease.Note, holder: "other/1", silent: 6 * time.Second},
 
 		{name: "old", record: held(0), old: token("two"), aged: true, want: lease.Note, holder: "other/1", silent: 12 * time.Second},
 		{name: "old, and told", record: held(12 * time.Second), old: token("two"), aged: true, want: lease.Claim},
@@ -98,12 +100,12 @@ func TestDecide(t *testing.T) {
 			now := time.Unix(0, 0)
 			sight := new(lease.Sight)
 			if test.lost {
-				sight.Look(test.record, 9, now)
+				sight.Look(test.record, 9, "me", now)
 			}
-			sight.Look(test.record, 8, now)
+			sight.Look(test.record, 8, "me", now)
 			for left := test.watched; left > 0; left -= time.Second {
 				now = now.Add(time.Second)
-				sight.Look(test.record, 8, now)
+				sight.Look(test.record, 8, "me", now)
 			}
 			if test.aged {
 				sight.Age(test.record, length)
@@ -140,23 +142,23 @@ func TestSight(t *testing.T) {
 		{"an hour without a look is no hour of silence", []time.Duration{time.Second, time.Hour, time.Hour + time.Second}, 3500 * time.Millisecond},
 	} {
 		now, s := time.Unix(0, 0), new(lease.Sight)
-		s.Look(r, 5, now)
+		s.Look(r, 5, "me", now)
 		for _, at := range test.looks {
 			now = time.Unix(0, 0).Add(at)
-			s.Look(r, 5, now)
+			s.Look(r, 5, "me", now)
 		}
 		if got := silent(s, now); got != test.want {
 			t.Errorf("%s: watched for %v; want %v", test.name, got, test.want)
 		}
-		s.Look(r, 6, now)
+		s.Look(r, 6, "me", now)
 		if got := silent(s, now); got != 0 {
 			t.Errorf("%s: watched for %v at a new version; want 0", test.name, got)
 		}
 	}
 
 	s := new(lease.Sight)
-	s.Look(r, 5, time.Unix(0, 0))
-	s.Look(r, 5, time.Unix(1, 0))
+	s.Look(r, 5, "me", time.Unix(0, 0))
+	s.Look(r, 5, "me", time.Unix(1, 0))
 	s.Doubt()
 	if got := silent(s, time.Unix(1, 0)); got != 0 {
 		t.Errorf("after a write that failed it was watched for %v; want 0", got)
@@ -164,7 +166,7 @@ func TestSight(t *testing.T) {
 
 	// What was lost a lease ago is no news.
 	free := second()
-	s.Look(free, 3, time.Unix(20, 0))
+	s.Look(free, 3, "me", time.Unix(20, 0))
 	for after, want := range map[time.Duration]lease.Verb{0: lease.Mend, length - 1: lease.Mend, length: lease.Claim} {
 		if a := lease.Decide(free, lease.Known{ID: "me", Lease: length, Sight: s}, token("two"), time.Unix(20, 0).Add(after)); a.Do != want {
 			t.Errorf("%v after the loss: verb %d; want %d", after, a.Do, want)

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -20,7 +21,7 @@ type Record struct {
 	Attempts uint64   // counts the attempts that have ended, however they did
 	Failure  *Failure // how the last one failed; nil if it brought a token or a permanent refusal
 
-	Holder string        // the claim of whoever works on the next token; "" for none
+	Holder string        // the claim of whoever works on the next token: its process, a slash and a number; "" for none
 	Lease  time.Duration // how long the holder may be silent
 	Silent time.Duration // how much of it others have noted
 	Locked bool          // the holder has the store's lock, too, for as long as it lives
@@ -71,6 +72,9 @@ func (r Record) Claimed(holder string, lease time.Duration, locked bool) Record 
 	r.Holder, r.Lease, r.Silent, r.Locked = holder, lease, 0, locked
 	return r
 }
+
+// ownedBy reports whether the claim in r is one of the process that id names.
+func (r Record) ownedBy(id string) bool { return strings.HasPrefix(r.Holder, id+"/") }
 
 // Unclaimed returns r without a claim.
 func (r Record) Unclaimed() Record { return r.Claimed("", 0, false) }

@@ -25,11 +25,14 @@ const (
 	Free         // nobody has it
 )
 
-// Look takes in that r is at version now. The time since the last look counts as watched, but no more of it than a tenth of the
+// Look takes in that the process that id names sees r at version now. The time since the last look counts as watched, but no more of it than a tenth of the
 // lease: a process that was suspended, or that could not reach the store, has not watched.
-func (s *Sight) Look(r Record, version uint64, now time.Time) {
-	if version < s.version { // versions grow
+func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
+	switch {
+	case version < s.version: // versions grow
 		s.lostAt = now
+	case version > s.version && r.Holder != "" && r.Silent == 0 && !r.ownedBy(id):
+		s.lostAt = time.Time{} // the holder has written it again, or its place is kept
 	}
 	if version != s.version || s.last.IsZero() {
 		*s = Sight{version: version, lostAt: s.lostAt}
