@@ -63,7 +63,11 @@ func (w *world) cut(which int, d time.Duration) {
 	p := w.all[which%len(w.all)]
 	w.tell("%s is cut off for %v", p.name, d)
 	w.outages += d
-	p.cut, p.cutFor = time.Now().Add(d), d
+	begin := time.Now()
+	if n := len(p.cuts); n > 0 && begin.Before(p.cuts[n-1].end) {
+		begin = p.cuts[n-1].end // one after the other
+	}
+	p.cuts = append(p.cuts, span{begin, begin.Add(d)})
 }
 
 // forget has the store lose its last writes, or all.

@@ -263,4 +263,3 @@ func (p *process) stuck(since time.Time) bool {
 	}
 	return false
 }
-

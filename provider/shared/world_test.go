@@ -128,10 +128,11 @@ type process struct {
 	seen   uint64    // the greatest version
 	knows  bool      // it has seen a token
 	over   bool      // its session is over
-	cut    time.Time // it can't reach the store before
-	cutFor time.Duration
+	cuts   []span    // when it could not reach the store
 	called time.Time // when its last call of the backend began
 }
+
+type span struct{ begin, end time.Time }
 
 // step is one thing that the process does. The dead do nothing, for ever. w.mu is held, and not while it waits.
 func (p *process) step() error {
@@ -205,7 +206,7 @@ func (p *process) operate(ctx context.Context, op string) (arrives bool, lost er
 			return false, err
 		}
 	}
-	if time.Now().Before(p.cut) {
+	if len(p.cuts) > 0 && time.Now().Before(p.cuts[len(p.cuts)-1].end) {
 		return false, p.hang(ctx)
 	}
 	if p.w.down != nil {
@@ -350,7 +351,13 @@ func (w *world) usedTwice(refresh string, before, again *process) {
 			}
 		}
 	}
-	if before.cutFor >= w.lease*2/3 && before.cut.After(before.called) {
+	var cut time.Duration // since it called
+	for _, c := range before.cuts {
+		if c.end.After(before.called) {
+			cut += c.end.Sub(c.begin)
+		}
+	}
+	if cut >= w.lease*2/3 {
 		w.slip("the holder was cut off for two thirds of its lease or longer")
 		return
 	}
