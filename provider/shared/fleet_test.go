@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,16 +23,11 @@ const (
 )
 
 // expiries returns how many a fleet lives through: few, or 200 with STAYAUTH_PROOF=1 in the environment, which takes a minute.
-func expiries() int {
-	if os.Getenv("STAYAUTH_PROOF") != "" {
-		return 200
-	}
-	return 10
-}
+func expiries() int { return runs(10, 200) }
 
 // runFleet lets hosts share a login until its token has expired so many times. The backend is slower than the lease. It returns
 // how many hosts kept their login to the end.
-func runFleet(t *testing.T, backend *singleUse, through func(shared.Store) shared.Store) (kept int) {
+func runFleet(t *testing.T, backend *singleUse, expiries int, through func(shared.Store) shared.Store) (kept int) {
 	m := new(storetest.Memory)
 	start := provider.NewToken("token-0", time.Now().Add(life)).WithRefreshToken("secret-0")
 	if err := newLogin(backend, m, "fleet").Login(t.Context(), start); err != nil {
@@ -46,7 +40,7 @@ func runFleet(t *testing.T, backend *singleUse, through func(shared.Store) share
 		p := &shared.Login{Provider: backend, Store: s, Key: "fleet", Logger: slog.New(slog.DiscardHandler)}
 		wg.Go(func() {
 			token := start
-			for range expiries() {
+			for range expiries {
 				time.Sleep(time.Until(token.Expiry()))
 				next, err := p.Token(t.Context(), token)
 				for ; err != nil && !provider.IsPermanent(err); next, err = p.Token(t.Context(), token) {
@@ -69,7 +63,7 @@ func runFleet(t *testing.T, backend *singleUse, through func(shared.Store) share
 func TestFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, func(s shared.Store) shared.Store { return s })
+		kept := runFleet(t, backend, expiries(), func(s shared.Store) shared.Store { return s })
 		backend.want(t, expiries())
 		if kept != hosts || backend.most != 1 {
 			t.Errorf("%d hosts kept their login, with up to %d calls at a time; want %d and 1", kept, backend.most, hosts)
@@ -81,7 +75,7 @@ func TestFleet(t *testing.T) {
 func TestFleetNeedsRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, func(s shared.Store) shared.Store { return unrenewed{s} })
+		kept := runFleet(t, backend, expiries(), func(s shared.Store) shared.Store { return unrenewed{s} })
 		if kept != 0 || backend.most < 2 || backend.reused == 0 {
 			t.Errorf("%d hosts kept their login, with up to %d calls at a time and %d used secrets; want 0, more than 1 and some: "+
 				"the test above can't tell a store with a lease from one without", kept, backend.most, backend.reused)
@@ -104,32 +98,6 @@ func (s unrenewed) CompareAndSwap(ctx context.Context, key string, record []byte
 		return version, nil
 	}
 	return s.Store.CompareAndSwap(ctx, key, record, version)
-}
-
-// TestFleetOnABadNetwork: operations fail before or after they were carried out, or hang, but the store is reachable again
-// within the lease. Nobody may see a used secret, and no login may be lost.
-func TestFleetOnABadNetwork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, func(s shared.Store) shared.Store {
-			s.(*network).set(func(string) (bool, error) {
-				switch rand.N(40) {
-				case 0:
-					return false, errors.New("network: lost on the way there")
-				case 1:
-					return true, errors.New("network: lost on the way back")
-				case 2:
-					return false, errHang
-				}
-				return true, nil
-			})
-			return s
-		})
-		backend.want(t, expiries())
-		if kept != hosts || backend.most != 1 {
-			t.Errorf("%d hosts kept their login, with up to %d calls at a time; want %d and 1", kept, backend.most, hosts)
-		}
-	})
 }
 
 // TestTakesOver: the holder dies. The others go on one lease after the record changed last.

@@ -36,7 +36,8 @@ type call struct {
 	old     provider.Token
 	lookout lookout
 
-	looked bool   // the record was loaded
+	reads  bool   // the record could be loaded, the last time
+	looked bool   // it was, by look
 	since  uint64 // the attempts that had ended by then
 
 	refused lease.Record // what this call was rejected with for good, after it had lost the lease
@@ -106,6 +107,7 @@ func (c *call) known() lease.Known {
 // read loads the record and takes it in: whatever this process has seen counts.
 func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
 	rec, version, err := c.load(ctx)
+	c.reads = err == nil
 	if err == nil {
 		c.sight.Look(rec, version, c.id, time.Now())
 		c.saw(rec, version)

@@ -17,7 +17,7 @@ func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
 	case ctx.Err() != nil, newest.Generation == 0, newest.Ended():
 		return provider.Token{}, err
 	case newest.Token.IsZero() || newest.Token.Value() == c.old.Value():
-		return c.alone(ctx, newest, false, err)
+		return c.alone(ctx, newest, err)
 	}
 	if unsaved != nil {
 		c.warn(ctx, newest, err)
@@ -30,12 +30,13 @@ func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (p
 	if ctx.Err() != nil {
 		return provider.Token{}, err
 	}
-	return c.alone(ctx, rec, true, err)
+	return c.alone(ctx, rec, err)
 }
 
 // alone gets a token for this process only, since nothing can be saved because of cause. It does so where no refresh token is at
-// stake: any process may ask the Provider for a token of its own then. known says that the record is up to date.
-func (c *call) alone(ctx context.Context, rec lease.Record, known bool, cause error) (provider.Token, error) {
+// stake: any process may ask the Provider for a token of its own then. The Provider's word is final where the record could be read:
+// elsewhere another process may have a new login.
+func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
 	newest, _ := c.current()
 	switch {
 	case provider.IsPermanent(cause):
@@ -52,7 +53,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, known bool, cause er
 	defer cancel()
 	t, err := c.askProvider(ctx, given)
 	switch {
-	case provider.IsPermanent(err) && known:
+	case provider.IsPermanent(err) && c.reads:
 		return provider.Token{}, c.endedError("", err)
 	case provider.IsPermanent(err):
 		return provider.Token{}, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(err), cause)
