@@ -42,9 +42,13 @@ func TestConformanceCluster(t *testing.T) {
 	})
 }
 
+// lease is short, because some of these tests take some of it.
+const lease = 3 * time.Second
+
 // rotating is a backend with single-use refresh tokens. during runs in the middle of each call, after the secret is spent.
 type rotating struct {
 	during func()
+	work   time.Duration // how long a call takes beside it
 
 	mu            sync.Mutex // guards the fields below
 	calls, reused int
@@ -59,6 +63,7 @@ func (r *rotating) Token(_ context.Context, old provider.Token) (provider.Token,
 	if r.during != nil {
 		r.during()
 	}
+	time.Sleep(r.work)
 	return provider.NewToken(fmt.Sprintf("token-%d", n), time.Time{}).WithRefreshToken(fmt.Sprintf("secret-%d", n)), nil
 }
 
@@ -122,7 +127,7 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, backend := startRedis(t, args...), new(rotating)
 			store := &redisstore.Store{Client: server.client()}
-			p := &shared.Login{Provider: backend, Store: store, Key: "alice"}
+			p := &shared.Login{Provider: backend, Store: store, Key: "alice", Lease: lease}
 			login(t, p)
 			if name == "during a refresh" {
 				backend.during = func() { server.kill(); server.restart() }
@@ -139,7 +144,7 @@ func TestRestart(t *testing.T) {
 			}
 			server.restart()
 			next(t, p, first(), "token-1")
-			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "alice"}, token, "token-2")
+			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: server.client()}, Key: "alice", Lease: lease}, token, "token-2")
 			if _, after, err := store.Load(within(t), "alice"); after <= before || err != nil {
 				t.Errorf("after the restart the version is %d, %v; want one above %d", after, err, before)
 			}
@@ -194,7 +199,7 @@ func TestCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy.lose("eval")
+	proxy.lose("evalsha")
 	if _, err := store.CompareAndSwap(within(t), "bob", []byte("two"), version); err == nil || errors.Is(err, shared.ErrConflict) {
 		t.Errorf("CompareAndSwap whose answer was lost: %v; want an error that is no conflict", err)
 	}
@@ -207,8 +212,8 @@ func TestCut(t *testing.T) {
 
 	p := &shared.Login{Provider: backend, Store: store, Key: "alice"}
 	login(t, p)
-	proxy.lose("eval") // the answer to the claim
-	backend.during = func() { proxy.lose("eval") }
+	proxy.lose("evalsha") // the answer to the claim
+	backend.during = func() { proxy.lose("evalsha") }
 	next(t, p, first(), "token-1")
 	proxy.cut("")
 	backend.during = func() { proxy.cut("") }
@@ -225,7 +230,7 @@ func TestFailover(t *testing.T) {
 			proxy := startProxy(t, master.addr())
 			client := redis.NewClient(&redis.Options{Addr: proxy.addr})
 			defer client.Close()
-			p := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "alice"}
+			p := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "alice", Lease: lease}
 			login(t, p)
 			synced := master.client()
 			for { // until the replica has it: it may still be loading
@@ -251,7 +256,7 @@ func TestFailover(t *testing.T) {
 			if behind {
 				next(t, p, first(), "token-1") // the process that knows it writes it back
 			}
-			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: replica.client()}, Key: "alice"}, token, "token-2")
+			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: replica.client()}, Key: "alice", Lease: lease}, token, "token-2")
 			next(t, p, token, "token-2")
 			backend.want(t, 2)
 		})

@@ -89,11 +89,12 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 	}
 }
 
-// asRemembered reports whether old is the token of the record that this process has seen last, and nobody worked on it then.
+// asRemembered reports whether old is the token of the record that this process has seen last, and it would claim the lease if it
+// saw the same again.
 func (c *call) asRemembered() bool {
 	newest, unsaved := c.current()
 	return c.at > 0 && c.last.Holder == "" && !c.last.Ended() && !c.last.Token.IsZero() &&
-		c.last.Token.Value() == c.old.Value() && unsaved == nil && newest.Same(c.last)
+		c.last.Token.Value() == c.old.Value() && unsaved == nil && newest.Same(c.last) && !c.sight.Lost(time.Now(), c.leaseLength())
 }
 
 // known is what there is to know beside the record.

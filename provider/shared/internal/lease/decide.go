@@ -71,7 +71,7 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 		return Action{Do: Share}
 	case r.Attempts > known.Since && r.Ended(): // failed, for good
 		return Action{Do: End}
-	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.lost(now, known.Lease): // robbed
+	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.Lost(now, known.Lease): // robbed
 		return Action{Do: Mend, Record: r.Claimed(Lost, known.Lease, false)}
 	case own, r.Holder == "":
 		return Action{Do: Claim}

@@ -60,9 +60,9 @@ func (s *Sight) Lock(r Record, l Lock) {
 	}
 }
 
-// lost reports whether the store has lost writes less than a lease ago: a claim may be among them, of which its holder does not
+// Lost reports whether the store has lost writes less than a lease ago: a claim may be among them, of which its holder does not
 // know yet.
-func (s *Sight) lost(now time.Time, lease time.Duration) bool {
+func (s *Sight) Lost(now time.Time, lease time.Duration) bool {
 	return !s.lostAt.IsZero() && now.Sub(s.lostAt) < lease
 }
 
