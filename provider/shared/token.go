@@ -109,11 +109,13 @@ func (c *call) known() lease.Known {
 func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
 	rec, version, err := c.load(ctx)
 	c.reads = err == nil
-	if err == nil {
-		c.sight.Look(rec, version, c.id, time.Now())
-		c.saw(rec, version)
+	if err != nil {
+		c.sight.Blind(time.Now())
+		return rec, version, err
 	}
-	return rec, version, err
+	c.sight.Look(rec, version, c.id, time.Now())
+	c.saw(rec, version)
+	return rec, version, nil
 }
 
 // look reads the record, and what the store knows of its holder.
@@ -136,7 +138,7 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, first bool) {
 	if s, ok := c.Store.(Ager); ok && first {
 		if age, err := s.Age(ctx, c.Key, version); err == nil {
-			c.sight.Age(rec, age)
+			c.sight.Age(rec, age, time.Now())
 		}
 	}
 	if s, ok := c.Store.(Locker); ok && rec.Locked {
@@ -176,6 +178,9 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 func (c *call) note(ctx context.Context, next lease.Record, version uint64) (uint64, bool) {
 	at, err := c.swap(ctx, next, version)
 	if err != nil {
+		if !errors.Is(err, ErrConflict) {
+			c.sight.Blind(time.Now())
+		}
 		return 0, false
 	}
 	c.sight.Wrote(at, time.Now())
@@ -195,7 +200,7 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	case errors.Is(err, ErrConflict):
 		return provider.Token{}, false, nil
 	case err != nil:
-		c.sight.Doubt()
+		c.sight.Doubt(time.Now())
 		t, err = c.withoutClaim(ctx, rec, err)
 		return t, true, err
 	}

@@ -43,6 +43,7 @@ func TestDecide(t *testing.T) {
 		watched time.Duration
 		lost    bool // the store has lost writes
 		aged    bool // the store says that the claim is old
+		blind   bool // and could not be reached a moment ago
 		lock    lease.Lock
 		want    lease.Verb
 		holder  string // of what is to be written
@@ -90,6 +91,7 @@ func TestDecide(t *testing.T) {
 		{name: "quiet for a whole lease, and nobody could note it", record: held(0), old: token("two"), watched: 15 * time.Second, want: lease.Note, holder: "other/1", silent: 6 * time.Second},
 
 		{name: "old", record: held(0), old: token("two"), aged: true, want: lease.Note, holder: "other/1", silent: 12 * time.Second},
+		{name: "old, but the store was away", record: held(0), old: token("two"), aged: true, blind: true, want: lease.Wait, within: 6 * time.Second},
 		{name: "old, and told", record: held(12 * time.Second), old: token("two"), aged: true, want: lease.Claim},
 		{name: "the holder is dead", record: held(0), old: token("two"), lock: lease.Free, want: lease.Note, holder: "other/1", silent: 12 * time.Second},
 		{name: "the holder is dead, and told", record: held(12 * time.Second), old: token("two"), lock: lease.Free, want: lease.Wait, within: 3 * time.Second},
@@ -107,8 +109,11 @@ func TestDecide(t *testing.T) {
 				now = now.Add(time.Second)
 				sight.Look(test.record, 8, "me", now)
 			}
+			if test.blind {
+				sight.Blind(now.Add(1 - length))
+			}
 			if test.aged {
-				sight.Age(test.record, length)
+				sight.Age(test.record, length, now)
 			}
 			sight.Lock(test.record, test.lock)
 			known := test.known
@@ -159,7 +164,7 @@ func TestSight(t *testing.T) {
 	s := new(lease.Sight)
 	s.Look(r, 5, "me", time.Unix(0, 0))
 	s.Look(r, 5, "me", time.Unix(1, 0))
-	s.Doubt()
+	s.Doubt(time.Unix(1, 0))
 	if got := silent(s, time.Unix(1, 0)); got != 0 {
 		t.Errorf("after a write that failed it was watched for %v; want 0", got)
 	}

@@ -9,6 +9,7 @@ type Sight struct {
 	last    time.Time     // of the last look
 	watched time.Duration // for how long it has been seen at version
 	lostAt  time.Time     // when the store was last seen to have lost writes; zero: never
+	blindAt time.Time     // when it last could not be reached, or written; zero: never
 
 	// What the store itself says about the holder, where it can.
 	aged   bool // the record is older than what is left of the lease
@@ -35,7 +36,7 @@ func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 		s.lostAt = time.Time{} // the holder has written it again, or its place is kept
 	}
 	if version != s.version || s.last.IsZero() {
-		*s = Sight{version: version, lostAt: s.lostAt}
+		*s = Sight{version: version, lostAt: s.lostAt, blindAt: s.blindAt}
 	} else {
 		s.watched += min(now.Sub(s.last), r.Lease/10)
 	}
@@ -43,14 +44,25 @@ func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 }
 
 // Wrote takes in that this process has written version now.
-func (s *Sight) Wrote(version uint64, now time.Time) { *s = Sight{version: version, last: now} }
+func (s *Sight) Wrote(version uint64, now time.Time) {
+	*s = Sight{version: version, last: now, blindAt: s.blindAt}
+}
 
-// Doubt forgets what was watched. A process that can't take over, because it can't write, can't blame the holder for having
-// written nothing either.
-func (s *Sight) Doubt() { s.watched, s.aged = 0, false }
+// Blind takes in that the store could not be reached, or not be written. The holder may not have been able to either.
+func (s *Sight) Blind(now time.Time) { s.blindAt, s.aged = now, false }
 
-// Age takes in how long the record has been there by the store's own clock.
-func (s *Sight) Age(r Record, age time.Duration) { s.aged = r.Silent+age >= r.Lease }
+// Doubt takes in that this process could not take over, because it could not write: what it has watched proves nothing.
+func (s *Sight) Doubt(now time.Time) {
+	s.Blind(now)
+	s.watched = 0
+}
+
+// Age takes in how long the record has been there by the store's own clock. That counts the time, too, in which nobody could reach the
+// store; so it proves nothing to a process that has met such a time less than a lease ago.
+func (s *Sight) Age(r Record, age time.Duration, now time.Time) {
+	blind := !s.blindAt.IsZero() && now.Sub(s.blindAt) < r.Lease
+	s.aged = !blind && r.Silent+age >= r.Lease
+}
 
 // Lock takes in how the store's lock stands. It means something if the holder has taken it.
 func (s *Sight) Lock(r Record, l Lock) {
