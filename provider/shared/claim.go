@@ -47,7 +47,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 			unlock()
 		}
 	}()
-	k.version, err = c.swap(ctx, k.rec, version)
+	k.version, err = c.write(ctx, k.rec, version)
 	if err != nil && !errors.Is(err, ErrConflict) { // it may be written: look
 		if now, found, lerr := c.read(ctx); lerr == nil && now.Holder == k.rec.Holder {
 			k.version, err = found, nil
@@ -69,6 +69,8 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 // lock takes the store's lock, if it has one and nobody else has it.
 func (l *Login) lock(ctx context.Context) (unlock func(), ok bool) {
 	if s, has := l.Store.(Locker); has {
+		ctx, cancel := context.WithTimeout(ctx, l.opLimit()/5)
+		defer cancel()
 		if unlock, ok, err := s.TryLock(ctx, l.Key); err == nil && ok {
 			return unlock, true
 		}
@@ -147,7 +149,7 @@ func (k *leaseClaim) renewal() time.Duration { return k.rec.Lease / 5 }
 func (k *leaseClaim) renew(ctx context.Context) {
 	for ctx.Err() == nil {
 		start := time.Now()
-		version, err := k.c.swap(ctx, k.rec, k.version)
+		version, err := k.c.write(ctx, k.rec, k.version)
 		next := start.Add(k.renewal() / 12) // after a failure
 		switch {
 		case err == nil:

@@ -81,6 +81,7 @@ func (w *world) forget(n int) {
 	f := forgetting{lost: w.writes[keep:], seen: make(map[*process]uint64)}
 	w.writes = w.writes[:keep:keep]
 	f.restored = w.newest().version
+	w.change()
 	for _, p := range w.all {
 		f.seen[p] = p.seen
 	}

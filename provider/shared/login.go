@@ -30,7 +30,7 @@ import (
 // has written last, and a moment for the looks in between. Only what somebody has watched counts as silence: not the time in
 // which the store could not be reached or took no writes, nor what another machine's clock says. Since the steps are in the record
 // it makes no difference whether one process watches for long or many do for a fifth of the Lease each. If the store is an [Ager]
-// or a [Locker], which knows better, a fifth of the Lease is enough.
+// or a [Locker], which knows better, two fifths of the Lease are enough.
 //
 // Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its [provider.RetryAfter], is returned to
 // all who waited for it instead of being repeated by each of them.

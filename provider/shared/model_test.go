@@ -89,6 +89,7 @@ func newWorld(seed uint64) *world {
 		calls: make(map[string]*process), spent: make(map[string]bool), ends: make(map[string]time.Time),
 	}
 	w.plan = plan{
+		store: [...]string{"", "ages", "locks", "tells"}[rng.IntN(4)],
 		hosts: 2 + rng.IntN(4), lives: 2 + rng.IntN(2), call: time.Millisecond, newEnds: some(3),
 		deaths: some(3), outages: some(3), cuts: some(8), forgets: some(5), wrongTime: some(3),
 	}
@@ -106,7 +107,7 @@ func newWorld(seed uint64) *world {
 
 // run runs the schedule to its end.
 func (w *world) run() {
-	w.over = make(chan struct{}) // made in the bubble
+	w.over, w.changed = make(chan struct{}), make(chan struct{}) // made in the bubble
 	rng := rand.New(rand.NewPCG(w.seed, 1))
 	first := provider.NewToken("token-0", time.Now().Add(modelLife)).WithRefreshToken("secret-0")
 	founder := &process{w: w, name: "founder", fuse: -1, rng: rng, died: make(chan struct{})}

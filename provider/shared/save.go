@@ -30,7 +30,9 @@ func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ p
 	case err != nil:
 		k.c.learn(answer, err)
 		k.c.warn(ctx, answer, err)
-		go k.c.saveLater(ctx) // ends when the answer is saved, or void, or after ten minutes
+		// It ends when the answer is saved, or void, or after ten minutes, and has the store's lock until then.
+		go k.c.saveLater(ctx, k.unlock)
+		k.unlock = func() {}
 		return answer.Token, true, nil
 	case rec.Same(answer):
 		return answer.Token, true, nil
@@ -108,10 +110,8 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 		if !ok {
 			return rec, nil
 		}
-		at, err := k.c.swap(ctx, next, version)
+		_, err := k.c.write(ctx, next, version)
 		if err == nil {
-			k.c.sight.Wrote(at, time.Now())
-			k.c.saw(next, at)
 			return next, nil
 		}
 		conflict := errors.Is(err, ErrConflict)
@@ -133,8 +133,9 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 }
 
 // saveLater goes on trying to save an answer that could not be saved in time, until it is, or is void, or ten minutes have
-// passed. Calls of Token go first: they do the same.
-func (l *Login) saveLater(ctx context.Context) {
+// passed. Calls of Token go first: they do the same. It calls unlock in the end.
+func (l *Login) saveLater(ctx context.Context, unlock func()) {
+	defer unlock()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	for try := 0; pause(ctx, pollInterval(l.leaseLength(), try)) == nil; try++ {

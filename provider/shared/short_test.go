@@ -138,9 +138,9 @@ func TestShortLives(t *testing.T) {
 		{"plain", 10 * time.Second, 1},
 		{"plain", 7 * time.Second, 2},
 		{"aging", 10 * time.Second, 0},
-		{"aging", time.Second, 1},
+		{"aging", time.Second, 2},
 		{"locking", 10 * time.Second, 0},
-		{"locking", 4 * time.Second, 0},
+		{"locking", 4 * time.Second, 1},
 	} {
 		t.Run(test.kind+" "+test.life.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -71,8 +71,8 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 			rec, version, err = c.mend(ctx, do.Record, rec, version)
 			continue
 		case lease.Note:
-			if next, ok := c.note(ctx, do.Record, version); ok {
-				rec, version = do.Record, next
+			if at, err := c.write(ctx, do.Record, version); err == nil { // and otherwise there is no harm
+				rec, version = do.Record, at
 				continue
 			}
 		case lease.Claim:
@@ -118,6 +118,19 @@ func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
 	return rec, version, nil
 }
 
+// write writes rec over version and takes it in, as read does.
+func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uint64, error) {
+	at, err := c.swap(ctx, rec, version)
+	switch {
+	case err == nil:
+		c.sight.Wrote(at, time.Now())
+		c.saw(rec, at)
+	case !errors.Is(err, ErrConflict):
+		c.sight.Blind(time.Now())
+	}
+	return at, err
+}
+
 // look reads the record, and what the store knows of its holder.
 func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 	rec, version, err := c.read(ctx)
@@ -134,8 +147,11 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 	return rec, version, nil
 }
 
-// askAbout asks the store about the holder, where it can tell. Its clock is asked once: who watches for longer sees for himself.
+// askAbout asks the store about the holder, where it can tell, and does not insist on an answer. Its clock is asked once: who watches
+// for longer sees for himself.
 func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, first bool) {
+	ctx, cancel := context.WithTimeout(ctx, c.opLimit()/5)
+	defer cancel()
 	if s, ok := c.Store.(Ager); ok && first {
 		if age, err := s.Age(ctx, c.Key, version); err == nil {
 			c.sight.Age(rec, age, time.Now())
@@ -162,30 +178,14 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 		c.logger().WarnContext(ctx, "shared: the store lost the newest token of the login: writing it back",
 			"login", c.Key, "generation", newest.Generation, "found", rec.Generation)
 	}
-	at, err := c.swap(ctx, next, version)
+	at, err := c.write(ctx, next, version)
 	switch {
 	case errors.Is(err, ErrConflict):
 		return c.look(ctx)
 	case err != nil:
 		return rec, version, err
 	}
-	c.sight.Wrote(at, time.Now())
-	c.saw(next, at)
 	return next, at, nil
-}
-
-// note writes that the holder is quiet. It returns false if it can't, and that is no harm.
-func (c *call) note(ctx context.Context, next lease.Record, version uint64) (uint64, bool) {
-	at, err := c.swap(ctx, next, version)
-	if err != nil {
-		if !errors.Is(err, ErrConflict) {
-			c.sight.Blind(time.Now())
-		}
-		return 0, false
-	}
-	c.sight.Wrote(at, time.Now())
-	c.saw(next, at)
-	return at, true
 }
 
 // refresh claims the lease and asks the Provider. done is false when another process got ahead: the caller looks again. A
@@ -204,7 +204,7 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 		t, err = c.withoutClaim(ctx, rec, err)
 		return t, true, err
 	}
-	defer claim.unlock()
+	defer func() { claim.unlock() }()
 	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
 	ctx = context.WithoutCancel(ctx)
 	if c.refusal != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -30,6 +29,8 @@ type world struct {
 	version uint64       // the last one given out
 	forgets []forgetting // what the store has lost
 	outages time.Duration
+	locked  *process              // who has the store's lock
+	changed chan struct{}         // closed at the next write
 	down    func(op string) error // what is wrong with the store; nil: nothing
 	mints   []mint                // each token that the backend has given out
 	calls   map[string]*process   // who has brought which refresh token last
@@ -41,6 +42,7 @@ type world struct {
 
 // A plan is what is drawn for a whole schedule.
 type plan struct {
+	store     string // what it can do beside keeping records; "": nothing
 	hosts     int
 	lives     int           // of tokens, until all is well
 	fails     float64       // how many of the store's operations fail or hang
@@ -64,6 +66,7 @@ type write struct {
 	record  []byte
 	version uint64
 	by      *process
+	at      time.Time
 }
 
 type forgetting struct {
@@ -139,6 +142,9 @@ func (p *process) step() error {
 	if p.fuse == 0 && !p.dead {
 		p.dead = true
 		p.w.tell("%s dies", p.name)
+		if p.w.locked == p {
+			p.w.locked = nil
+		}
 		p.w.mourn(p)
 		close(p.died)
 	}
@@ -267,7 +273,8 @@ func (p *process) CompareAndSwap(ctx context.Context, _ string, record []byte, v
 	}
 	p.w.version++
 	next := p.w.version
-	p.w.writes = append(p.w.writes, write{bytes.Clone(record), next, p})
+	p.w.writes = append(p.w.writes, write{bytes.Clone(record), next, p, time.Now()})
+	p.w.change()
 	p.w.tell("%s writes version %d over %d: %s", p.name, next, version, record)
 	if err := p.step(); err != nil {
 		return 0, err
@@ -369,9 +376,4 @@ func (w *world) enter(p *process) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all = append(w.all, p)
-}
-
-// login returns the process's part of the shared login.
-func (p *process) login() *shared.Login {
-	return &shared.Login{Provider: p, Store: p, Key: "model", Lease: p.w.lease, Logger: slog.New(slog.DiscardHandler)}
 }

@@ -56,8 +56,8 @@ type Action struct {
 // Silence is counted in steps that are written into the record: the first after two fifths of the lease, when a holder that lives
 // has missed a renewal, and then one for each fifth. So those who watch need not live as long as a lease; whoever notes a step
 // has shown that the store takes writes, so that the holder's silence means something; and a holder that only could not be
-// heard sees the note and answers it. Where the store itself can tell that the holder is dead the first note says four fifths:
-// the last one is watched by somebody in any case.
+// heard sees the note and answers it. Where the store itself can tell that the holder is dead the first note says three fifths:
+// the rest is watched by somebody, or the holder is told twice, because the store may have been away for everyone until now.
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
 	switch {
@@ -88,7 +88,9 @@ func watch(r Record, s *Sight) Action {
 	switch {
 	case told && (silence >= r.Lease || s.aged): // abandoned
 		return Action{Do: Claim}
-	case !told && (s.aged || s.locked == Free): // quiet, and the store knows why
+	case r.Silent < 3*fifth && (s.aged || s.locked == Free): // quiet, and the store knows why
+		noted.Silent = 3 * fifth
+	case !told && s.aged: // told once more
 		noted.Silent = 4 * fifth
 	case silence >= nextStep(r): // one step, however long nobody could write
 		noted.Silent = nextStep(r)
