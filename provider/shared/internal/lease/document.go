@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -75,19 +76,23 @@ func storableTime(t time.Time) time.Time {
 // Decode reads what Encode returned. It is strict: a record that is not understood completely must not be replaced by what was
 // understood of it. Its errors don't quote the record.
 func Decode(data []byte) (Record, error) {
-	var version struct {
-		Format int `json:"format"`
-	}
-	if json.Unmarshal(data, &version) != nil { // which takes no more than one document
-		return Record{}, errDamaged
-	}
-	if version.Format != format {
-		return Record{}, fmt.Errorf("has format %d, and this program knows format %d only", version.Format, format)
-	}
 	var d document
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if dec.Decode(&d) != nil || (d.Holder != "") != (d.Lease > 0) || d.Silent < 0 || d.Silent > d.Lease {
+	err := dec.Decode(&d)
+	if err != nil || d.Format != format { // it may be another format, whose fields are unknown
+		var version struct {
+			Format int `json:"format"`
+		}
+		if json.Unmarshal(data, &version) == nil && version.Format != format {
+			return Record{}, fmt.Errorf("has format %d, and this program knows format %d only", version.Format, format)
+		}
+		return Record{}, errDamaged
+	}
+	if _, err := dec.Token(); err != io.EOF { // more than one document
+		return Record{}, errDamaged
+	}
+	if (d.Holder != "") != (d.Lease > 0) || d.Silent < 0 || d.Silent > d.Lease {
 		return Record{}, errDamaged
 	}
 	r := Record{
