@@ -169,13 +169,14 @@ func TestKeepsTheSecretAndTheLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
 		expiry := time.Now().Add(time.Hour)
-		p := newLogin(answer(provider.NewToken("no secret in it", expiry)), m, "alice")
+		whole := provider.NewToken("no secret in it", expiry).WithLifetime(2 * time.Hour).WithExtras(map[string]string{"scope": "all"})
+		p := newLogin(answer(whole), m, "alice")
 		token := wantToken(t, p, first(), "no secret in it")
 		if token.RefreshToken() != "secret-0" {
 			t.Error("an answer without a refresh token did not keep the old one")
 		}
 		got := wantToken(t, newLogin(answer(provider.Token{}), m, "alice"), first(), "no secret in it")
-		if !got.Equal(token) || !got.Expiry().Equal(expiry) {
+		if !got.Equal(token) || !got.Expiry().Equal(expiry) || got.Lifetime() != 2*time.Hour || got.Extra("scope") != "all" {
 			t.Error("the token that came out of the store is not the one that went in")
 		}
 

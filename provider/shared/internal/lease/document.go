@@ -19,21 +19,22 @@ const format = 1
 
 // document is a Record as it is stored. Its only timestamp is of the API's clock (Expiry).
 type document struct {
-	Format     int              `json:"format"`
-	Login      string           `json:"login,omitempty"`
-	Generation uint64           `json:"generation"`
-	Token      string           `json:"token,omitempty"`
-	Refresh    string           `json:"refresh,omitempty"`
-	Expiry     time.Time        `json:"expiry,omitzero"`
-	Lifetime   time.Duration    `json:"lifetime_ns,omitempty"`
-	Dead       string           `json:"dead,omitempty"`
-	Forgotten  bool             `json:"forgotten,omitempty"`
-	Attempts   uint64           `json:"attempts"`
-	Failure    *failureDocument `json:"failure,omitempty"`
-	Holder     string           `json:"holder,omitempty"`
-	Lease      time.Duration    `json:"lease_ns,omitempty"`
-	Silent     time.Duration    `json:"silent_ns,omitempty"`
-	Locked     bool             `json:"locked,omitempty"`
+	Format     int               `json:"format"`
+	Login      string            `json:"login,omitempty"`
+	Generation uint64            `json:"generation"`
+	Token      string            `json:"token,omitempty"`
+	Refresh    string            `json:"refresh,omitempty"`
+	Expiry     time.Time         `json:"expiry,omitzero"`
+	Lifetime   time.Duration     `json:"lifetime_ns,omitempty"`
+	Extras     map[string]string `json:"extras,omitempty"`
+	Dead       string            `json:"dead,omitempty"`
+	Forgotten  bool              `json:"forgotten,omitempty"`
+	Attempts   uint64            `json:"attempts"`
+	Failure    *failureDocument  `json:"failure,omitempty"`
+	Holder     string            `json:"holder,omitempty"`
+	Lease      time.Duration     `json:"lease_ns,omitempty"`
+	Silent     time.Duration     `json:"silent_ns,omitempty"`
+	Locked     bool              `json:"locked,omitempty"`
 }
 
 type failureDocument struct {
@@ -45,7 +46,7 @@ type failureDocument struct {
 func (r Record) Encode() ([]byte, error) {
 	d := document{
 		Format: format, Login: r.Login, Generation: r.Generation, Token: r.Token.Value(), Refresh: r.Token.RefreshToken(),
-		Expiry: storableTime(r.Token.Expiry()), Lifetime: r.Token.Lifetime(), Dead: r.Dead, Forgotten: r.Forgotten,
+		Expiry: storableTime(r.Token.Expiry()), Lifetime: r.Token.Lifetime(), Extras: r.Token.Extras(), Dead: r.Dead, Forgotten: r.Forgotten,
 		Attempts: r.Attempts, Holder: r.Holder, Lease: r.Lease, Silent: r.Silent, Locked: r.Locked,
 	}
 	if f := r.Failure; f != nil {
@@ -56,7 +57,8 @@ func (r Record) Encode() ([]byte, error) {
 
 // Storable returns t with an expiry that a record can hold.
 func Storable(t provider.Token) provider.Token {
-	return provider.NewToken(t.Value(), storableTime(t.Expiry())).WithRefreshToken(t.RefreshToken()).WithLifetime(t.Lifetime())
+	return provider.NewToken(t.Value(), storableTime(t.Expiry())).
+		WithLifetime(t.Lifetime()).WithRefreshToken(t.RefreshToken()).WithExtras(t.Extras())
 }
 
 // storableTime returns t as JSON can hold it: RFC 3339 has four digits for the year, and a JWT's exp any number.
@@ -97,7 +99,7 @@ func Decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Login: d.Login, Generation: d.Generation, Base: d.Login,
-		Token: provider.NewToken(d.Token, d.Expiry).WithRefreshToken(d.Refresh).WithLifetime(d.Lifetime),
+		Token: provider.NewToken(d.Token, d.Expiry).WithLifetime(d.Lifetime).WithRefreshToken(d.Refresh).WithExtras(d.Extras),
 		Dead:  d.Dead, Forgotten: d.Forgotten, Attempts: d.Attempts, Holder: d.Holder, Lease: d.Lease, Silent: d.Silent, Locked: d.Locked,
 	}
 	if f := d.Failure; f != nil {
