@@ -96,9 +96,10 @@ type Login struct {
 	// is no longer renewed.
 	Timeout time.Duration
 
-	// WaitForLogin is for services that should outlive a login. When it has ended (the backend refused it for good, or it was
-	// forgotten) Token fails with a temporary error, to be tried again a minute later, and does not ask the Provider, until a
-	// new login is in the Store. By default the error is permanent, and the session of the caller is over.
+	// WaitForLogin is for services that should outlive a login. When it has ended (the backend rejected it for good, or it was
+	// forgotten) Token fails with a temporary error, to be tried again 5 seconds later, and does not ask the Provider, until a
+	// new login is in the Store. If the Store is a [Watcher], Token waits for that before it fails, for a Lease or half of its
+	// context's time, and has it at once. By default the error is permanent, and the session of the caller is over.
 	WaitForLogin bool
 
 	// Logger gets a warning when a token could not be saved, and when the record was found to be older than what this process
@@ -152,6 +153,9 @@ func (l *Login) logger() *slog.Logger {
 	return slog.Default()
 }
 
+// untilLogin is how often it is worth looking whether there is a new login.
+const untilLogin = 5 * time.Second
+
 // endedError says that the login is over. cause, if there is one, is the Provider's own error.
 func (l *Login) endedError(why string, cause error) error {
 	err := fmt.Errorf("%w: %s (login %q)", ErrEnded, why, l.Key)
@@ -159,7 +163,7 @@ func (l *Login) endedError(why string, cause error) error {
 		err = fmt.Errorf("%w: %w (login %q)", ErrEnded, unmarked(cause), l.Key)
 	}
 	if l.WaitForLogin {
-		return provider.RetryAfter(err, time.Minute)
+		return provider.RetryAfter(err, untilLogin)
 	}
 	return provider.Permanent(err)
 }

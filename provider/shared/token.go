@@ -40,6 +40,8 @@ type call struct {
 	looked bool   // it was, by look
 	since  uint64 // the attempts that had ended by then
 
+	awaited bool // a new login, where the last one has ended
+
 	refused lease.Record // what this call was rejected with for good, after it had lost the lease
 	refusal error        // how
 }
@@ -64,7 +66,11 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 		case lease.Use:
 			return rec.Token, nil
 		case lease.End:
-			return provider.Token{}, c.endedError(rec.Why(), nil)
+			if !c.awaitLogin(ctx, version) {
+				return provider.Token{}, c.endedError(rec.Why(), nil)
+			}
+			rec, version, err = c.look(ctx)
+			continue
 		case lease.Share:
 			return provider.Token{}, c.sharedError(rec.Failure)
 		case lease.Mend:

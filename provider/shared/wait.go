@@ -112,3 +112,27 @@ func (o *lookout) end() {
 		o.stop()
 	}
 }
+
+// awaitLogin holds a call back whose login has ended, if it is to wait for the next and the store tells of changes: for as long as a
+// lease, or half of the caller's time. It returns true if there was a change. It does so once in a call.
+func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
+	if _, tells := c.Store.(Watcher); !tells || !c.WaitForLogin || c.awaited {
+		return false
+	}
+	c.awaited = true
+	hold := c.leaseLength()
+	if deadline, ok := ctx.Deadline(); ok {
+		hold = min(hold, time.Until(deadline)/2)
+	}
+	c.lookout.watch(ctx, version)
+	timer := time.NewTimer(hold)
+	defer timer.Stop()
+	select {
+	case <-c.lookout.changed:
+		c.lookout.changed = nil
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
