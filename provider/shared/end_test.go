@@ -209,6 +209,32 @@ func TestForgetDuringRefresh(t *testing.T) {
 	}
 }
 
+// TestForgetDuringRefreshWithoutTheStore: the store fails after the logout. The answer is void all the same, for the one who refreshes and
+// for all in this process.
+func TestForgetDuringRefreshWithoutTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(&singleUse{work: 10 * time.Second}, net, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if token, err := p.Token(t.Context(), first()); err == nil {
+				t.Errorf("Token after a logout = %q; want an error", token.Value())
+			}
+		})
+		time.Sleep(5 * time.Second)
+		if err := p.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		net.set(down)
+		wg.Wait()
+		if token, err := p.Token(t.Context(), provider.Token{}); err == nil {
+			t.Errorf("Token after a logout = %q; want an error", token.Value())
+		}
+		net.set(nil)
+		wantEnded(t, p, first())
+	})
+}
+
 // TestForgetBeforeItIsKnownToBeSaved: the logout comes after the answer was saved, and before the one who saved it knows.
 func TestForgetBeforeItIsKnownToBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -91,6 +91,40 @@ func TestLostClaim(t *testing.T) {
 	}
 }
 
+// TestLostClaimIsNotForgotten: whoever has seen that a claim was lost, and could not write that down, still knows it in the next call.
+func TestLostClaimIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, backend := new(forgetful), &singleUse{work: 40 * time.Second}
+		net := &network{Store: s}
+		p := newLogin(backend, net, "alice")
+		if err := p.Login(t.Context(), first()); err != nil {
+			t.Fatal(err)
+		}
+		wantToken(t, p, provider.Token{}, "token-0")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantToken(t, newLogin(backend, s, "alice"), first(), "token-1") })
+		briefly := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			_, err := p.Token(ctx, first())
+			return err
+		}
+		synctest.Wait()
+		if err := briefly(); err == nil {
+			t.Error("Token in the middle of another's refresh succeeded")
+		}
+		s.forget(1)
+		net.set(readOnly)
+		if err := briefly(); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Token that can't write: %v; want the store's error", err)
+		}
+		net.set(nil)
+		wantToken(t, p, first(), "token-1")
+		wg.Wait()
+		backend.want(t, 1)
+	})
+}
+
 // TestLostClaimOfADeadHolder: it is not waited for beyond the lease.
 func TestLostClaimOfADeadHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

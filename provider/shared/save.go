@@ -27,8 +27,9 @@ func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ p
 		return answer, answer.Follows(rec)
 	})
 	switch {
+	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login
+		return provider.Token{}, true, err
 	case err != nil:
-		k.c.learn(answer, err)
 		k.c.warn(ctx, answer, err)
 		// It ends when the answer is saved, or void, or after ten minutes, and has the store's lock until then.
 		go k.c.saveLater(ctx, k.unlock)
