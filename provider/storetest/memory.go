@@ -8,8 +8,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// Memory is a Store in memory, for the tests of programs that share a login: several [shared.Login] on one Memory
-// behave like several processes. The zero value is empty and ready. It must not be copied after its first use.
+// Memory is a Store in memory, for the tests of programs that share a login: several [shared.Login]
+// on one Memory behave like several processes. The zero value is empty and ready. It must not be
+// copied after its first use.
 type Memory struct {
 	mu      sync.Mutex // guards the fields below; never held across a call
 	last    uint64     // the last version given out, of any key: none is used twice
@@ -48,4 +49,12 @@ func (m *Memory) CompareAndSwap(ctx context.Context, key string, record []byte, 
 	m.last++
 	m.records[key] = memoryRecord{bytes.Clone(record), m.last}
 	return m.last, nil
+}
+
+// Lose forgets all records, as a Redis without persistence does that is restarted. Versions go on
+// growing.
+func (m *Memory) Lose() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.records = nil
 }
