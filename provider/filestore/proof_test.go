@@ -23,8 +23,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// The proofs run processes of their own: this test binary, with the environment variable roleEnv saying what to do. By default
-// they are short; with STAYAUTH_PROOF=1 in the environment they are run in full, which takes some minutes:
+// The proofs run processes of their own: this test binary, with the environment variable roleEnv
+// saying what to do. By default they are short; with STAYAUTH_PROOF=1 in the environment they are
+// run in full, which takes some minutes:
 //
 //	STAYAUTH_PROOF=1 go test -run Proof -timeout 30m ./provider/filestore
 const (
@@ -41,8 +42,9 @@ func rounds(short, full int) int {
 	return short
 }
 
-// A backend issues tokens for single-use refresh tokens, and takes a secret that comes twice for stolen: the login is over. Its
-// API holds each request until the token expires, which it does once all clients use it.
+// A backend issues tokens for single-use refresh tokens, and takes a secret that comes twice for
+// stolen: the login is over. Its API holds each request until the token expires, which it does once
+// all clients use it.
 type backend struct {
 	clients  int // how many requests make the token expire
 	expiries int // after so many the API lets everybody go
@@ -231,7 +233,8 @@ func TestProofProcesses(t *testing.T) {
 	}
 }
 
-// TestProofNeedsTheLock is the control: the same processes, who don't see each other's claims, lose the login.
+// TestProofNeedsTheLock is the control: the same processes, who don't see each other's claims, lose
+// the login.
 func TestProofNeedsTheLock(t *testing.T) {
 	const processes = 16
 	b := newBackend(processes, 1, 2)
@@ -282,7 +285,8 @@ func (b *backend) leave() {
 	}
 }
 
-// unlocked hides from each process who holds the lease, and lets it write over what it has not seen.
+// unlocked hides from each process who holds the lease, and lets it write over what it has not
+// seen.
 type unlocked struct{ *filestore.Store }
 
 func (s unlocked) Load(ctx context.Context, key string) ([]byte, uint64, error) {
@@ -315,8 +319,9 @@ func (s unlocked) CompareAndSwap(ctx context.Context, key string, record []byte,
 // killedLease is short, as each round waits for it.
 const killedLease = 300 * time.Millisecond
 
-// TestProofKilled kills a process with SIGKILL at each step of a refresh. The record can always be read, another process goes on
-// after the lease, and a login is lost only where the backend has answered and the file is not yet replaced.
+// TestProofKilled kills a process with SIGKILL at each step of a refresh. The record can always be
+// read, another process goes on after the lease, and a login is lost only where the backend has
+// answered and the file is not yet replaced.
 func TestProofKilled(t *testing.T) {
 	const (
 		unharmed = iota // the other one refreshes
@@ -386,8 +391,14 @@ func (s *dyingStore) CompareAndSwap(ctx context.Context, key string, record []by
 	}
 	s.dieAt("before " + doing)
 	if step, ok := strings.CutPrefix(s.at, doing+": "); ok {
-		if err := s.SwapUntil(ctx, key, record, version, slices.Index(filestore.Steps, step)); err != nil {
+		w, err := s.Begin(key, record, version)
+		if err != nil {
 			return 0, err
+		}
+		for i := range slices.Index(filestore.Steps, step) + 1 {
+			if err := w.Step(i); err != nil {
+				return 0, err
+			}
 		}
 		s.dieAt(s.at)
 	}
