@@ -90,26 +90,12 @@ func TestReadOnlyMount(t *testing.T) {
 // behind, and as soon as there is room it goes on.
 func TestFullFileSystem(t *testing.T) {
 	s, version := tmpfs(t, 64)
-	filler := filepath.Join(s.Dir, "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
+	release := fill(t, s)
 	unwritable(t, s, version, syscall.ENOSPC)
 	if left, _ := filepath.Glob(filepath.Join(s.Dir, "*.tmp")); len(left) != 0 {
 		t.Errorf("left behind: %q", left)
 	}
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
+	release()
 	if _, err := s.CompareAndSwap(t.Context(), "alice", []byte("new"), version); err != nil {
 		t.Errorf("CompareAndSwap after room was made: %v", err)
 	}

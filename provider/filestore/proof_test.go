@@ -32,6 +32,8 @@ const (
 	roleEnv    = "FILESTORE_ROLE"
 	dirEnv     = "FILESTORE_DIR"
 	backendEnv = "FILESTORE_BACKEND"
+
+	unixRole = "unix: " // begins the roles of TestProofUnixChild
 )
 
 // rounds returns how often a proof is repeated.
@@ -170,7 +172,7 @@ func get(ctx context.Context, url string) (status int, body []byte, err error) {
 // start starts a process of this test binary in the given role.
 func start(t *testing.T, role, dir, backend string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProofChild$", "-test.timeout=5m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProof(Unix)?Child$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), roleEnv+"="+role, dirEnv+"="+dir, backendEnv+"="+backend)
 	out := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -183,7 +185,7 @@ func start(t *testing.T, role, dir, backend string) (*exec.Cmd, *bytes.Buffer) {
 // TestProofChild is what the processes run.
 func TestProofChild(t *testing.T) {
 	role := os.Getenv(roleEnv)
-	if role == "" {
+	if role == "" || strings.HasPrefix(role, unixRole) {
 		t.Skip("only as a process of another test")
 	}
 	files := &filestore.Store{Dir: os.Getenv(dirEnv)}
