@@ -35,7 +35,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,17 +42,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/transport"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if it was asked for what makes no sense.
@@ -62,8 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	tr := &transport.Transport{Base: upstream(), Logger: log}
 	g := guard{log: log}
 
-	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := frame.New("proxy", stderr)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "Usage: TOKEN_COMMAND='command that prints a token' proxy [flags] https://api.example.com")
 		flags.PrintDefaults()
@@ -79,17 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	tokenURL := flags.String("token-url", "", "token endpoint (`URL`) to ask, in place of TOKEN_COMMAND; TOKEN_SESSION is its session secret")
 	user := flags.String("user", "", "`id` of whose token to ask it for; may be left out if the session tells")
 	keepBody := flags.Int("keep-body", 64<<10, "how many `bytes` of each upload to keep for a replay; 0: none")
-	fail := func(status int, format string, a ...any) int {
-		fmt.Fprintf(stderr, "proxy: "+format+"\n", a...)
+	if status, done := flags.Parse(args, 1, "one argument is needed, after the flags: the API, such as https://api.example.com"); done {
 		return status
-	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	case flags.NArg() != 1:
-		return fail(2, "one argument is needed, after the flags: the API, such as https://api.example.com")
 	}
 	target, err := parseTarget(flags.Arg(0))
 	if err == nil {
@@ -99,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		tr.Provider, err = tokenProvider(*tokenURL, *user)
 	}
 	if err != nil {
-		return fail(2, "%v", err)
+		return flags.Fail(frame.Usage, "%v", err)
 	}
 	if tr.KeepBody = *keepBody; *keepBody <= 0 {
 		tr.KeepBody = -1 // 0 stands for the default there
@@ -109,21 +95,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
 	if g.hosts == nil && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = l.Close() // nothing was accepted
-		return fail(2, "%s can be reached from other machines, and whoever reaches it is logged in as you: if that is what you want, "+
+		return flags.Fail(frame.Usage, "%s can be reached from other machines, and whoever reaches it is logged in as you: if that is what you want, "+
 			"name the host that they call it by with -host", *addr)
 	}
 	fmt.Fprintf(stdout, "proxy is ready at http://%s for %s\n", l.Addr(), target)
 	if err := serve(ctx, g, l, log); err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
 	if err := tr.Close(); err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
-	return 0
+	return frame.OK
 }
 
 // serve serves until ctx is done. Requests that are under way then get 5 s to end.
