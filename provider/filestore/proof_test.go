@@ -318,8 +318,9 @@ func (s unlocked) CompareAndSwap(ctx context.Context, key string, record []byte,
 	}
 }
 
-// killedLease is short, as each round waits for it.
-const killedLease = 300 * time.Millisecond
+// killedLease is short, as each round waits for a part of it, and long enough for a disk that others
+// use too: an operation of the store has a third of it.
+const killedLease = 3 * time.Second
 
 // TestProofKilled kills a process with SIGKILL at each step of a refresh. The record can always be
 // read, another process goes on after the lease, and a login is lost only where the backend has

@@ -17,8 +17,8 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// suspendedLease is long enough for a process to be taken up again well within five of it.
-const suspendedLease = time.Second
+// suspendedLease is long enough for the disk, as killedLease is.
+const suspendedLease = 3 * time.Second
 
 const (
 	isSuspended  = unixRole + "is suspended with the answer in its hands"
@@ -62,8 +62,9 @@ func TestProofUnixChild(t *testing.T) {
 // than its lease. The kernel knows that it lives, and so nobody else spends the refresh token
 // again.
 func TestProofSuspended(t *testing.T) {
+	t.Parallel()
 	for range rounds(1, 20) {
-		if got, err, b := aroundSuspended(t, func(s *filestore.Store) shared.Store { return s }); got.Value() != token(1) || err != nil || b.calls != 1 {
+		if b, got, err := aroundSuspended(t, func(s *filestore.Store) shared.Store { return s }); got.Value() != token(1) || err != nil || b.calls != 1 {
 			t.Errorf("the other process got %q, %v after %d calls in total; want %q after 1", got.Value(), err, b.calls, token(1))
 		}
 	}
@@ -71,8 +72,9 @@ func TestProofSuspended(t *testing.T) {
 
 // TestProofNeedsTheHolder is the control: without the lock the suspended process looks dead.
 func TestProofNeedsTheHolder(t *testing.T) {
+	t.Parallel()
 	hidden := func(s *filestore.Store) shared.Store { return struct{ shared.Store }{s} }
-	if got, err, b := aroundSuspended(t, hidden); !errors.Is(err, shared.ErrEnded) || b.reused == 0 {
+	if b, got, err := aroundSuspended(t, hidden); !errors.Is(err, shared.ErrEnded) || b.reused == 0 {
 		t.Errorf("the other process got %q, %v: the test above can't tell a lock from none", got.Value(), err)
 	}
 }
@@ -80,7 +82,7 @@ func TestProofNeedsTheHolder(t *testing.T) {
 // aroundSuspended has a process suspended in the middle of a refresh, and lets it go on when its
 // lease is over. It returns what another process got meanwhile, which sees the store as see shows
 // it.
-func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (provider.Token, error, *backend) {
+func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (*backend, provider.Token, error) {
 	t.Helper()
 	b := newBackend(1, 1, 1)
 	server := httptest.NewServer(b)
@@ -104,8 +106,8 @@ func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (pro
 		got, err := other.Token(t.Context(), login())
 		done <- result{got, err}
 	}()
-	// Until the lease is over and some more, in which whoever takes it for dead has done so.
-	limit := time.NewTimer(2 * suspendedLease)
+	// Until the lease is over and some more, in which anyone who takes it for dead has done so.
+	limit := time.NewTimer(suspendedLease * 3 / 2)
 	defer limit.Stop()
 	select {
 	case r := <-done:
@@ -117,12 +119,13 @@ func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (pro
 	}
 	_ = cmd.Wait() // whatever became of it
 	r := <-done
-	return r.token, r.err, b
+	return b, r.token, r.err
 }
 
 // TestProofShortCommands: a process is killed in a refresh, and after it come commands that live
 // for less than its lease. The first of them gets the token.
 func TestProofShortCommands(t *testing.T) {
+	t.Parallel()
 	b := newBackend(1, 1, 1)
 	server := httptest.NewServer(b)
 	defer server.Close()
