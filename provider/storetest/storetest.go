@@ -11,17 +11,19 @@
 //
 // Run sees a Store from outside and for a few seconds. It can't tell
 //
-//   - a counter of versions that wraps, or turns negative, after more writes than Run makes: it makes
-//     300, and 70,000 where they take no time. One that keeps or compares fewer than 64 bits is found
-//     all the same: Run asks for versions that differ from the right one in a single bit;
+//   - a counter of versions that wraps, or turns negative, after more writes than Run makes: it
+//     makes 300, and 70,000 where they take no time. One that keeps or compares fewer than 64 bits
+//     is found all the same: Run asks for versions that differ from the right one in a single bit;
 //   - versions that go back when the storage has lost everything: [RunLoss] does, where a test can
 //     make it forget;
 //   - a check and a write that are only a few instructions apart, on a machine with one core;
-//   - an operation that ignores its context and takes less than 10 ms: it returns too soon to be told
-//     from one that obeys, and to do harm; nor one that hangs only when the network or the disk does:
-//     cut those off in a test of the Store's own;
-//   - that a lock of a [shared.Locker] ends with its process: kill one in a test of the Store's own;
-//   - errors that quote a record and that Run can't provoke, such as those of a storage that is full.
+//   - an operation that ignores its context and takes less than 10 ms: it returns too soon to be
+//     told from one that obeys, and to do harm; nor one that hangs only when the network or the
+//     disk does: cut those off in a test of the Store's own;
+//   - that a lock of a [shared.Locker] ends with its process: kill one in a test of the Store's
+//     own;
+//   - errors that quote a record and that Run can't provoke, such as those of a storage that is
+//     full.
 package storetest
 
 import (

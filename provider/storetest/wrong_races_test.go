@@ -30,8 +30,11 @@ func (s apart) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 type unlocked struct{ *storetest.Memory }
 
 func (s unlocked) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	if ahead(ctx, s.Memory, key) != version {
-		return 0, errors.Join(shared.ErrConflict, ctx.Err())
+		return 0, shared.ErrConflict
 	}
 	for {
 		next, err := s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
