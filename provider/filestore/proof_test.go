@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,19 @@ func rounds(short, full int) int {
 		return full
 	}
 	return short
+}
+
+// quick returns the path of a folder that is not there yet, in memory where there is such a place: the
+// proofs kill processes and not machines, and a disk that others use too may take seconds, which the
+// leases of the proofs do not have.
+func quick(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "filestore")
+	if err != nil {
+		return folder(t)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "logins")
 }
 
 // A backend issues tokens for single-use refresh tokens, and takes a secret that comes twice for
@@ -250,7 +264,7 @@ func TestProofNeedsTheLock(t *testing.T) {
 func runProcesses(t *testing.T, b *backend, role string, processes int) (lost int) {
 	server := httptest.NewServer(b)
 	defer server.Close()
-	dir := folder(t)
+	dir := quick(t)
 	if err := (&shared.Login{Provider: ask{}, Store: &filestore.Store{Dir: dir}, Key: "alice"}).Login(t.Context(), login()); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +332,7 @@ func (s unlocked) CompareAndSwap(ctx context.Context, key string, record []byte,
 	}
 }
 
-// killedLease is short, as each round waits for a part of it, and long enough for a disk that others
+// killedLease is short, as each round waits for a part of it, and long enough for a machine that others
 // use too: an operation of the store has a third of it.
 const killedLease = 3 * time.Second
 
@@ -349,7 +363,7 @@ func TestProofKilled(t *testing.T) {
 			for range rounds(1, 100) {
 				b := newBackend(1, 1, 1)
 				server := httptest.NewServer(b)
-				files := &filestore.Store{Dir: folder(t)}
+				files := &filestore.Store{Dir: quick(t)}
 				other := &shared.Login{Provider: ask{server.URL, func() {}}, Store: files, Key: "alice", Lease: killedLease}
 				if err := other.Login(t.Context(), login()); err != nil {
 					t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// suspendedLease is long enough for the disk, as killedLease is.
+// suspendedLease is long enough for a machine that others use too, as killedLease is.
 const suspendedLease = 3 * time.Second
 
 const (
@@ -87,7 +87,7 @@ func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (*ba
 	b := newBackend(1, 1, 1)
 	server := httptest.NewServer(b)
 	defer server.Close()
-	files := &filestore.Store{Dir: folder(t)}
+	files := &filestore.Store{Dir: quick(t)}
 	other := &shared.Login{Provider: ask{server.URL, func() {}}, Store: see(files), Key: "alice", Lease: suspendedLease}
 	if err := other.Login(t.Context(), login()); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestProofShortCommands(t *testing.T) {
 	b := newBackend(1, 1, 1)
 	server := httptest.NewServer(b)
 	defer server.Close()
-	files := &filestore.Store{Dir: folder(t)}
+	files := &filestore.Store{Dir: quick(t)}
 	l := &shared.Login{Provider: ask{server.URL, func() {}}, Store: files, Key: "alice"}
 	if err := l.Login(t.Context(), login()); err != nil {
 		t.Fatal(err)
