@@ -5,6 +5,7 @@
 //	go run ./examples/cli login -user alice -key stayauth-key -base http://127.0.0.1:8080 -token-url http://127.0.0.1:8080/token
 //	go run ./examples/cli post Hello
 //	go run ./examples/cli tail
+//	STREAM_API_SECRET=stayauth-secret go run ./examples/cli revoke -user alice
 //
 // The login is kept by package filestore and shared by all copies of the tool that run at a time:
 // when the token ends, one of them gets the next for all. Logging out in one terminal logs out the

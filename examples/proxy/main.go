@@ -1,35 +1,40 @@
-// Proxy keeps any program logged in. It listens on this machine, passes every request on to one API, and puts a live token
-// into it; the program, curl for one, needs to know nothing about tokens.
+// Proxy keeps any program logged in. It listens on this machine, passes every request on to one
+// API, and puts a live token into it; the program, curl for one, needs to know nothing about
+// tokens.
 //
 //	TOKEN_COMMAND='pass show api-token' go run ./examples/proxy https://api.example.com
 //	curl http://127.0.0.1:8090/me
 //
-// Tokens come from a command that prints one, as above, or from a token endpoint such as examples/backend, whose session
-// secret is in TOKEN_SESSION:
+// Tokens come from a command that prints one, as above, or from a token endpoint such as
+// examples/backend, whose session secret is in TOKEN_SESSION:
 //
 //	TOKEN_SESSION=... go run ./examples/proxy -token-url https://app.example.com/token -user alice https://api.example.com
 //
-// Against the test server (go run ./examples/testserver) and its token endpoint, -rejected code40 being Stream's way:
+// Against the test server (go run ./examples/testserver) and its token endpoint, -rejected code40
+// being Stream's way:
 //
 //	go run ./examples/proxy -rejected code40 -token-url http://127.0.0.1:8080/token -user alice http://127.0.0.1:8080
 //	curl 'http://127.0.0.1:8090/api/v2/app?api_key=stayauth-key'
 //
 // # Who may use it
 //
-// Whoever can send it a request is logged in as you: every user and every program of this machine. It listens on loopback only,
-// unless -host names it for others. Web pages are kept out, whose browser is on this machine too: a request for a host name
-// that is not the proxy's is refused (DNS rebinding), and so is one that a page of another site has made.
+// Whoever can send it a request is logged in as you: every user and every program of this machine.
+// It listens on loopback only, unless -host names it for others. Web pages are kept out, whose
+// browser is on this machine too: a request for a host name that is not the proxy's is refused (DNS
+// rebinding), and so is one that a page of another site has made.
 //
-// The token goes to the API alone. An Authorization header of the program's is replaced. A redirect is passed on as it
-// came; a program that follows one to elsewhere leaves the proxy, and goes without the token.
+// The token goes to the API alone. An Authorization header of the program's is replaced. A redirect
+// is passed on as it came; a program that follows one to elsewhere leaves the proxy, and goes
+// without the token.
 //
 // # Bodies
 //
-// Whoever makes a request with package net/http can offer its body a second time (GetBody). Here the body comes from a
-// connection, once. So the first 64 KiB are kept while they are sent on, and if the token is rejected the request is
-// replayed from those. A longer upload that meets a rejected token can't be: the program gets the 401, and when it tries
-// again it finds a new token. -keep-body keeps more. Long uploads are not begun under a token that is about to end, so it
-// takes a revocation to get there.
+// Whoever makes a request with package net/http can offer its body a second time (GetBody). Here
+// the body comes from a connection, once. So the first 64 KiB are kept while they are sent on, and
+// if the token is rejected the request is replayed from those. A longer upload that meets a
+// rejected token can't be: the program gets the 401, and when it tries again it finds a new token.
+// -keep-body keeps more. Long uploads are not begun under a token that is about to end, so it takes
+// a revocation to get there.
 package main
 
 import (
@@ -52,7 +57,8 @@ func main() {
 	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
-// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if it was asked for what makes no sense.
+// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if it was asked
+// for what makes no sense.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	tr := &transport.Transport{Base: upstream(), Logger: log}
@@ -103,10 +109,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			"name the host that they call it by with -host", *addr)
 	}
 	fmt.Fprintf(stdout, "proxy is ready at http://%s for %s\n", l.Addr(), target)
-	if err := serve(ctx, g, l, log); err != nil {
-		return flags.Fail(frame.Failed, "%v", err)
-	}
-	if err := tr.Close(); err != nil {
+	err = serve(ctx, g, l, log)
+	// However it ended, a refresh that is under way is waited for: it may bring the only way to the
+	// next one.
+	if err := errors.Join(err, tr.Close()); err != nil {
 		return flags.Fail(frame.Failed, "%v", err)
 	}
 	return frame.OK
@@ -114,7 +120,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serve serves until ctx is done. Requests that are under way then get 5 s to end.
 func serve(ctx context.Context, h http.Handler, l net.Listener, log *slog.Logger) error {
-	// What a request's context is made of. Upgraded connections are nobody's but ReverseProxy's, which ends them with it.
+	// What a request's context is made of. Upgraded connections are nobody's but ReverseProxy's,
+	// which ends them with it.
 	base, cut := context.WithCancel(context.Background())
 	defer cut()
 	server := &http.Server{

@@ -29,6 +29,7 @@
 //
 // Should the folder, or the lock in it, be removed under running processes, they make them again.
 // The record is lost with the folder; [shared.Login] writes back the one that it has in memory.
+// Versions follow the machine's clock, so that they grow across a loss as well.
 package filestore
 
 import (

@@ -45,9 +45,9 @@ func rounds(short, full int) int {
 	return short
 }
 
-// quick returns the path of a folder that is not there yet, in memory where there is such a place: the
-// proofs kill processes and not machines, and a disk that others use too may take seconds, which the
-// leases of the proofs do not have.
+// quick returns the path of a folder that is not there yet, in memory where there is such a place:
+// the proofs kill processes and not machines, and a disk that others use too may take seconds,
+// which the leases of the proofs do not have.
 func quick(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "filestore")
@@ -332,8 +332,8 @@ func (s unlocked) CompareAndSwap(ctx context.Context, key string, record []byte,
 	}
 }
 
-// killedLease is short, as each round waits for a part of it, and long enough for a machine that others
-// use too: an operation of the store has a third of it.
+// killedLease is short, as each round waits for a part of it, and long enough for a machine that
+// others use too: an operation of the store has a third of it.
 const killedLease = 3 * time.Second
 
 // TestProofKilled kills a process with SIGKILL at each step of a refresh. The record can always be
