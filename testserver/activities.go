@@ -97,7 +97,7 @@ func (s *Server) keepActivity(a *activity) {
 	for _, r := range a.reactions {
 		size += r.size
 	}
-	s.acts.put(a.id, a, size)
+	s.acts.Put(a.id, a, size)
 }
 
 // addActivity adds an activity to feeds, which come into being if need be.
@@ -119,7 +119,7 @@ func (s *Server) addActivity(c *call) (object, *failure) {
 	if f := req.validate(); f != nil {
 		return nil, f
 	}
-	switch _, exists := s.acts.get(req.ID); {
+	switch _, exists := s.acts.Get(req.ID); {
 	case req.Type == "":
 		return nil, badInput("type is missing")
 	case len(req.Feeds) == 0:
@@ -193,7 +193,7 @@ func (c *call) actor(a acting) (string, *failure) {
 // activity returns the activity that the path names.
 func (s *Server) activity(c *call) (*activity, *failure) {
 	id := c.r.PathValue("id")
-	a, ok := s.acts.get(id)
+	a, ok := s.acts.Get(id)
 	if !ok {
 		return nil, notFound("activity '%s' does not exist", id)
 	}
@@ -246,7 +246,7 @@ func (s *Server) queryActivities(c *call) (object, *failure) {
 // activitiesWhere returns the activities that match, in no particular order. s.mu is held.
 func (s *Server) activitiesWhere(matches func(*activity) bool) []*activity {
 	var list []*activity
-	for _, a := range s.acts.all() {
+	for _, a := range s.acts.All() {
 		if matches(a) {
 			list = append(list, a)
 		}

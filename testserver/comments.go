@@ -70,7 +70,7 @@ func (s *Server) commentResponse(m *comment, depth int) commentResponse {
 // commentsWhere returns the comments that match, in the order in which they were made. s.mu is held.
 func (s *Server) commentsWhere(matches func(*comment) bool) []*comment {
 	var list []*comment
-	for _, m := range s.comments.all() {
+	for _, m := range s.comments.All() {
 		if matches(m) {
 			list = append(list, m)
 		}
@@ -125,7 +125,7 @@ func (s *Server) addComment(c *call) (object, *failure) {
 		return nil, f
 	}
 	if req.ParentID != "" {
-		parent, ok := s.comments.get(req.ParentID)
+		parent, ok := s.comments.Get(req.ParentID)
 		switch {
 		case !ok:
 			return nil, notFound("comment '%s' does not exist", req.ParentID)
@@ -134,8 +134,8 @@ func (s *Server) addComment(c *call) (object, *failure) {
 		}
 		req.ObjectID, req.ObjectType = parent.object, "activity"
 	}
-	a, ok := s.acts.get(req.ObjectID)
-	switch _, exists := s.comments.get(req.ID); {
+	a, ok := s.acts.Get(req.ObjectID)
+	switch _, exists := s.comments.Get(req.ID); {
 	case req.Comment == nil && len(req.Attachments) == 0:
 		return nil, badInput("comment is missing")
 	case req.ObjectID == "":
@@ -151,7 +151,7 @@ func (s *Server) addComment(c *call) (object, *failure) {
 	now := s.now()
 	m := &comment{id: cmp.Or(req.ID, newUUID()), object: a.id, parent: req.ParentID, user: userID, seq: s.seq, created: now, updated: now}
 	req.applyTo(m)
-	s.comments.put(m.id, m, len(c.body))
+	s.comments.Put(m.id, m, len(c.body))
 	a.comments++
 	s.recordEffect(c)
 	return s.commented("feeds.comment.added", a, m), nil
@@ -178,7 +178,7 @@ func (s *Server) getComments(c *call) (object, *failure) {
 		}
 	}
 	sort := cmp.Or(q.Get("sort"), "first")
-	_, ok := s.acts.get(q.Get("object_id"))
+	_, ok := s.acts.Get(q.Get("object_id"))
 	switch {
 	case q.Get("object_type") != "activity":
 		return nil, badInput("object_type must be activity, not '%s'", q.Get("object_type"))
@@ -206,9 +206,9 @@ func (s *Server) getComments(c *call) (object, *failure) {
 // comment returns the comment that the path names, and its activity.
 func (s *Server) comment(c *call) (*comment, *activity, *failure) {
 	id := c.r.PathValue("id")
-	m, ok := s.comments.get(id)
+	m, ok := s.comments.Get(id)
 	if ok {
-		if a, ok := s.acts.get(m.object); ok {
+		if a, ok := s.acts.Get(m.object); ok {
 			return m, a, nil
 		}
 	}
@@ -241,7 +241,7 @@ func (s *Server) updateComment(c *call) (object, *failure) {
 	}
 	next.applyTo(m)
 	m.updated = s.now()
-	s.comments.put(m.id, m, len(encode(object{"comment": s.commentResponse(m, 0)})))
+	s.comments.Put(m.id, m, len(encode(object{"comment": s.commentResponse(m, 0)})))
 	s.recordEffect(c)
 	return s.commented("feeds.comment.updated", a, m), nil
 }
@@ -264,7 +264,7 @@ func (s *Server) deleteComment(c *call) (object, *failure) {
 
 // removeComment deletes m and all answers to it. s.mu is held.
 func (s *Server) removeComment(a *activity, m *comment) {
-	s.comments.remove(m.id)
+	s.comments.Remove(m.id)
 	a.comments = max(0, a.comments-1)
 	for _, answer := range s.commentsWhere(func(other *comment) bool { return other.parent == m.id }) {
 		s.removeComment(a, answer)

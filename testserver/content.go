@@ -162,14 +162,14 @@ func (s *Server) deleteActivity(c *call) (object, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	s.acts.remove(a.id)
+	s.acts.Remove(a.id)
 	for _, fid := range a.feeds {
-		if f, ok := s.feeds.get(fid); ok {
+		if f, ok := s.feeds.Get(fid); ok {
 			f.activities = max(0, f.activities-1)
 		}
 	}
 	for _, about := range s.commentsWhere(func(m *comment) bool { return m.object == a.id }) {
-		s.comments.remove(about.id)
+		s.comments.Remove(about.id)
 	}
 	s.recordEffect(c)
 	s.publishActivity("feeds.activity.deleted", a, object{})

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/memory"
 )
 
 // A feed is a named list of activities.
@@ -45,7 +47,7 @@ func (s *Server) feedResponse(f *feed) feedResponse {
 	if r.Custom == nil {
 		r.Custom = map[string]any{}
 	}
-	for _, edge := range s.follows.all() {
+	for _, edge := range s.follows.All() {
 		if edge.target == f.fid {
 			r.FollowerCount++
 		}
@@ -64,20 +66,20 @@ func (f *feed) position() position { return position{f.created.UnixNano(), f.seq
 
 // ensureFeed returns the feed, which comes into being as the user's if there is none. s.mu is held.
 func (s *Server) ensureFeed(fid, owner string) *feed {
-	if f, ok := s.feeds.get(fid); ok {
+	if f, ok := s.feeds.Get(fid); ok {
 		return f
 	}
 	s.seq++
 	now := s.now()
 	f := &feed{fid: fid, visibility: "public", owner: owner, seq: s.seq, created: now, updated: now}
-	s.feeds.put(fid, f, len(fid))
+	s.feeds.Put(fid, f, len(fid))
 	return f
 }
 
 // mayWriteTo fails unless the caller may add to the feed: a server may add to every feed, a user to its own and to one that it
 // makes by doing so. s.mu is held.
 func (s *Server) mayWriteTo(c *call, fid string) *failure {
-	if f, ok := s.feeds.get(fid); ok {
+	if f, ok := s.feeds.Get(fid); ok {
 		return c.owns(f.owner, "feed '"+fid+"'")
 	}
 	return nil
@@ -111,7 +113,7 @@ func (s *Server) getOrCreateFeed(c *call) (object, *failure) {
 		}
 	}
 	fid := c.r.PathValue("group") + ":" + c.r.PathValue("id")
-	f, exists := s.feeds.get(fid)
+	f, exists := s.feeds.Get(fid)
 	shown := append(s.following(fid), fid)
 	page, ans, fail := paginate(s.activitiesWhere(func(a *activity) bool {
 		return slices.ContainsFunc(a.feeds, func(f string) bool { return slices.Contains(shown, f) })
@@ -160,7 +162,7 @@ func (s *Server) makeFeed(c *call, fid, owner string, data feedData) *feed {
 	if data.Visibility != "" {
 		f.visibility = data.Visibility
 	}
-	s.feeds.put(fid, f, len(fid)+len(c.body))
+	s.feeds.Put(fid, f, len(fid)+len(c.body))
 	s.recordEffect(c)
 	return f
 }
@@ -225,7 +227,7 @@ type query struct {
 }
 
 // find returns the page of a list that a query asks for, and an answer with the cursors of its neighbours.
-func find[T interface{ position() position }](list *memory[T], q query, fields map[string]field[T]) ([]T, object, *failure) {
+func find[T interface{ position() position }](list *memory.Map[T], q query, fields map[string]field[T]) ([]T, object, *failure) {
 	matches, f := compile(q.Filter, fields)
 	if f != nil {
 		return nil, nil, f
@@ -235,7 +237,7 @@ func find[T interface{ position() position }](list *memory[T], q query, fields m
 		return nil, nil, f
 	}
 	var found []T
-	for _, v := range list.all() {
+	for _, v := range list.All() {
 		if matches(v) {
 			found = append(found, v)
 		}

@@ -26,7 +26,7 @@ type followResponse struct {
 // followResponse describes f as the API does. s.mu is held.
 func (s *Server) followResponse(f *follow) followResponse {
 	end := func(fid string) feedResponse {
-		one, ok := s.feeds.get(fid)
+		one, ok := s.feeds.Get(fid)
 		if !ok { // forgotten meanwhile, and its owner with it
 			one = &feed{fid: fid, owner: "unknown", visibility: "public", created: f.created, updated: f.updated}
 		}
@@ -49,7 +49,7 @@ func (s *Server) followResponses(list []*follow) []followResponse {
 // followsWhere returns the first page of the follows that match, in the order in which they were made. s.mu is held.
 func (s *Server) followsWhere(matches func(*follow) bool) []*follow {
 	var list []*follow
-	for _, f := range s.follows.all() {
+	for _, f := range s.follows.All() {
 		if len(list) == defaultLimit {
 			break
 		}
@@ -62,7 +62,7 @@ func (s *Server) followsWhere(matches func(*follow) bool) []*follow {
 
 // following returns the feeds that a feed follows. s.mu is held.
 func (s *Server) following(fid string) (targets []string) {
-	for _, f := range s.follows.all() {
+	for _, f := range s.follows.All() {
 		if f.source == fid {
 			targets = append(targets, f.target)
 		}
@@ -88,7 +88,7 @@ func (s *Server) addFollow(c *call) (object, *failure) {
 		if f := checkFID(fid); f != nil {
 			return nil, f
 		}
-		if _, ok := s.feeds.get(fid); !ok {
+		if _, ok := s.feeds.Get(fid); !ok {
 			return nil, notFound("feed '%s' does not exist: GetOrCreateFeed makes it", fid)
 		}
 	}
@@ -96,7 +96,7 @@ func (s *Server) addFollow(c *call) (object, *failure) {
 		return nil, f
 	}
 	key := req.Source + " " + req.Target
-	switch _, exists := s.follows.get(key); {
+	switch _, exists := s.follows.Get(key); {
 	case exists:
 		return nil, badInput("feed '%s' follows feed '%s' already", req.Source, req.Target)
 	case req.Source == req.Target:
@@ -107,7 +107,7 @@ func (s *Server) addFollow(c *call) (object, *failure) {
 	s.seq++
 	now := s.now()
 	f := &follow{source: req.Source, target: req.Target, push: req.Push, custom: req.Custom, seq: s.seq, created: now, updated: now}
-	s.follows.put(key, f, len(c.body))
+	s.follows.Put(key, f, len(c.body))
 	s.recordEffect(c)
 	return s.followed("feeds.follow.created", f), nil
 }
@@ -123,14 +123,14 @@ func (s *Server) followed(kind string, f *follow) object {
 func (s *Server) unfollow(c *call) (object, *failure) {
 	source, target := c.r.PathValue("source"), c.r.PathValue("target")
 	key := source + " " + target
-	f, ok := s.follows.get(key)
+	f, ok := s.follows.Get(key)
 	if !ok {
 		return nil, notFound("feed '%s' does not follow feed '%s'", source, target)
 	}
 	if f := s.mayWriteTo(c, source); f != nil {
 		return nil, f
 	}
-	s.follows.remove(key)
+	s.follows.Remove(key)
 	s.recordEffect(c)
 	return s.followed("feeds.follow.deleted", f), nil
 }

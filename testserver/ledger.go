@@ -1,10 +1,10 @@
 package testserver
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // RequestID is the header in which a client names a request. A replay of a request carries the same id: that is how the
@@ -62,21 +62,25 @@ type Token struct {
 
 // Ledger returns what has arrived so far.
 func (s *Server) Ledger() Ledger {
+	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := &s.ledger
+	return snapshot(&s.authority.Ledger, len(s.sockets))
+}
+
+func snapshot(l *login.Ledger, openSockets int) Ledger {
 	out := Ledger{
-		Arrived: l.arrived, Refused: l.refused, Effects: l.effects, TokenCalls: l.tokenCalls, Issued: l.issued,
-		Unnamed: l.unnamed, Sockets: l.sockets, OpenSockets: len(s.sockets),
-		Requests:  make(map[string]Request, l.requests.len()),
-		Tokens:    make(map[string]Token, l.tokens.len()),
-		Forgotten: l.requests.lost + l.tokens.lost,
+		Arrived: l.Arrived, Refused: l.Refused, Effects: l.Effects, TokenCalls: l.TokenCalls, Issued: l.Issued,
+		Unnamed: l.Unnamed, Sockets: l.Sockets, OpenSockets: openSockets,
+		Requests:  make(map[string]Request, l.Requests.Len()),
+		Tokens:    make(map[string]Token, l.Tokens.Len()),
+		Forgotten: l.Requests.Lost() + l.Tokens.Lost(),
 	}
-	for id, r := range l.requests.all() {
-		out.Requests[id] = Request{r.attempts, r.refusals, r.effects, slices.Clone(r.tokens)}
+	for id, r := range l.Requests.All() {
+		out.Requests[id] = Request{r.Attempts, r.Refusals, r.Effects, slices.Clone(r.Tokens)}
 	}
-	for id, t := range l.tokens.all() {
-		out.Tokens[id] = Token{t.user, t.issued, t.firstUsed, t.firstRefused, t.refusal, t.uses, t.refusals}
+	for id, t := range l.Tokens.All() {
+		out.Tokens[id] = Token{t.User, t.Issued, t.FirstUsed, t.FirstRefused, t.Refusal, t.Uses, t.Refusals}
 	}
 	return out
 }
@@ -93,11 +97,8 @@ func (s *Server) Ledger() Ledger {
 //
 // Call Check at the end of a test. The error joins one error for each violation, in the order in which they happened.
 func (s *Server) Check() error {
+	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	errs := slices.Clone(s.ledger.violations)
-	if n := s.ledger.moreViolations; n > 0 {
-		errs = append(errs, fmt.Errorf("testserver: and %d more", n))
-	}
-	return errors.Join(errs...)
+	return s.authority.Ledger.Check()
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // maxBody is how much of a request's body the server reads; the package comment names it.
@@ -38,9 +40,9 @@ type call struct {
 	bodyErr *failure // the body is too large
 
 	// Written by recordArrival:
-	attempt   attempt  // its place in the ledger
-	token     token    // what its token says
-	malformed *failure // why its token says nothing
+	attempt   login.Attempt // its place in the ledger
+	token     login.Token   // what its token says
+	malformed *failure      // why its token says nothing
 
 	// Written by authenticate, for operations that need a token:
 	user   string // the user whose token this is; empty for the other two

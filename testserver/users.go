@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // A user is one user of the app.
@@ -16,9 +18,7 @@ type user struct {
 	custom           map[string]any
 	created, updated time.Time
 
-	cutoff        time.Time // revoke_tokens_issued_before; zero: none
-	revokedSerial uint64    // Revoke: tokens up to this serial number are dead
-	revokedAt     time.Time // Revoke: when
+	cutoff time.Time // revoke_tokens_issued_before; zero: none
 }
 
 // userResponse is the API's UserResponse. Dates are in nanoseconds since 1970.
@@ -69,7 +69,7 @@ func orEmpty[T any](list []T) []T {
 
 // ensureUser returns the user, who comes into being if there is none. s.mu is held.
 func (s *Server) ensureUser(id string) *user {
-	if u, ok := s.users.get(id); ok {
+	if u, ok := s.users.Get(id); ok {
 		return u
 	}
 	now := s.now()
@@ -81,7 +81,7 @@ func (s *Server) ensureUser(id string) *user {
 // keepUser writes u down as it is now. s.mu is held.
 func (s *Server) keepUser(u *user) {
 	b, _ := json.Marshal(u.response()) // made of JSON
-	s.users.put(u.id, u, len(b))
+	s.users.Put(u.id, u, len(b))
 }
 
 // A userRequest is a user as a client describes it.
@@ -96,8 +96,8 @@ type userRequest struct {
 }
 
 func (r userRequest) validate() *failure {
-	if r.ID == "" || len(r.ID) > maxUserID {
-		return badInput("a user's id must have 1 to %d characters", maxUserID)
+	if r.ID == "" || len(r.ID) > login.MaxUserID {
+		return badInput("a user's id must have 1 to %d characters", login.MaxUserID)
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (s *Server) updateUsers(c *call) (object, *failure) {
 			return nil, f
 		}
 		role := r.Role
-		if u, ok := s.users.get(id); ok && u.role == role {
+		if u, ok := s.users.Get(id); ok && u.role == role {
 			role = ""
 		}
 		if f := c.mayChange(id, role != ""); f != nil {
@@ -192,7 +192,7 @@ func (s *Server) updateUsersPartial(c *call) (object, *failure) {
 		}
 		u := next[r.ID]
 		if u == nil {
-			old, ok := s.users.get(r.ID)
+			old, ok := s.users.Get(r.ID)
 			if !ok {
 				return nil, notFound("user '%s' does not exist", r.ID)
 			}
@@ -286,7 +286,7 @@ func (s *Server) queryUsers(c *call) (object, *failure) {
 		req.Limit = defaultLimit
 	}
 	users := []userResponse{}
-	for _, u := range s.users.all() {
+	for _, u := range s.users.All() {
 		if !matches(u) {
 			continue
 		}

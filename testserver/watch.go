@@ -76,7 +76,7 @@ func (s *Server) publish(kind string, fids []string, fields object) {
 // reach returns the feeds in which an activity of the given feeds is seen: these, and those that follow them. s.mu is held.
 func (s *Server) reach(fids []string) []string {
 	all := slices.Clone(fids)
-	for _, f := range s.follows.all() {
+	for _, f := range s.follows.All() {
 		if slices.Contains(fids, f.target) && !slices.Contains(all, f.source) {
 			all = append(all, f.source)
 		}

@@ -1,23 +1,24 @@
-package testserver
+// Package memory bounds what the test servers remember.
+package memory
 
 import (
 	"container/list"
 	"iter"
 )
 
-// What the server remembers of each kind of thing; the package comment names both numbers.
+// What is remembered of each kind of thing; the package comment of testserver names both numbers.
 const (
 	maxEntries = 100_000
 	maxBytes   = 64 << 20
 )
 
-// A memory is a map that forgets its oldest entries when it holds more than maxEntries of them, or more than maxBytes in
-// all. The zero memory is empty and ready. Its owner's lock guards it.
-type memory[V any] struct {
+// A Map is a map that forgets its oldest entries when it holds more than maxEntries of them, or more than maxBytes in all. The
+// zero Map is empty and ready. Its owner's lock guards it.
+type Map[V any] struct {
 	byKey map[string]*list.Element // of *entry[V]
 	order list.List                // oldest first
 	bytes int
-	lost  int // how many were forgotten
+	lost  int
 }
 
 type entry[V any] struct {
@@ -26,7 +27,8 @@ type entry[V any] struct {
 	size  int
 }
 
-func (m *memory[V]) get(key string) (V, bool) {
+// Get returns what is kept under key.
+func (m *Map[V]) Get(key string) (V, bool) {
 	if e, ok := m.byKey[key]; ok {
 		return e.Value.(*entry[V]).value, true
 	}
@@ -34,8 +36,8 @@ func (m *memory[V]) get(key string) (V, bool) {
 	return zero, false
 }
 
-// put keeps v, which takes size bytes, under key. A key that is there already keeps its age.
-func (m *memory[V]) put(key string, v V, size int) {
+// Put keeps v, which takes size bytes, under key. A key that is there already keeps its age.
+func (m *Map[V]) Put(key string, v V, size int) {
 	if e, ok := m.byKey[key]; ok {
 		old := e.Value.(*entry[V])
 		m.bytes += size - old.size
@@ -53,23 +55,27 @@ func (m *memory[V]) put(key string, v V, size int) {
 	}
 }
 
-// remove forgets an entry, if there is one.
-func (m *memory[V]) remove(key string) {
+// Remove forgets an entry, if there is one.
+func (m *Map[V]) Remove(key string) {
 	if e, ok := m.byKey[key]; ok {
 		m.drop(e)
 	}
 }
 
-func (m *memory[V]) drop(e *list.Element) {
+func (m *Map[V]) drop(e *list.Element) {
 	old := m.order.Remove(e).(*entry[V])
 	delete(m.byKey, old.key)
 	m.bytes -= old.size
 }
 
-func (m *memory[V]) len() int { return len(m.byKey) }
+// Len returns how many entries there are.
+func (m *Map[V]) Len() int { return len(m.byKey) }
 
-// all goes through the entries, oldest first.
-func (m *memory[V]) all() iter.Seq2[string, V] {
+// Lost returns how many entries were forgotten for want of room.
+func (m *Map[V]) Lost() int { return m.lost }
+
+// All goes through the entries, oldest first.
+func (m *Map[V]) All() iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		for e := m.order.Front(); e != nil; e = e.Next() {
 			if en := e.Value.(*entry[V]); !yield(en.key, en.value) {
