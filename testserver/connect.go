@@ -40,7 +40,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, d dialect) {
 		rt.access = anybody
 	}
 	c := s.arrive(r, rt)
-	if c.fault.Status != 0 || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+	if c.fault.Status != 0 || c.fault.Answer != nil || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		s.finish(w, c)
 		return
 	}

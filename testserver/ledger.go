@@ -23,6 +23,10 @@ type Ledger struct {
 	// in whatever way.
 	TokenCalls, Issued int
 
+	// Reused counts how often a refresh token came that had been used before, answers of a grace period apart: what a client
+	// must never do, because it looks like theft.
+	Reused int
+
 	// Unnamed counts the requests that had no usable id (see [RequestID]), POST /token apart: those that [Server.Check] can't
 	// compare with anything. A test that relies on Check wants it to be 0.
 	Unnamed int
@@ -70,7 +74,7 @@ func (s *Server) Ledger() Ledger {
 
 func snapshot(l *login.Ledger, openSockets int) Ledger {
 	out := Ledger{
-		Arrived: l.Arrived, Refused: l.Refused, Effects: l.Effects, TokenCalls: l.TokenCalls, Issued: l.Issued,
+		Arrived: l.Arrived, Refused: l.Refused, Effects: l.Effects, TokenCalls: l.TokenCalls, Issued: l.Issued, Reused: l.Reused,
 		Unnamed: l.Unnamed, Sockets: l.Sockets, OpenSockets: openSockets,
 		Requests:  make(map[string]Request, l.Requests.Len()),
 		Tokens:    make(map[string]Token, l.Tokens.Len()),

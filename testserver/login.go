@@ -1,8 +1,12 @@
 package testserver
 
-import "github.com/stayauth/stayauth/testserver/internal/login"
+import (
+	"time"
 
-// A Rotation says what POST /token does with a refresh token that is used.
+	"github.com/stayauth/stayauth/testserver/internal/login"
+)
+
+// A Rotation says what a token endpoint does with a refresh token that is used.
 type Rotation int
 
 const (
@@ -28,47 +32,62 @@ const (
 // be left out then, but must not be wrong. expires_in has whole seconds, rounded down, and is missing if the token never ends.
 // Errors have the form of RFC 6749 section 5.2: 400 invalid_request, 401 invalid_grant.
 func (s *Server) token(c *call) (object, *failure) {
-	var req struct {
-		UserID  string `json:"user_id"`
-		Session string `json:"session"`
-		Refresh string `json:"refresh_token"`
-	}
-	if f := c.decode(&req); f != nil {
+	req, f := readTokenRequest(c.body, s.Session)
+	if f != nil {
 		return nil, f
 	}
-	if len(req.UserID) > login.MaxUserID {
-		return nil, badInput("user_id must have at most %d characters", login.MaxUserID)
-	}
-	if s.Session != "" && req.Session != s.Session && (req.Session != "" || req.Refresh == "") {
-		return nil, &failure{status: 401, inner: "the session is missing or wrong"}
-	}
-	if req.Refresh != "" {
-		return s.refresh(c, req.UserID, req.Refresh)
-	}
-	if req.UserID == "" {
-		return nil, badInput("user_id is missing")
-	}
-	s.ensureUser(req.UserID)
-	return s.tokenAnswer(s.authority.LogIn(req.UserID, c.fault.Dead)), nil
-}
-
-// refresh answers a call that brings a refresh token. s.mu is held.
-func (s *Server) refresh(c *call, userID, value string) (object, *failure) {
-	g, err := s.authority.Refresh(value, userID, c.fault.Dead)
-	if err != nil {
-		return nil, &failure{status: 401, inner: err.Error()}
+	g, f := req.grant(&s.authority, c.fault.Dead)
+	if f != nil {
+		return nil, f
 	}
 	s.ensureUser(g.User)
-	return s.tokenAnswer(g), nil
+	ans := object{"token": g.Token}
+	fillGrant(ans, g, s.now())
+	return ans, nil
 }
 
-func (s *Server) tokenAnswer(g login.Grant) object {
-	ans := object{"token": g.Token}
+// A tokenRequest is the JSON that a user's own backend is asked with.
+type tokenRequest struct {
+	UserID  string `json:"user_id"`
+	Session string `json:"session"`
+	Refresh string `json:"refresh_token"`
+}
+
+// readTokenRequest reads a request and checks it against the session that is wanted, if any.
+func readTokenRequest(body []byte, session string) (req tokenRequest, f *failure) {
+	if f := decode(body, &req); f != nil {
+		return req, f
+	}
+	if len(req.UserID) > login.MaxUserID {
+		return req, badInput("user_id must have at most %d characters", login.MaxUserID)
+	}
+	if session != "" && req.Session != session && (req.Session != "" || req.Refresh == "") {
+		return req, &failure{status: 401, inner: "the session is missing or wrong"}
+	}
+	if req.Refresh == "" && req.UserID == "" {
+		return req, badInput("user_id is missing")
+	}
+	return req, nil
+}
+
+// grant logs in or refreshes. The authority's lock is held.
+func (req tokenRequest) grant(a *login.Authority, dead bool) (login.Grant, *failure) {
+	if req.Refresh == "" {
+		return a.LogIn(req.UserID, "", "", dead), nil
+	}
+	g, err := a.Refresh(req.Refresh, req.UserID, "", dead)
+	if err != nil {
+		return login.Grant{}, &failure{status: 401, inner: err.Error()}
+	}
+	return g, nil
+}
+
+// fillGrant adds to a token endpoint's answer what all of them have under the same names.
+func fillGrant(ans map[string]any, g login.Grant, now time.Time) {
 	if !g.Expires.IsZero() {
-		ans["expires_in"] = max(0, int(g.Expires.Sub(s.now()).Seconds()))
+		ans["expires_in"] = max(0, int(g.Expires.Sub(now).Seconds()))
 	}
 	if g.Refresh != "" {
 		ans["refresh_token"] = g.Refresh
 	}
-	return ans
 }

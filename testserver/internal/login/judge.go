@@ -2,7 +2,7 @@ package login
 
 import "time"
 
-// A Reason says why a token is not good.
+// A Reason says why a token is not good. The zero Reason is that it is.
 type Reason int
 
 const (
@@ -26,10 +26,30 @@ func (a *Authority) Judge(t Token, rec *TokenRecord, anySignature bool) Reason {
 		return IssuedLater
 	case !t.Expires.IsZero() && !now.Before(t.Expires):
 		return Expired
-	case t.User != "" && a.revoked(t, rec):
+	case rec.dead, a.outlived(rec), t.User != "" && a.revoked(t, rec):
 		return Revoked
 	}
 	return Good
+}
+
+// outlived reports whether a token's end was brought about by its login.
+func (a *Authority) outlived(rec *TokenRecord) bool {
+	f := rec.family
+	return f != nil && (a.Bound && f.ended || a.RotationRevokes && rec.serial != f.serial)
+}
+
+// RevokeToken kills one token, be it known here or not. It returns false, and does nothing, if it is another client's.
+func (a *Authority) RevokeToken(value string, t Token, client string) bool {
+	rec, ok := a.Ledger.Tokens.Get(ID(value))
+	switch {
+	case !ok:
+		rec = a.meet(ID(value), t)
+		rec.FirstUsed = time.Time{} // it was not used, only named
+	case rec.family != nil && rec.family.client != "" && client != rec.family.client:
+		return false
+	}
+	rec.dead = true
+	return true
 }
 
 // A revocation is the newest one of a user.
@@ -51,7 +71,7 @@ func (a *Authority) revoked(t Token, rec *TokenRecord) bool {
 		serial = rec.serial
 	}
 	switch {
-	case rec.dead, serial <= r.serial:
+	case serial <= r.serial:
 		return true
 	case t.Serial == 0 && !t.IssuedAt.IsZero() && !r.at.IsZero() && t.IssuedAt.Before(Floor(r.at)):
 		return true // minted elsewhere and first seen after the revocation, but older than it

@@ -17,7 +17,7 @@ const (
 
 // A Ledger is what a server writes down of what has reached it. testserver's type of that name documents the counts.
 type Ledger struct {
-	Arrived, Refused, Effects, TokenCalls, Issued, Unnamed, Sockets int
+	Arrived, Refused, Effects, TokenCalls, Issued, Reused, Unnamed, Sockets int
 
 	Requests memory.Map[*RequestRecord] // by request id
 	Tokens   memory.Map[*TokenRecord]   // by [ID]
@@ -44,8 +44,10 @@ type TokenRecord struct {
 	Refusal                         string
 	Uses, Refusals                  int
 
-	serial uint64 // orders the tokens by when they were minted here or first seen
-	dead   bool   // revoked by itself, or on arrival
+	serial uint64  // orders the tokens by when they were minted here or first seen
+	dead   bool    // revoked by itself, or on arrival
+	family *family // the login that it came with; nil: none
+	says   *Token  // what an opaque token stands for
 }
 
 // An Attempt is the place in the ledger of one arrival of a request. The records stay good when the ledger forgets them.

@@ -17,7 +17,12 @@ type Authority struct {
 	Instance string        // random: marks the tokens that this authority minted, and keys its refresh tokens
 	Claim    string        // the name of the claim that says whose a token is
 	TTL      time.Duration // how long tokens live; 0 or less: for ever
+	Opaque   bool          // tokens say nothing; what this authority knows of them stands in the ledger's records
 	Rotation Rotation      // what becomes of a refresh token that is used
+	Grace    time.Duration // how long SingleUseWithGrace lasts; 0: until the successor is used
+
+	Bound           bool // a login's tokens end when the login does
+	RotationRevokes bool // a login's tokens end when the next one comes
 
 	Ledger Ledger
 
