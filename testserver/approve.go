@@ -105,7 +105,7 @@ func (g *Guard) redeem(f form, dead bool) (login.Grant, *oauthError) {
 	c, ok := g.codes.Get(f.values.Get("code"))
 	sum := sha256.Sum256([]byte(f.values.Get("code_verifier")))
 	switch {
-	case !ok || c.challenge == "":
+	case !ok:
 		return login.Grant{}, invalidGrant("the code is unknown")
 	case c.client != f.client:
 		return login.Grant{}, invalidGrant("the code belongs to another client")

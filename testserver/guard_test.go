@@ -425,7 +425,7 @@ func TestServerFaultAnswer(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, `{"is":%q}`, body)
 	})
-	srv := &testserver.Server{Fault: always(testserver.Fault{Answer: page, Latency: time.Second})}
+	srv := &testserver.Server{Fault: always(testserver.Fault{Answer: page})}
 	bubble(t, srv, func(t *testing.T) {
 		a := login(srv, "alice")
 		wantStatus(t, a, 403)
@@ -489,6 +489,60 @@ func TestGuardWaitingEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nothing of a lost answer goes out, however much Next says, and Next is not disturbed.
+func TestGuardLostAnswer(t *testing.T) {
+	said := 0
+	g := &testserver.Guard{
+		Fault: always(testserver.Fault{Cut: testserver.CutAfter}),
+		Next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			for range 100 {
+				n, err := w.Write(make([]byte, 1000))
+				if err == nil {
+					err = http.NewResponseController(w).Flush()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				said += n
+			}
+		}),
+	}
+	guarded(t, g, func(t *testing.T) {
+		req, _ := http.NewRequest("POST", "http://api.test/", nil)
+		req.Header.Set("Authorization", "Bearer "+g.Issue("alice"))
+		if resp, err := g.RoundTrip(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("got an answer with status %d, want none", resp.StatusCode)
+		}
+		if n := g.Ledger().Effects; n != 1 || said != 100_000 {
+			t.Errorf("%d effects, %d bytes said; want 1, 100000", n, said)
+		}
+	})
+}
+
+func TestGuardClosed(t *testing.T) {
+	g := &testserver.Guard{}
+	guarded(t, g, func(t *testing.T) {
+		alice := visitor{rt: g, token: g.Issue("alice")}
+		wantReply(t, alice.do("POST", "/", "x"), 200)
+		for range 2 {
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, rt := range []http.RoundTripper{g, handled{g}} {
+			alice.rt = rt
+			if r := alice.do("POST", "/", "x"); r.err == nil {
+				t.Errorf("a closed guard answers with status %d", r.status)
+			}
+		}
+		if n := g.Ledger().Effects; n != 1 {
+			t.Errorf("%d effects in the ledger, want 1", n)
+		}
+	})
 }
 
 // Next can stream, and take over its connection; holding an answer back keeps neither from it.
