@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -33,8 +34,8 @@ import (
 //	GET  /authorize             RFC 6749 section 3.1, with PKCE (RFC 7636, S256 alone); needs ApproveAs
 //	POST /device_authorization  RFC 8628, polled once a second; needs ApproveAs
 //
-// The grants are refresh_token, client_credentials, authorization_code and urn:ietf:params:oauth:grant-type:device_code.
-// A login begins with one of the latter two, with the JSON of a backend, or with [Guard.LogIn]. The token of client_credentials is
+// The grants are refresh_token, client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code and those of
+// [Guard.Grant]. A login begins with one of the latter two, with the JSON of a backend, or with [Guard.LogIn]. The token of client_credentials is
 // the client's own: its user is the client's id, and there is no refresh token. A client names itself by Basic
 // authentication, its id and secret form-encoded first (RFC 6749 section 2.3.1), or in the body. Errors are those of RFC 6749
 // section 5.2. A scope is taken as it comes, and stays with the login.
@@ -110,6 +111,11 @@ type Guard struct {
 	// 401, a 403 or 419 with a code, a redirect to a login page, a 200 with an error in its body. [Reason.Challenge] makes the
 	// WWW-Authenticate header. Nil: status 401 with that header (RFC 6750 section 3), and the reason as text.
 	Reject func(w http.ResponseWriter, r *http.Request, reason Reason)
+
+	// Grant, if not nil, is asked about grants that the guard doesn't know by itself, such as token exchange (RFC 8693) or JWT
+	// bearer (RFC 7523), and returns the user to issue a token for. "" rejects the grant as invalid_grant. It is called with
+	// the client authenticated, by many goroutines at once.
+	Grant func(form url.Values) (userID string)
 
 	// TokenAnswer, if not nil, may change what the token endpoint answers to a grant of OAuth 2.0 before it is sent:
 	// leave out expires_in or make it a string, say, or add an id_token. It is called by many goroutines at once.

@@ -60,9 +60,21 @@ func (g *Guard) serveToken(w http.ResponseWriter, r *http.Request, dead bool) {
 
 // grant gives the client what its grant is worth.
 func (g *Guard) grant(f form, dead bool) (login.Grant, *oauthError) {
+	kind := f.values.Get("grant_type")
+	user := ""
+	switch kind {
+	case "", "refresh_token", "client_credentials", "authorization_code", deviceGrant:
+	default:
+		if g.Grant == nil {
+			return login.Grant{}, &oauthError{400, "unsupported_grant_type", "no such grant here"}
+		}
+		if user = g.Grant(f.values); user == "" {
+			return login.Grant{}, invalidGrant("the grant is worth no token")
+		}
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch f.values.Get("grant_type") {
+	switch kind {
 	case "":
 		return login.Grant{}, invalidRequest("grant_type is missing")
 	case "refresh_token":
@@ -79,15 +91,15 @@ func (g *Guard) grant(f form, dead bool) (login.Grant, *oauthError) {
 		if f.client == "" || g.Clients[f.client] == "" && g.Clients != nil {
 			return login.Grant{}, &oauthError{401, "invalid_client", "client_credentials needs a client with a secret"}
 		}
-		grant := login.Grant{User: f.client, Scope: f.values.Get("scope")}
-		grant.Token, grant.Expires = g.authority.Issue(f.client, dead)
-		return grant, nil
+		user = f.client
 	case "authorization_code":
 		return g.redeem(f, dead)
 	case deviceGrant:
 		return g.poll(f, dead)
 	}
-	return login.Grant{}, &oauthError{400, "unsupported_grant_type", "no such grant here"}
+	grant := login.Grant{User: user, Scope: f.values.Get("scope")}
+	grant.Token, grant.Expires = g.authority.Issue(user, dead)
+	return grant, nil
 }
 
 // readForm reads a client's request and finds out who the client is.

@@ -283,6 +283,28 @@ func TestClientCredentials(t *testing.T) {
 	})
 }
 
+// Grants that the guard doesn't know are the test's own.
+func TestGrantOfTheTest(t *testing.T) {
+	const exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	g := &testserver.Guard{Clients: map[string]string{"web": "sesame"}, Grant: func(form url.Values) string {
+		if form.Get("grant_type") != exchange {
+			return ""
+		}
+		return form.Get("subject_token")
+	}}
+	guarded(t, g, func(t *testing.T) {
+		ask := func(values ...string) answer { return grantCall{g: g, basic: "web:sesame", values: values}.ask() }
+		a := ask("grant_type="+exchange, "subject_token=carol", "scope=read")
+		wantStatus(t, a, 200)
+		if r := (visitor{rt: g, token: a.text("access_token")}).do("GET", "/", ""); r.body != "carol\n" || a.text("scope") != "read" {
+			t.Errorf("the token is of %q, its scope %q", r.body, a.text("scope"))
+		}
+		wantGrantError(t, ask("grant_type=password"), 400, "invalid_grant")
+		wantGrantError(t, ask("grant_type="+exchange), 400, "invalid_grant")
+		wantGrantError(t, grantCall{g: g, values: []string{"grant_type=" + exchange, "subject_token=carol"}}.ask(), 401, "invalid_client")
+	})
+}
+
 // What makes no sense is told so, in the form of RFC 6749 section 5.2.
 func TestTokenEndpointErrors(t *testing.T) {
 	g := &testserver.Guard{}
