@@ -63,6 +63,12 @@ func TestRunRefuses(t *testing.T) {
 		{"-secret= x", 2, `testserver: unexpected argument "x"`},
 		{"-secret=", 2, "testserver: -key and -secret must not be empty"},
 		{"-h", 0, "Usage of testserver"},
+		{"-guard -key k", 2, "testserver: -key means nothing with -guard"},
+		{"-opaque", 2, "testserver: -opaque needs -guard"},
+		{"-guard -user=", 2, "testserver: -user must not be empty"},
+		{"-guard -client-secret x", 2, "testserver: -client-secret needs -client"},
+		{"-guard -rotation twice", 2, `testserver: -rotation must be single-use, grace or reusable, not "twice"`},
+		{"-guard -upstream 127.0.0.1:9000", 2, "testserver: -upstream must be a whole URL, such as http://127.0.0.1:9000"},
 		{"-addr " + l.Addr().String(), 1, "testserver: listen tcp " + l.Addr().String() + ": bind:"},
 	} {
 		var stderr strings.Builder
