@@ -14,7 +14,7 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A quarter of an hour of a client whose tokens live a minute, four requests at a time: each of them takes effect once, no
+// Five minutes of a client whose tokens live a minute, four requests at a time: each of them takes effect once, no
 // refresh token is used twice, and no caller sees a rejection, whatever kind of server it is.
 func TestGuardAndClient(t *testing.T) {
 	backend := func(g *testserver.Guard) provider.TokenProvider {
@@ -46,7 +46,7 @@ func TestGuardAndClient(t *testing.T) {
 				var wg sync.WaitGroup
 				for i := range 4 {
 					wg.Go(func() {
-						for n := range 900 {
+						for n := range 300 {
 							req, _ := http.NewRequest("POST", "https://api.test/", strings.NewReader("x"))
 							req.Header.Set(testserver.RequestID, fmt.Sprintf("%d-%d", i, n))
 							resp, err := client.Do(req)
@@ -65,8 +65,8 @@ func TestGuardAndClient(t *testing.T) {
 				wg.Wait()
 				l := tt.g.Ledger()
 				// A token lives 60 s and a bit, and is replaced at its end, or when a fifth to a quarter of its life is left.
-				if l.Effects != 3600 || l.Issued < 14 || l.Issued > 21 || l.Reused != 0 {
-					t.Errorf("%d effects, %d tokens, %d reused; want 3600, 14 to 21, 0", l.Effects, l.Issued, l.Reused)
+				if l.Effects != 1200 || l.Issued < 5 || l.Issued > 7 || l.Reused != 0 {
+					t.Errorf("%d effects, %d tokens, %d reused; want 1200, 5 to 7, 0", l.Effects, l.Issued, l.Reused)
 				}
 				if (l.Refused > 0) != tt.rejected {
 					t.Errorf("%d requests were rejected", l.Refused)

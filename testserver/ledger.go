@@ -12,15 +12,15 @@ import (
 // [Ledger.Unnamed].
 const RequestID = "X-Client-Request-Id"
 
-// A Ledger is a snapshot of what has reached a [Server]: see [Server.Ledger]. It holds no token and no secret, so it can be
-// printed. Its times are real (or virtual) ones, whatever the server's clock says.
+// A Ledger is a snapshot of what has reached a [Server] or a [Guard]: see [Server.Ledger]. It holds no token and no secret, so it
+// can be printed. Its times are real (or virtual) ones, whatever the server's clock says.
 type Ledger struct {
 	// Arrived counts all requests, sockets among them. Refused counts those whose token was refused, and Effects the changes
 	// that took hold: something was made, changed or deleted. Opening a socket is none.
 	Arrived, Refused, Effects int
 
-	// TokenCalls counts the calls of POST /token, failed ones included. Issued counts the users' tokens that the server minted,
-	// in whatever way.
+	// TokenCalls counts the calls of the token endpoint, POST /token, failed ones included. Issued counts the users' tokens that
+	// the server minted, in whatever way.
 	TokenCalls, Issued int
 
 	// Reused counts how often a refresh token came that had been used before, answers of a grace period apart: what a client
