@@ -6,15 +6,17 @@ import (
 	"net/http"
 )
 
-// An answer is what a handler answers through a [Guard]. The first word of it is the moment of the request's effect: it is
-// written down then, and what a fault puts between an effect and its answer passes.
+// An answer is what a handler answers through a [Guard]. The first word of it is the moment of the
+// request's effect: it is written down then, and what a fault puts between an effect and its answer
+// passes.
 type answer struct {
 	http.ResponseWriter
 	guard  *Guard
 	visit  *visit
 	counts bool // as an effect, if it is a success
 
-	// Written by begin, and used by the handler's goroutine alone, as net/http demands of every ResponseWriter:
+	// Written by begin, and used by the handler's goroutine alone, as net/http demands of every
+	// ResponseWriter:
 	begun bool
 	lost  bool // nothing goes out
 }
@@ -42,7 +44,7 @@ func (a *answer) end() {
 }
 
 func (a *answer) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols { // others are informational, and come before the answer
+	if status >= 200 || status == http.StatusSwitchingProtocols { // others come before the answer
 		a.begin(status)
 	}
 	if !a.lost {

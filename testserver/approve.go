@@ -18,8 +18,8 @@ const (
 	codeLife   = time.Minute      // of an authorization code; RFC 6749 section 4.1.2 wants it short
 	deviceLife = 10 * time.Minute // of a device code
 	pollPause  = time.Second      // between two questions whether a device was approved
-	// How long a person takes to approve a device: a client that waits through its first interval asks once, and one that
-	// doesn't has to go on asking.
+	// How long a person takes to approve a device: a client that waits through its first interval
+	// asks once, and one that doesn't has to go on asking.
 	approvalTime = pollPause
 )
 
@@ -30,10 +30,11 @@ type code struct {
 	redirect, challenge string    // of an authorization code: what the request named
 	issued              time.Time // by the real clock
 	asked               time.Time // of a device code: when the client asked last
-	refresh             string    // the first refresh token of the login that it bought; empty: it was not used
+	refresh             string    // the first of the login that it bought; empty: it was not used
 }
 
-// serveAuthorize is the authorization endpoint: it approves what makes sense, and sends the browser back with a code.
+// serveAuthorize is the authorization endpoint: it approves what makes sense, and sends the browser
+// back with a code.
 func (g *Guard) serveAuthorize(w http.ResponseWriter, r *http.Request, _ bool) {
 	q := r.URL.Query()
 	back, err := url.Parse(q.Get("redirect_uri"))
@@ -63,7 +64,8 @@ func (g *Guard) serveAuthorize(w http.ResponseWriter, r *http.Request, _ bool) {
 	http.Redirect(w, r, back.String(), http.StatusFound)
 }
 
-// serveDevice is the device authorization endpoint (RFC 8628 section 3.1). What it gives out is approved soon, by nobody.
+// serveDevice is the device authorization endpoint (RFC 8628 section 3.1). What it gives out is
+// approved soon, by nobody.
 func (g *Guard) serveDevice(w http.ResponseWriter, r *http.Request, _ bool) {
 	f, e := g.readForm(r)
 	if e == nil && f.client == "" {
@@ -88,7 +90,8 @@ func (g *Guard) serveDevice(w http.ResponseWriter, r *http.Request, _ bool) {
 
 // serveDevicePage is where a person would type the user code.
 func (g *Guard) serveDevicePage(w http.ResponseWriter, _ *http.Request, _ bool) {
-	_, _ = fmt.Fprintln(w, "Approved. There is nothing to type here: go back to the program.") // an error means that the client has gone
+	// An error means that the client has gone.
+	_, _ = fmt.Fprintln(w, "Approved. There is nothing to type here: go back to the program.")
 }
 
 // keep writes a code down and returns its name.

@@ -14,8 +14,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// The very client that a program ships, with the guard below it in place of the network. Its token is revoked between two
-// requests, and nothing of that is to be seen but in the ledger.
+// The very client that a program ships, with the guard below it in place of the network. Its token
+// is revoked between two requests, and nothing of that is to be seen but in the ledger.
 func ExampleGuard() {
 	guard := &testserver.Guard{} // in front of a handler of yours: testserver.Guard{Next: handler}
 	defer guard.Close()
@@ -49,7 +49,8 @@ func ExampleGuard() {
 	// 2 tokens, 1 rejected, 2 effects, <nil>
 }
 
-// A program whose own backend hands out tokens, with single-use refresh tokens: the guard is that backend, too.
+// A program whose own backend hands out tokens, with single-use refresh tokens: the guard is that
+// backend, too.
 func ExampleGuard_backend() {
 	guard := &testserver.Guard{Session: "alices-session", TTL: time.Minute}
 	defer guard.Close()

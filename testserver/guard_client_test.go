@@ -14,8 +14,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Five minutes of a client whose tokens live a minute, four requests at a time: each of them takes effect once, no
-// refresh token is used twice, and no caller sees a rejection, whatever kind of server it is.
+// Five minutes of a client whose tokens live a minute, four requests at a time: each of them takes
+// effect once, no refresh token is used twice, and no caller sees a rejection, whatever kind of
+// server it is.
 func TestGuardAndClient(t *testing.T) {
 	backend := func(g *testserver.Guard) provider.TokenProvider {
 		return provider.HTTP{URL: "https://app.test/token", UserID: "alice", Session: "sesame", Client: &http.Client{Transport: g}}
@@ -64,7 +65,8 @@ func TestGuardAndClient(t *testing.T) {
 				}
 				wg.Wait()
 				l := tt.g.Ledger()
-				// A token lives 60 s and a bit, and is replaced at its end, or when a fifth to a quarter of its life is left.
+				// A token lives 60 s and a bit, and is replaced at its end, or when a fifth to a
+				// quarter of its life is left.
 				if l.Effects != 1200 || l.Issued < 5 || l.Issued > 7 || l.Reused != 0 {
 					t.Errorf("%d effects, %d tokens, %d reused; want 1200, 5 to 7, 0", l.Effects, l.Issued, l.Reused)
 				}

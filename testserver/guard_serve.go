@@ -135,8 +135,9 @@ func (g *Guard) admit(w http.ResponseWriter, v *visit) {
 // reject answers a request whose token is not good.
 func (g *Guard) reject(w http.ResponseWriter, v *visit, reason Reason) {
 	if !readAhead(v.r) {
-		// Some clients miss an answer that comes while they send, so a short body is read first. A longer one, or one that may
-		// never end, is answered at once: by itself net/http would first read 256 KiB of it, unless the connection ends anyway.
+		// Some clients miss an answer that comes while they send, so a short body is read first. A
+		// longer one, or one that may never end, is answered at once: by itself net/http would
+		// first read 256 KiB of it, unless the connection ends anyway.
 		w.Header().Set("Connection", "close")
 	}
 	g.mu.Lock()
@@ -154,14 +155,16 @@ func (g *Guard) reject(w http.ResponseWriter, v *visit, reason Reason) {
 	}
 }
 
-// release lets pass what a fault puts ahead of an answer, and cuts the request off if there is to be none.
+// release lets pass what a fault puts ahead of an answer, and cuts the request off if there is to
+// be none.
 func (g *Guard) release(v *visit, rejected bool) {
 	if !v.fault.hold(v.r.Context(), g.done, rejected) {
 		cut()
 	}
 }
 
-// readAhead reads a body that is known to be short, and puts what it has read in its place. It returns false for any other.
+// readAhead reads a body that is known to be short, and puts what it has read in its place. It
+// returns false for any other.
 func readAhead(r *http.Request) bool {
 	switch {
 	case r.ContentLength == 0:
@@ -188,7 +191,8 @@ func isSafe(method string) bool {
 
 type userKey struct{}
 
-// UserOf returns whose token a request carried: for [Guard.Next]. It is empty for a request that has not come through a Guard.
+// UserOf returns whose token a request carried: for [Guard.Next]. It is empty for a request that
+// has not come through a Guard.
 func UserOf(r *http.Request) string {
 	user, _ := r.Context().Value(userKey{}).(string)
 	return user

@@ -63,8 +63,8 @@ func (v visitor) send(req *http.Request) reply {
 	return reply{status: resp.StatusCode, header: resp.Header, body: string(body)}
 }
 
-// guarded runs f in a synctest bubble with g, which is closed at the end. The bubble's clock starts at the beginning of a second,
-// and f at half past it.
+// guarded runs f in a synctest bubble with g, which is closed at the end. The bubble's clock starts
+// at the beginning of a second, and f at half past it.
 func guarded(t *testing.T, g *testserver.Guard, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -167,7 +167,8 @@ func (h handled) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	return w.Result(), nil
 }
 
-// The last moment of a token's life, and the first after it, for both kinds of tokens and with a clock that is wrong.
+// The last moment of a token's life, and the first after it, for both kinds of tokens and with a
+// clock that is wrong.
 func TestGuardExpiry(t *testing.T) {
 	for _, g := range []*testserver.Guard{
 		{TTL: 2 * time.Second},
@@ -598,8 +599,8 @@ func TestGuardStreams(t *testing.T) {
 	})
 }
 
-// A rejection arrives whatever the body: one that is short is read first, and a longer one, or one that waits for the answer, is
-// not waited for.
+// A rejection arrives whatever the body: one that is short is read first, and a longer one, or one
+// that waits for the answer, is not waited for.
 func TestGuardRejectsBodies(t *testing.T) {
 	g := &testserver.Guard{}
 	guarded(t, g, func(t *testing.T) {
@@ -620,7 +621,8 @@ func TestGuardRejectsBodies(t *testing.T) {
 	})
 }
 
-// Many clients who begin at the same moment, and whose tokens are revoked under them, over loopback and in a bubble.
+// Many clients who begin at the same moment, and whose tokens are revoked under them, over loopback
+// and in a bubble.
 func TestGuardManyClients(t *testing.T) {
 	const clients = 200
 	run := func(t *testing.T, g *testserver.Guard, rt http.RoundTripper, base string) {

@@ -10,16 +10,18 @@ import (
 type Rotation int
 
 const (
-	// SingleUse replaces a refresh token by a new one when it is used. If a used one comes again, somebody may have stolen
-	// it, and the whole login ends: none of its refresh tokens works any more (RFC 9700 section 4.14.2).
+	// SingleUse replaces a refresh token by a new one when it is used. If a used one comes again,
+	// somebody may have stolen it, and the whole login ends: none of its refresh tokens works any
+	// more (RFC 9700 section 4.14.2).
 	SingleUse Rotation = iota
 
-	// SingleUseWithGrace is SingleUse, but the refresh token that was used last is answered again, with the same result, until
-	// its successor is used. A client whose answer got lost can ask again.
+	// SingleUseWithGrace is SingleUse, but the refresh token that was used last is answered again,
+	// with the same result, until its successor is used. A client whose answer got lost can ask
+	// again.
 	SingleUseWithGrace
 
-	// Reusable keeps the refresh token, and the answer to it names no new one (RFC 6749 section 6: the client goes on with
-	// the one that it has).
+	// Reusable keeps the refresh token, and the answer to it names no new one (RFC 6749 section 6:
+	// the client goes on with the one that it has).
 	Reusable
 )
 
@@ -28,9 +30,10 @@ const (
 //	{"user_id": "alice", "session": "secret"}      -> {"token": "...", "refresh_token": "...", "expires_in": 2}
 //	{"user_id": "alice", "refresh_token": "..."}   -> the same again
 //
-// Without a refresh_token it logs the user in, and Server.Session must match. With one it refreshes; user_id and session may
-// be left out then, but must not be wrong. expires_in has whole seconds, rounded down, and is missing if the token never ends.
-// Errors have the form of RFC 6749 section 5.2: 400 invalid_request, 401 invalid_grant.
+// Without a refresh_token it logs the user in, and Server.Session must match. With one it
+// refreshes; user_id and session may be left out then, but must not be wrong. expires_in has whole
+// seconds, rounded down, and is missing if the token never ends. Errors have the form of RFC 6749
+// section 5.2: 400 invalid_request, 401 invalid_grant.
 func (s *Server) token(c *call) (object, *failure) {
 	req, f := readTokenRequest(c.body, s.Session)
 	if f != nil {

@@ -125,8 +125,9 @@ func (g *Guard) readForm(r *http.Request) (form, *oauthError) {
 	return f, e
 }
 
-// authenticate returns which client it is; "" is one that names itself nowhere. A client does that by Basic authentication or
-// in the body (RFC 6749 section 2.3.1), and never both ways. r's form has been read.
+// authenticate returns which client it is; "" is one that names itself nowhere. A client does that
+// by Basic authentication or in the body (RFC 6749 section 2.3.1), and never both ways. r's form
+// has been read.
 func (g *Guard) authenticate(r *http.Request) (client string, e *oauthError) {
 	bad := func(description string) *oauthError { return &oauthError{401, "invalid_client", description} }
 	client, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")

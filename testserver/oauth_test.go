@@ -157,7 +157,8 @@ func TestGuardReusable(t *testing.T) {
 	})
 }
 
-// RotationRevokes leaves each login one good token, the newest, whether the refresh token changes or not.
+// RotationRevokes leaves each login one good token, the newest, whether the refresh token changes
+// or not.
 func TestRotationRevokes(t *testing.T) {
 	for _, tt := range []struct {
 		g   *testserver.Guard
@@ -442,7 +443,8 @@ func TestTokenAnswer(t *testing.T) {
 	})
 }
 
-// Faults of the endpoints: a lost answer has spent the refresh token, a dead token is dead on arrival.
+// Faults of the endpoints: a lost answer has spent the refresh token, a dead token is dead on
+// arrival.
 func TestGuardTokenFaults(t *testing.T) {
 	var fault testserver.Fault // of POST /token; written only between requests
 	g := &testserver.Guard{Fault: func(r *http.Request) testserver.Fault {

@@ -6,7 +6,8 @@ import (
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
-// recordArrival writes down that the request has come, and with which token. A socket's token comes later, in its first frame.
+// recordArrival writes down that the request has come, and with which token. A socket's token comes
+// later, in its first frame.
 func (s *Server) recordArrival(c *call) {
 	s.mu.Lock()
 	s.authority.Ledger.Arrived++
@@ -23,7 +24,8 @@ func (s *Server) recordArrival(c *call) {
 	}
 }
 
-// recordToken writes down which token the request carries, and compares it with those that came under the same id.
+// recordToken writes down which token the request carries, and compares it with those that came
+// under the same id.
 func (s *Server) recordToken(c *call, value string) {
 	c.token, c.malformed = s.parse(value)
 	s.mu.Lock()

@@ -6,7 +6,8 @@ import (
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
-// A Reason says why a [Guard] rejects a request. It is a sentence for people: compare it with the constants, and print it.
+// A Reason says why a [Guard] rejects a request. It is a sentence for people: compare it with the
+// constants, and print it.
 type Reason string
 
 const (
@@ -18,8 +19,9 @@ const (
 	Revoked     Reason = "The token was revoked"
 )
 
-// Challenge returns the WWW-Authenticate header that RFC 6750 section 3 wants with the reason: a scheme and a realm alone for a
-// request without a token, and error="invalid_token" with the sentence for all else.
+// Challenge returns the WWW-Authenticate header that RFC 6750 section 3 wants with the reason: a
+// scheme and a realm alone for a request without a token, and error="invalid_token" with the
+// sentence for all else.
 func (r Reason) Challenge() string {
 	const scheme = `Bearer realm="testserver"`
 	if r == NoToken {

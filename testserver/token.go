@@ -11,8 +11,8 @@ import (
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
-// Issue mints a token for the user: user_id, iat (now), exp (see TTL), and a jti that makes each token a different one. The
-// user comes into being with it. An empty userID panics.
+// Issue mints a token for the user: user_id, iat (now), exp (see TTL), and a jti that makes each
+// token a different one. The user comes into being with it. An empty userID panics.
 func (s *Server) Issue(userID string) string {
 	if userID == "" {
 		panic("testserver: Issue needs a user id")
@@ -24,13 +24,15 @@ func (s *Server) Issue(userID string) string {
 	return value
 }
 
-// ServerToken returns a server token: valid for ever, nobody's, and allowed to do everything, such as PATCH /api/v2/users.
+// ServerToken returns a server token: valid for ever, nobody's, and allowed to do everything, such
+// as PATCH /api/v2/users.
 func (s *Server) ServerToken() string {
 	s.init()
 	return s.authority.Sign(jwt.MapClaims{"server": true})
 }
 
-// TokenID returns the name under which a token stands in the [Ledger]. It is a short hash: no secret, and always the same.
+// TokenID returns the name under which a token stands in the [Ledger]. It is a short hash: no
+// secret, and always the same.
 func TokenID(token string) string { return login.ID(token) }
 
 // issue mints a token, and its user comes into being. s.mu is held.

@@ -45,7 +45,8 @@ func proxy(upstream *url.URL) http.Handler {
 	}}
 }
 
-// welcomeGuard says how to log in. The refresh token in it is good for as long as this process runs.
+// welcomeGuard says how to log in. The refresh token in it is good for as long as this process
+// runs.
 func welcomeGuard(w io.Writer, base string, g *testserver.Guard, o options) {
 	behind := "a small API of its own"
 	if o.upstream != nil {

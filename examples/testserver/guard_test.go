@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// started runs the program until the test ends, and returns what it has printed up to the line that ends in last.
+// started runs the program until the test ends, and returns what it has printed up to the line that
+// ends in last.
 func started(t *testing.T, last string, args ...string) (said string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -48,7 +49,8 @@ func word(t *testing.T, said, prefix string) string {
 	return strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(" ,\n", r) })[0]
 }
 
-// What the program prints is what works: the token endpoint with the refresh token, and the API with the token.
+// What the program prints is what works: the token endpoint with the refresh token, and the API
+// with the token.
 func TestGuard(t *testing.T) {
 	said := started(t, "/things", "-guard", "-client", "my tool", "-client-secret", "s&same", "-ttl", "5s", "-user", "bob")
 	if strings.Contains(said, "s&same") {

@@ -1,8 +1,10 @@
-// Command testserver runs a test server as a process of its own, for clients in any language. By itself it is Stream's API:
+// Command testserver runs a test server as a process of its own, for clients in any language. By
+// itself it is Stream's API:
 //
 //	go run ./examples/testserver -addr 127.0.0.1:8080 -key KEY -secret SECRET -ttl 5s
 //
-// With -guard it stands in front of any other API, asks for Bearer tokens, and is the OAuth 2.0 server that issues them:
+// With -guard it stands in front of any other API, asks for Bearer tokens, and is the OAuth 2.0
+// server that issues them:
 //
 //	go run ./examples/testserver -guard -ttl 5s
 //	go run ./examples/testserver -guard -upstream http://127.0.0.1:9000 -client my-tool -client-secret SECRET
@@ -38,7 +40,8 @@ type server interface {
 	io.Closer
 }
 
-// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if args make no sense.
+// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if args make no
+// sense.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	switch {

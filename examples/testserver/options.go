@@ -37,7 +37,8 @@ var rotations = map[string]testserver.Rotation{
 	"single-use": testserver.SingleUse, "grace": testserver.SingleUseWithGrace, "reusable": testserver.Reusable,
 }
 
-// parse reads the command line. It says itself what package flag finds wrong, and returns what else there is.
+// parse reads the command line. It says itself what package flag finds wrong, and returns what else
+// there is.
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
@@ -82,7 +83,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if *upstream != "" {
 		u, err := url.Parse(*upstream)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" { // err would print the URL, and a password in it
+		// An error of package url would print the URL, and a password in it.
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return o, errors.New("-upstream must be a whole URL, such as http://127.0.0.1:9000")
 		}
 		o.upstream = u

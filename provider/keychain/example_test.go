@@ -24,7 +24,8 @@ func ExampleStore() {
 	// Output: alice
 }
 
-// A login command, on a machine to which the files were copied from another: their key has stayed behind.
+// A login command, on a machine to which the files were copied from another: their key has stayed
+// behind.
 func ExampleStore_Discard() {
 	ctx := context.Background()
 	files := &storetest.Memory{}

@@ -1,6 +1,7 @@
-// Package keychain seals the records of any store with keys from the system's keychain: macOS's Keychain, Windows' Credential
-// Manager, or on Linux and the BSDs a Secret Service such as gnome-keyring or KWallet. A stolen disk, a backup or a folder that is
-// synchronized to elsewhere then gives no login away.
+// Package keychain seals the records of any store with keys from the system's keychain: macOS's
+// Keychain, Windows' Credential Manager, or on Linux and the BSDs a Secret Service such as
+// gnome-keyring or KWallet. A stolen disk, a backup or a folder that is synchronized to elsewhere
+// then gives no login away.
 //
 //	login := &shared.Login{
 //		Provider: backend,
@@ -12,26 +13,29 @@
 //
 // # What it protects
 //
-// Records are encrypted and authenticated (AES-256-GCM), together with the key that they are stored under: what was changed, or
-// moved to another login's place, is not opened. It protects from anyone who has the store without the keychain. It doesn't
-// protect from programs that run as the same user, because most keychains open to all of them, nor from someone who puts an old
-// record back in its place.
+// Records are encrypted and authenticated (AES-256-GCM), together with the key that they are stored
+// under: what was changed, or moved to another login's place, is not opened. It protects from
+// anyone who has the store without the keychain. It doesn't protect from programs that run as the
+// same user, because most keychains open to all of them, nor from someone who puts an old record
+// back in its place.
 //
 // # Keys
 //
-// Each login has a key of its own, which is made when its first record is saved; the record names it, so that processes which
-// begin at the same moment never seal with different ones. A process asks the keychain once for each key and keeps it: a
-// keychain that is locked later, when the screen is, stops nobody who is logged in.
+// Each login has a key of its own, which is made when its first record is saved; the record names
+// it, so that processes which begin at the same moment never seal with different ones. A process
+// asks the keychain once for each key and keeps it: a keychain that is locked later, when the
+// screen is, stops nobody who is logged in.
 //
 // # When the keychain fails
 //
-// There is an error at once, and neither the store nor the keychain is changed: where there is no keychain, as in most containers
-// and cron jobs; where it is locked and nobody unlocks it; where it doesn't have the key, because that was deleted or the record
-// was copied from another machine ([ErrKeyLost]). These errors are marked with [provider.RetryAfter], one minute: trying again
+// There is an error at once, and neither the store nor the keychain is changed: where there is no
+// keychain, as in most containers and cron jobs; where it is locked and nobody unlocks it; where it
+// doesn't have the key, because that was deleted or the record was copied from another machine
+// ([ErrKeyLost]). These errors are marked with [provider.RetryAfter], one minute: trying again
 // sooner won't help, and a person may mend it meanwhile.
 //
-// Some keychains ask the person at the screen to unlock them. That is waited for until the context is done; a [shared.Login]
-// gives it a third of its Lease.
+// Some keychains ask the person at the screen to unlock them. That is waited for until the context
+// is done; a [shared.Login] gives it a third of its Lease.
 package keychain
 
 import (
@@ -44,11 +48,12 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// A Store is a [shared.Store] that seals the records of another one. Set Store and App before the first use and leave them alone
-// then. It may be used by several goroutines at once, and must not be copied.
+// A Store is a [shared.Store] that seals the records of another one. Set Store and App before the
+// first use and leave them alone then. It may be used by several goroutines at once, and must not
+// be copied.
 //
-// It is a [shared.Watcher], [shared.Ager] and [shared.Locker] as far as the store below is; otherwise their methods return
-// [errors.ErrUnsupported].
+// It is a [shared.Watcher], [shared.Ager] and [shared.Locker] as far as the store below is;
+// otherwise their methods return [errors.ErrUnsupported].
 type Store struct {
 	// Store keeps the sealed records. Required.
 	Store shared.Store
@@ -60,14 +65,14 @@ type Store struct {
 	Keychain Keychain
 
 	turn sync.Once
-	busy chan struct{} // holds an element while somebody asks the keychain: one question at a time, and one prompt
+	busy chan struct{} // holds an element during a question to the keychain: one prompt at a time
 
 	mu   sync.Mutex     // guards the field below; never held across a call
 	keys map[string]key // that this process knows, by the login's key
 }
 
-// ErrKeyLost is what a [Store] wraps when the keychain works and doesn't have the key of a record: nobody can open that any more.
-// [Store.Discard] gives it up.
+// ErrKeyLost is what a [Store] wraps when the keychain works and doesn't have the key of a record:
+// nobody can open that any more. [Store.Discard] gives it up.
 var ErrKeyLost = errors.New("the key that the record is sealed with is not in the keychain")
 
 // Load implements [shared.Store].
@@ -133,9 +138,10 @@ func (s *Store) first(ctx context.Context, name string, record []byte, version u
 	return next, err
 }
 
-// Discard gives up a record that nobody can open any more, because its key is lost or because it was damaged: from then on there
-// is none, and a person can log in anew. It returns an error, and leaves everything as it is, if the record can be opened (that is
-// what [shared.Login.Forget] is for), and if the keychain doesn't say for sure that it can't.
+// Discard gives up a record that nobody can open any more, because its key is lost or because it
+// was damaged: from then on there is none, and a person can log in anew. It returns an error, and
+// leaves everything as it is, if the record can be opened (that is what [shared.Login.Forget] is
+// for), and if the keychain doesn't say for sure that it can't.
 func (s *Store) Discard(ctx context.Context, name string) error {
 	if err := s.check(); err != nil {
 		return err

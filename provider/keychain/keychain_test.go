@@ -37,7 +37,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestConformanceMock is the same with go-keyring's own mock. That can't be taken back, so it has a process of its own.
+// TestConformanceMock is the same with go-keyring's own mock. That can't be taken back, so it has a
+// process of its own.
 func TestConformanceMock(t *testing.T) {
 	const variable = "KEYCHAIN_TEST_MOCK"
 	if os.Getenv(variable) == "" {
@@ -175,7 +176,8 @@ func mustLoad(t *testing.T, s shared.Store, name string) (string, uint64) {
 	return string(record), version
 }
 
-// What is stored gives nothing away, and what was changed or moved is not opened and not overwritten.
+// What is stored gives nothing away, and what was changed or moved is not opened and not
+// overwritten.
 func TestSealed(t *testing.T) {
 	below, keys := new(storetest.Memory), new(fake)
 	s := &keychain.Store{Store: below, App: "test", Keychain: keys}
@@ -210,7 +212,8 @@ func TestSealed(t *testing.T) {
 	wantUnreadable(t, keys, "never sealed", "alice", []byte(`{"token":"x"}`))
 }
 
-// wantUnreadable puts data into a store of its own, and expects an error from all, and that it stays there.
+// wantUnreadable puts data into a store of its own, and expects an error from all, and that it
+// stays there.
 func wantUnreadable(t *testing.T, keys *fake, what, name string, data []byte) {
 	t.Helper()
 	below := new(storetest.Memory)
@@ -230,7 +233,8 @@ func wantUnreadable(t *testing.T, keys *fake, what, name string, data []byte) {
 	}
 }
 
-// Processes that begin at the same moment end up with one key, and all can open what any of them writes.
+// Processes that begin at the same moment end up with one key, and all can open what any of them
+// writes.
 func TestOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below, keys := new(storetest.Memory), &fake{hang: make(chan struct{})}
@@ -276,7 +280,8 @@ var failures = map[string]struct {
 	}, "is not in the keychain: what it has under the key's name is none"},
 }
 
-// A keychain that fails is an error at once, for a shared login too; the provider is not asked, and nothing is changed.
+// A keychain that fails is an error at once, for a shared login too; the provider is not asked, and
+// nothing is changed.
 func TestFailures(t *testing.T) {
 	for name, tt := range failures {
 		t.Run(name, func(t *testing.T) {
@@ -329,7 +334,8 @@ func values(m map[string]string) (all []string) {
 	return all
 }
 
-// A first login needs the keychain too: without it nothing is written, and nothing is stored that could not be opened.
+// A first login needs the keychain too: without it nothing is written, and nothing is stored that
+// could not be opened.
 func TestFirstLoginFails(t *testing.T) {
 	for name, tt := range map[string]struct {
 		keys *fake
@@ -444,7 +450,8 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-// A keychain that waits for a person is waited for until the context is done, by one question at a time.
+// A keychain that waits for a person is waited for until the context is done, by one question at a
+// time.
 func TestHanging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below, keys := new(storetest.Memory), new(fake)
@@ -538,7 +545,8 @@ func (b *broken) CompareAndSwap(ctx context.Context, name string, record []byte,
 	return b.Memory.CompareAndSwap(ctx, name, record, version)
 }
 
-// The store's own errors come through as they are. After one whose outcome is unknown the new key stays: it may be needed.
+// The store's own errors come through as they are. After one whose outcome is unknown the new key
+// stays: it may be needed.
 func TestStoreErrors(t *testing.T) {
 	below, keys := &broken{swap: shared.ErrUnwritable}, new(fake)
 	s := &keychain.Store{Store: below, App: "test", Keychain: keys}

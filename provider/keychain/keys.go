@@ -9,15 +9,15 @@ import (
 	keyring "github.com/zalando/go-keyring"
 )
 
-// untilMended is how soon it is worth asking again after what a person has to mend. It is longer than a transport waits, so that
-// callers are told at once.
+// untilMended is how soon it is worth asking again after what a person has to mend. It is longer
+// than a transport waits, so that callers are told at once.
 const untilMended = time.Minute
 
-// A Keychain keeps short texts by the names of a service and an account. Its methods may wait for a person, and are called one at
-// a time.
+// A Keychain keeps short texts by the names of a service and an account. Its methods may wait for a
+// person, and are called one at a time.
 type Keychain interface {
-	// Get returns what was set. If there is nothing for sure, the error is or wraps [keyring.ErrNotFound]; if the keychain is
-	// locked, say, it must be another one.
+	// Get returns what was set. If there is nothing for sure, the error is or wraps
+	// [keyring.ErrNotFound]; if the keychain is locked, say, it must be another one.
 	Get(service, account string) (string, error)
 
 	// Set keeps value. It replaces what is there.
@@ -80,8 +80,9 @@ func (s *Store) forget(ctx context.Context, id string) {
 	_, _ = ask(ctx, s, func() (struct{}, error) { return struct{}{}, s.keychain().Delete(s.App, account(id)) })
 }
 
-// ask puts a question to the keychain, and returns its answer, or an error as soon as ctx is done: a keychain may wait for a person
-// to unlock it. The question's goroutine ends when the keychain has answered.
+// ask puts a question to the keychain, and returns its answer, or an error as soon as ctx is done:
+// a keychain may wait for a person to unlock it. The question's goroutine ends when the keychain
+// has answered.
 func ask[T any](ctx context.Context, s *Store, question func() (T, error)) (T, error) {
 	s.turn.Do(func() { s.busy = make(chan struct{}, 1) })
 	type result struct {

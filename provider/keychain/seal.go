@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// A sealed record is a line of text and the bytes that AES-256-GCM made of the record, the random nonce first. The line names the
-// format and the key, and is authenticated along with the name that the record is stored under.
+// A sealed record is a line of text and the bytes that AES-256-GCM made of the record, the random
+// nonce first. The line names the format and the key, and is authenticated along with the name that
+// the record is stored under.
 const (
 	header    = "stayauth-keychain 1 "
 	discarded = header + "discarded\n"
@@ -52,8 +53,8 @@ func parseKey(id, text string) (key, error) {
 	if err != nil {
 		return key{}, bad
 	}
-	// A nonce is random. Of 2^32 records under one key two have the same with a chance of 2^-33; a login has one record for each
-	// refresh, and two more.
+	// A nonce is random. Of 2^32 records under one key two have the same with a chance of 2^-33; a
+	// login has one record for each refresh, and two more.
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return key{}, bad

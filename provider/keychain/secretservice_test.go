@@ -25,7 +25,8 @@ import (
 
 const secrets = "org.freedesktop.secrets" // the name of the Secret Service on the bus
 
-// A session is a D-Bus session of the test's own with gnome-keyring on it, unlocked and empty. Neither sees the user's.
+// A session is a D-Bus session of the test's own with gnome-keyring on it, unlocked and empty.
+// Neither sees the user's.
 type session struct {
 	conn *dbus.Conn
 	bus  *exec.Cmd
@@ -41,7 +42,8 @@ func startSession(t *testing.T) *session {
 	}
 	home := t.TempDir()
 	config := filepath.Join(home, "bus.conf")
-	// No service folders: nothing is started by being called, such as a prompt on somebody's screen.
+	// No service folders: nothing is started by being called, such as a prompt on somebody's
+	// screen.
 	text := `<busconfig><type>session</type><listen>unix:dir=` + home + `</listen><policy context="default">` +
 		`<allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>`
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A Rotation says what becomes of a refresh token that is used. testserver's type of that name documents it.
+// A Rotation says what becomes of a refresh token that is used. testserver's type of that name
+// documents it.
 type Rotation int
 
 const (
@@ -19,7 +20,8 @@ const (
 	Reusable
 )
 
-// A family is what one login began: refresh tokens, each made from the one before, and the tokens that came with them.
+// A family is what one login began: refresh tokens, each made from the one before, and the tokens
+// that came with them.
 type family struct {
 	user, client, scope string
 
@@ -40,7 +42,8 @@ type Grant struct {
 	Refresh     string    // empty: the client goes on with the refresh token that it has
 }
 
-// LogIn begins a login of the user. A client that is named is the only one to which its refresh tokens are good.
+// LogIn begins a login of the user. A client that is named is the only one to which its refresh
+// tokens are good.
 func (a *Authority) LogIn(user, client, scope string, dead bool) Grant {
 	f := &family{user: user, client: client, scope: scope, rotated: time.Now()}
 	a.renew(f, dead)
@@ -49,7 +52,8 @@ func (a *Authority) LogIn(user, client, scope string, dead bool) Grant {
 	return f.grant(a.refreshToken(id, 0))
 }
 
-// Refresh gives a new token for a refresh token. A user or client that is named must be the one whose it is.
+// Refresh gives a new token for a refresh token. A user or client that is named must be the one
+// whose it is.
 func (a *Authority) Refresh(value, user, client string, dead bool) (Grant, error) {
 	id, turn, f := a.find(value)
 	switch {
@@ -109,7 +113,8 @@ func (a *Authority) EndLogins(user string) {
 	}
 }
 
-// EndLogin ends the login that a refresh token belongs to. It returns false if that is another client's, and nothing ends.
+// EndLogin ends the login that a refresh token belongs to. It returns false if that is another
+// client's, and nothing ends.
 func (a *Authority) EndLogin(refresh, client string) bool {
 	_, _, f := a.find(refresh)
 	if f == nil {
@@ -134,8 +139,8 @@ func (a *Authority) find(value string) (id string, turn int, f *family) {
 	return id, turn, f
 }
 
-// refreshToken makes the refresh token of a family's turn. Used ones need not be remembered: what this makes and what is not
-// the family's turn has been used.
+// refreshToken makes the refresh token of a family's turn. Used ones need not be remembered: what
+// this makes and what is not the family's turn has been used.
 func (a *Authority) refreshToken(id string, turn int) string {
 	head := id + "." + strconv.Itoa(turn)
 	mac := hmac.New(sha256.New, []byte(a.Instance))

@@ -14,7 +14,8 @@ const (
 	Revoked
 )
 
-// Judge decides whether a token is good at this moment. rec is its record. anySignature leaves out the check of who signed it.
+// Judge decides whether a token is good at this moment. rec is its record. anySignature leaves out
+// the check of who signed it.
 func (a *Authority) Judge(t Token, rec *TokenRecord, anySignature bool) Reason {
 	now := a.Now()
 	switch {
@@ -38,7 +39,8 @@ func (a *Authority) outlived(rec *TokenRecord) bool {
 	return f != nil && (a.Bound && f.ended || a.RotationRevokes && rec.serial != f.serial)
 }
 
-// RevokeToken kills one token, be it known here or not. It returns false, and does nothing, if it is another client's.
+// RevokeToken kills one token, be it known here or not. It returns false, and does nothing, if it
+// is another client's.
 func (a *Authority) RevokeToken(value string, t Token, client string) bool {
 	rec, ok := a.Ledger.Tokens.Get(ID(value))
 	switch {
@@ -58,8 +60,8 @@ type revocation struct {
 	at     time.Time
 }
 
-// Revoke kills the tokens that the user has at this moment, and none that comes later. What was minted elsewhere, and is not
-// yet known here, dies if its iat lies in an earlier second.
+// Revoke kills the tokens that the user has at this moment, and none that comes later. What was
+// minted elsewhere, and is not yet known here, dies if its iat lies in an earlier second.
 func (a *Authority) Revoke(user string) {
 	a.revocations.Put(user, revocation{a.serial, a.Now()}, 0)
 }

@@ -15,7 +15,8 @@ const (
 	maxViolations = 100 // that are spelled out
 )
 
-// A Ledger is what a server writes down of what has reached it. testserver's type of that name documents the counts.
+// A Ledger is what a server writes down of what has reached it. testserver's type of that name
+// documents the counts.
 type Ledger struct {
 	Arrived, Refused, Effects, TokenCalls, Issued, Reused, Unnamed, Sockets int
 
@@ -50,7 +51,8 @@ type TokenRecord struct {
 	says   *Token  // what an opaque token stands for
 }
 
-// An Attempt is the place in the ledger of one arrival of a request. The records stay good when the ledger forgets them.
+// An Attempt is the place in the ledger of one arrival of a request. The records stay good when the
+// ledger forgets them.
 type Attempt struct {
 	Token *TokenRecord // nil: it carries no token
 
@@ -86,7 +88,8 @@ type Arrival struct {
 	Endpoint  bool   // the request is for a token endpoint, where no id is expected
 }
 
-// Arrive writes down which token a request carries, and compares it with those that came under the same id.
+// Arrive writes down which token a request carries, and compares it with those that came under the
+// same id.
 func (a *Authority) Arrive(in Arrival) Attempt {
 	l := &a.Ledger
 	var at Attempt
@@ -177,7 +180,8 @@ func (l *Ledger) Effect(at Attempt, op string) {
 	}
 }
 
-// AnswerRefusal writes down that the client is about to be told: only then must it not come back with the same token.
+// AnswerRefusal writes down that the client is about to be told: only then must it not come back
+// with the same token.
 func (l *Ledger) AnswerRefusal(at Attempt) {
 	if at.request == nil {
 		return

@@ -1,5 +1,5 @@
-// Package login is what the test servers have in common: keys, tokens and their judgement, revocation, refresh tokens, and the
-// ledger. It knows neither HTTP nor any API's words.
+// Package login is what the test servers have in common: keys, tokens and their judgement,
+// revocation, refresh tokens, and the ledger. It knows neither HTTP nor any API's words.
 package login
 
 import (
@@ -10,14 +10,14 @@ import (
 
 // An Authority issues, judges and revokes the tokens of one server, and keeps its ledger.
 //
-// Set the fields before the first use. An Authority has no lock: its owner's is held during every call of a method, those
-// apart that say otherwise.
+// Set the fields before the first use. An Authority has no lock: its owner's is held during every
+// call of a method, those apart that say otherwise.
 type Authority struct {
 	Secret   []byte        // signs the tokens (HS256)
 	Instance string        // random: marks the tokens that this authority minted, and keys its refresh tokens
 	Claim    string        // the name of the claim that says whose a token is
 	TTL      time.Duration // how long tokens live; 0 or less: for ever
-	Opaque   bool          // tokens say nothing; what this authority knows of them stands in the ledger's records
+	Opaque   bool          // tokens say nothing; the ledger's records do
 	Rotation Rotation      // what becomes of a refresh token that is used
 	Grace    time.Duration // how long SingleUseWithGrace lasts; 0: until the successor is used
 

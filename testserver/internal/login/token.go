@@ -17,13 +17,15 @@ import (
 // MaxUserID is how long a user's id may be, in bytes.
 const MaxUserID = 255
 
-// ID returns the name under which a token stands in the ledger: a short hash, no secret, and always the same.
+// ID returns the name under which a token stands in the ledger: a short hash, no secret, and always
+// the same.
 func ID(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:8])
 }
 
-// Issue mints a token for a user and returns it with its end, which is zero if it has none. A dead one is revoked already.
+// Issue mints a token for a user and returns it with its end, which is zero if it has none. A dead
+// one is revoked already.
 func (a *Authority) Issue(user string, dead bool) (value string, exp time.Time) {
 	now := a.Now()
 	a.serial++
@@ -69,7 +71,8 @@ type Token struct {
 	Serial                       uint64 // its number among the tokens that were minted here, 0 if it was not
 }
 
-// Parse reads a token. It fails if the token makes no sense, whoever signed it. Of opaque ones none makes no sense.
+// Parse reads a token. It fails if the token makes no sense, whoever signed it. Of opaque ones none
+// makes no sense.
 func (a *Authority) Parse(value string) (Token, error) {
 	if a.Opaque {
 		if rec, ok := a.Ledger.Tokens.Get(ID(value)); ok && rec.says != nil {
@@ -84,8 +87,8 @@ func (a *Authority) Parse(value string) (Token, error) {
 	return a.Read(claims, signed)
 }
 
-// Open takes a token apart and reports whether it is signed with the authority's secret. It fails if the token makes no sense,
-// whoever signed it. It needs no lock.
+// Open takes a token apart and reports whether it is signed with the authority's secret. It fails
+// if the token makes no sense, whoever signed it. It needs no lock.
 func (a *Authority) Open(value string) (claims jwt.MapClaims, signed bool, err error) {
 	parts := strings.Split(value, ".")
 	if len(parts) != 3 {
@@ -123,7 +126,8 @@ func (a *Authority) Read(claims jwt.MapClaims, signed bool) (Token, error) {
 	return t, nil
 }
 
-// userClaim returns the user whose token this is, or "" for a server token, and false if the claim makes no sense.
+// userClaim returns the user whose token this is, or "" for a server token, and false if the claim
+// makes no sense.
 func userClaim(claims jwt.MapClaims, name string) (string, bool) {
 	v, present := claims[name]
 	if !present {
@@ -133,8 +137,8 @@ func userClaim(claims jwt.MapClaims, name string) (string, bool) {
 	return id, ok && id != "" && len(id) <= MaxUserID
 }
 
-// timeClaim returns a claim in seconds since 1970, fractions allowed (RFC 7519 section 2), or the zero time if there is none,
-// and false if it is no number.
+// timeClaim returns a claim in seconds since 1970, fractions allowed (RFC 7519 section 2), or the
+// zero time if there is none, and false if it is no number.
 func timeClaim(claims jwt.MapClaims, name string) (time.Time, bool) {
 	v := claims[name]
 	if v == nil {

@@ -12,8 +12,8 @@ const (
 	maxBytes   = 64 << 20
 )
 
-// A Map is a map that forgets its oldest entries when it holds more than maxEntries of them, or more than maxBytes in all. The
-// zero Map is empty and ready. Its owner's lock guards it.
+// A Map is a map that forgets its oldest entries when it holds more than maxEntries of them, or
+// more than maxBytes in all. The zero Map is empty and ready. Its owner's lock guards it.
 type Map[V any] struct {
 	byKey map[string]*list.Element // of *entry[V]
 	order list.List                // oldest first
