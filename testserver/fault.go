@@ -31,9 +31,9 @@ type Fault struct {
 
 	// Status, if not 0, is answered in place of anything else: no token is judged and nothing takes
 	// effect. The body is an API error with code Code, or by Status where that is 0 (401: 40, 403:
-	// 17, 404: 16, 429: 9, other 4xx: 4, 5xx: -1); at POST /token it is an OAuth error, and below
-	// 400 it is an empty answer. A 401 of the API counts as a refusal of the token that was sent. A
-	// [Guard] has no codes; it rejects by a 401, as revoked.
+	// 17, 404: 16, 429: 9, other 4xx: 4, 5xx: -1); at POST /token and everywhere at a [Guard], which
+	// has no codes, it is an OAuth error, and below 400 it is an empty answer. A 401 counts as a
+	// refusal of the token that was sent, and of a Guard looks like any, except at its endpoints.
 	Status int
 	Code   int
 

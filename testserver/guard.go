@@ -194,7 +194,7 @@ func (g *Guard) LogIn(userID string) (refreshToken string) {
 	g.init()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.authority.LogIn(userID, "", "", false).Refresh
+	return g.authority.Begin(userID, "", "")
 }
 
 // LogOut ends all logins of the user: their refresh tokens are answered with invalid_grant, and

@@ -99,7 +99,8 @@ func snapshot(l *login.Ledger, openSockets int) Ledger {
 //   - a request took effect twice: more than one change under one [RequestID];
 //   - a request was replayed with the very token that it had been refused with;
 //   - a request was replayed with the token of another user;
-//   - a token, session secret or refresh token reached a server that is marked [Server.Foreign].
+//   - a token, session secret, refresh token or client secret reached a server that is marked
+//     [Server.Foreign].
 //
 // The first three go by the [RequestID]: requests that have none are not checked for them, and a
 // client that never sends one passes whatever it does. [Ledger.Unnamed] counts them.

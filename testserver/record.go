@@ -2,6 +2,7 @@ package testserver
 
 import (
 	"encoding/json"
+	"net/url"
 
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
@@ -48,15 +49,21 @@ func (s *Server) recordBody(c *call) {
 	var body struct {
 		Session any `json:"session"`
 		Refresh any `json:"refresh_token"`
+		Secret  any `json:"client_secret"`
 	}
-	_ = json.Unmarshal(c.body, &body) // anything else holds none
+	if json.Unmarshal(c.body, &body) != nil { // then it may be a form; anything else holds none
+		form, _ := url.ParseQuery(string(c.body))
+		body.Session, body.Refresh, body.Secret = form.Get("session"), form.Get("refresh_token"), form.Get("client_secret")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if body.Session != nil && body.Session != "" {
-		s.authority.Ledger.Violation("a session secret reached a foreign server, with %s %s", c.r.Method, c.r.URL.Path)
-	}
-	if body.Refresh != nil && body.Refresh != "" {
-		s.authority.Ledger.Violation("a refresh token reached a foreign server, with %s %s", c.r.Method, c.r.URL.Path)
+	for _, secret := range []struct {
+		name  string
+		value any
+	}{{"session secret", body.Session}, {"refresh token", body.Refresh}, {"client secret", body.Secret}} {
+		if secret.value != nil && secret.value != "" {
+			s.authority.Ledger.Violation("a %s reached a foreign server, with %s %s", secret.name, c.r.Method, c.r.URL.Path)
+		}
 	}
 }
 

@@ -174,8 +174,9 @@ type Server struct {
 	// Rotation says what POST /token does with a refresh token that is used. The zero value is SingleUse.
 	Rotation Rotation
 
-	// Foreign marks a server that no secret may ever reach: where a client is sent by a redirect, say. It answers as usual,
-	// and every token, session secret and refresh token that arrives is a violation; see [Server.Check].
+	// Foreign marks a server that no secret may ever reach: where a client is sent by a redirect,
+	// say. It answers as usual, and every token, refresh token, session or client secret that
+	// arrives is a violation; see [Server.Check].
 	Foreign bool
 
 	// Fault, if not nil, is asked once for each request, before anything else, and says what goes wrong with it. It may read

@@ -42,14 +42,26 @@ type Grant struct {
 	Refresh     string    // empty: the client goes on with the refresh token that it has
 }
 
-// LogIn begins a login of the user. A client that is named is the only one to which its refresh
-// tokens are good.
+// Begin begins a login of the user, and returns its first refresh token. A client that is named is
+// the only one to which its refresh tokens are good.
+func (a *Authority) Begin(user, client, scope string) (refresh string) {
+	id, _ := a.begin(user, client, scope)
+	return a.refreshToken(id, 0)
+}
+
+// LogIn is Begin together with the first token.
 func (a *Authority) LogIn(user, client, scope string, dead bool) Grant {
-	f := &family{user: user, client: client, scope: scope, rotated: time.Now()}
+	id, f := a.begin(user, client, scope)
 	a.renew(f, dead)
-	id := strconv.FormatUint(a.serial, 10)
-	a.families.Put(id, f, 0)
 	return f.grant(a.refreshToken(id, 0))
+}
+
+func (a *Authority) begin(user, client, scope string) (id string, f *family) {
+	f = &family{user: user, client: client, scope: scope, rotated: time.Now()}
+	a.serial++
+	id = strconv.FormatUint(a.serial, 10)
+	a.families.Put(id, f, 0)
+	return id, f
 }
 
 // Refresh gives a new token for a refresh token. A user or client that is named must be the one
