@@ -119,6 +119,10 @@ type Guard struct {
 	// a header of its own, say. Nil: Authorization: Bearer (RFC 6750 section 2.1).
 	Token func(*http.Request) string
 
+	// Public reports whether a request needs no token, such as one for the login page that Reject
+	// redirects to. A token that comes with it is not looked at. Nil: none is public.
+	Public func(*http.Request) bool
+
 	// Reject answers a request whose token is not good, in the words of the API that a client is to
 	// be tested against: a bare 401, a 403 or 419 with a code, a redirect to a login page, a 200
 	// with an error in its body. [Reason.Challenge] makes the WWW-Authenticate header. Nil: status
@@ -160,6 +164,11 @@ func (g *Guard) init() {
 		}
 		if ttl == 0 {
 			ttl = DefaultTTL
+		}
+		switch g.ClientAuth {
+		case "", clientBasic, clientPost:
+		default:
+			panic("testserver: Guard.ClientAuth is none of client_secret_basic and client_secret_post")
 		}
 		g.authority = login.Authority{
 			Secret: []byte(secret), Instance: rand.Text(), Claim: "sub", TTL: ttl, Opaque: g.Opaque,

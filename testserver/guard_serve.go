@@ -112,13 +112,9 @@ func (g *Guard) sent(r *http.Request) string {
 
 // admit judges a request that is for Next, and serves it or rejects it.
 func (g *Guard) admit(w http.ResponseWriter, v *visit) {
-	reason := v.reason
-	if reason == "" {
-		g.mu.Lock()
-		reason = reasonOf(g.authority.Judge(v.token, v.attempt.Token, false))
-		g.mu.Unlock()
-	}
-	if reason != "" {
+	if g.Public != nil && g.Public(v.r) {
+		v.token = login.Token{} // it was not judged
+	} else if reason := g.judge(v); reason != "" {
 		g.reject(w, v, reason)
 		return
 	}
@@ -130,6 +126,16 @@ func (g *Guard) admit(w http.ResponseWriter, v *visit) {
 		g.Next.ServeHTTP(a, r)
 	}
 	a.end()
+}
+
+// judge returns why a request's token is not good, or "".
+func (g *Guard) judge(v *visit) Reason {
+	if v.reason != "" {
+		return v.reason
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return reasonOf(g.authority.Judge(v.token, v.attempt.Token, false))
 }
 
 // reject answers a request whose token is not good.

@@ -263,6 +263,31 @@ func TestGuardReject(t *testing.T) {
 	})
 }
 
+// A login page needs no token, and whose token comes with it is not believed.
+func TestGuardPublic(t *testing.T) {
+	g := &testserver.Guard{
+		Next:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "of %q", testserver.UserOf(r)) }),
+		Public: func(r *http.Request) bool { return r.URL.Path == "/login" },
+		Reject: func(w http.ResponseWriter, r *http.Request, _ testserver.Reason) {
+			http.Redirect(w, r, "/login", http.StatusFound)
+		},
+	}
+	guarded(t, g, func(t *testing.T) {
+		r := visitor{rt: g}.do("GET", "/things", "")
+		wantReply(t, r, 302)
+		for _, token := range []string{"", "nonsense", mint(jwt.MapClaims{"sub": "alice", "exp": 0})} {
+			r := visitor{rt: g, token: token}.do("GET", r.header.Get("Location"), "")
+			wantReply(t, r, 200)
+			if r.body != `of ""` {
+				t.Errorf("body %s", r.body)
+			}
+		}
+		if n := g.Ledger().Refused; n != 1 {
+			t.Errorf("%d rejected, want 1", n)
+		}
+	})
+}
+
 // A token may stand where the API wants it.
 func TestGuardToken(t *testing.T) {
 	g := &testserver.Guard{Token: func(r *http.Request) string { return r.Header.Get("X-Access-Token") }}
@@ -664,11 +689,14 @@ func TestGuardManyClients(t *testing.T) {
 	})
 }
 
-func TestGuardNeedsUsers(t *testing.T) {
+func TestGuardPanics(t *testing.T) {
 	g := &testserver.Guard{}
 	for name, f := range map[string]func(){
 		"testserver: Issue needs a user id": func() { g.Issue("") },
 		"testserver: LogIn needs a user id": func() { g.LogIn("") },
+		"testserver: Guard.ClientAuth is none of client_secret_basic and client_secret_post": func() {
+			(&testserver.Guard{ClientAuth: "basic"}).Ledger()
+		},
 	} {
 		func() {
 			defer func() {

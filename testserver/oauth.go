@@ -25,6 +25,12 @@ func invalidGrant(description string) *oauthError {
 	return &oauthError{400, "invalid_grant", description}
 }
 
+// The values of [Guard.ClientAuth].
+const (
+	clientBasic = "client_secret_basic"
+	clientPost  = "client_secret_post"
+)
+
 // A form is the request of an OAuth 2.0 client.
 type form struct {
 	values url.Values
@@ -143,11 +149,11 @@ func (g *Guard) authenticate(r *http.Request) (client string, e *oauthError) {
 			return "", invalidRequest("the client authenticates itself in two ways")
 		case named != "" && named != id:
 			return "", invalidRequest("client_id names another client than the Authorization header")
-		case g.ClientAuth == "client_secret_post":
+		case g.ClientAuth == clientPost:
 			return "", bad("the client has to authenticate itself in the body (client_secret_post)")
 		}
 		client, secret = id, password
-	} else if g.ClientAuth == "client_secret_basic" && secret != "" {
+	} else if g.ClientAuth == clientBasic && secret != "" {
 		return "", bad("the client has to authenticate itself in the header (client_secret_basic)")
 	}
 	if want, known := g.Clients[client]; g.Clients != nil && (!known || secret != want) {
