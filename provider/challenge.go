@@ -11,25 +11,29 @@ const (
 	maxParams         = 64       // of one challenge
 )
 
-// A Challenge is one way in which a server asks for authentication (RFC 9110 section 11.6.1): a scheme, and then either
-// parameters or a blob.
+// A Challenge is one way in which a server asks for authentication (RFC 9110 section 11.6.1): a
+// scheme, and then either parameters or a blob.
 type Challenge struct {
-	// Scheme is how to authenticate, as the server wrote it: "Bearer", "DPoP", "Basic". Compare it with strings.EqualFold.
+	// Scheme is how to authenticate, as the server wrote it: "Bearer", "DPoP", "Basic". Compare it
+	// with strings.EqualFold.
 	Scheme string
 
-	// Params are the parameters by lower-case name, such as "realm", "error", "scope" or "claims", their quoting undone.
-	// Where a name comes twice the first counts. Nil if there are none.
+	// Params are the parameters by lower-case name, such as "realm", "error", "scope" or "claims",
+	// their quoting undone. Where a name comes twice the first counts. Nil if there are none.
 	Params map[string]string
 
-	// Token68 is the blob that stands in place of parameters with some schemes, such as Negotiate; mostly "".
+	// Token68 is the blob that stands in place of parameters with some schemes, such as Negotiate;
+	// mostly "".
 	Token68 string
 }
 
-// ParseChallenges returns the challenges of all WWW-Authenticate headers in h, in their order; nil if there are none.
+// ParseChallenges returns the challenges of all WWW-Authenticate headers in h, in their order; nil
+// if there are none.
 //
-// It is forgiving, because servers are careless: what can't be read ends the header in which it stands, and what was read of
-// it before is kept. It is also bounded: of what a server sends it looks at 64 KiB, 64 challenges, and 64 parameters of each,
-// and it leaves out a challenge that the first of those limits cuts in two. Nothing that it returns keeps h's memory alive.
+// It is forgiving, because servers are careless: what can't be read ends the header in which it
+// stands, and what was read of it before is kept. It is also bounded: of what a server sends it
+// looks at 64 KiB, 64 challenges, and 64 parameters of each, and it leaves out a challenge that the
+// first of those limits cuts in two. Nothing that it returns keeps h's memory alive.
 func ParseChallenges(h http.Header) []Challenge {
 	var all []Challenge
 	left := maxChallengeBytes
@@ -48,8 +52,9 @@ func ParseChallenges(h http.Header) []Challenge {
 	return all
 }
 
-// A challengeParser reads one header. A comma separates challenges and also the parameters within one, so where a challenge
-// ends shows only in what follows the comma: a name and "=" is one more parameter, and anything else begins a challenge.
+// A challengeParser reads one header. A comma separates challenges and also the parameters within
+// one, so where a challenge ends shows only in what follows the comma: a name and "=" is one more
+// parameter, and anything else begins a challenge.
 type challengeParser struct{ rest string }
 
 // next reads a challenge and reports whether there is one. After what it can't read, rest is "".
@@ -108,8 +113,8 @@ func (p *challengeParser) token68() string {
 	return blob
 }
 
-// paramName reads a parameter's name and the "=" after it, and returns the name in lower case. If something else comes next
-// it reads nothing and returns "".
+// paramName reads a parameter's name and the "=" after it, and returns the name in lower case. If
+// something else comes next it reads nothing and returns "".
 func (p *challengeParser) paramName() string {
 	before := p.rest
 	name := p.token()

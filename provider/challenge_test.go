@@ -80,7 +80,8 @@ func TestParseChallenges(t *testing.T) {
 	}
 }
 
-// What is past the limits is left out, and a challenge that a limit cuts in two must not come as one that says less.
+// What is past the limits is left out, and a challenge that a limit cuts in two must not come as
+// one that says less.
 func TestParseChallengesIsBounded(t *testing.T) {
 	blank := func(n int) string { return strings.Repeat("x", n) }
 	count := func(headers ...string) int {
@@ -116,7 +117,8 @@ func TestParseChallengesIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever a server sends, reading it takes no more memory than a small multiple of 64 KiB, be it 8 MiB long.
+// Whatever a server sends, reading it takes no more memory than a small multiple of 64 KiB, be it 8
+// MiB long.
 func TestParseChallengesCost(t *testing.T) {
 	const size = 8 << 20
 	for _, unit := range []string{"Bearer ", "a,", "a=b,", "a=b, c ", `a="\\\",`, `"`, `a="`, "A b=", "=", ", ", "A a=b,A ", "é"} {
@@ -178,7 +180,8 @@ func TestRejection(t *testing.T) {
 	}
 }
 
-// An API may ask for a login of another strength (RFC 9470); a provider that can get such a token listens.
+// An API may ask for a login of another strength (RFC 9470); a provider that can get such a token
+// listens.
 func ExampleRejectionFrom() {
 	tokens := provider.Func(func(ctx context.Context) (string, error) {
 		strength := "any"

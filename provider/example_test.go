@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -43,6 +44,53 @@ func Example() {
 	}
 	fmt.Println(token, "ends within", time.Until(token.Expiry()).Round(time.Minute))
 	// Output: REDACTED ends within 10m0s
+}
+
+// A person's login at an OAuth 2.0 server, kept going.
+func ExampleOAuth2() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"access_token":"bought with %s","expires_in":3600,"scope":"read write"}`, r.FormValue("refresh_token"))
+	}))
+	defer server.Close()
+
+	tokens := provider.OAuth2{
+		TokenURL:     server.URL + "/token",
+		ClientID:     "my-tool",
+		ClientSecret: "the tool's secret",
+		RefreshToken: "r-1",
+	}
+	token, err := tokens.Token(context.Background(), provider.Token{})
+	fmt.Println(token.Value(), token.Lifetime(), err)
+	fmt.Println(token.Extra("scope"))
+	// Output:
+	// bought with r-1 1h0m0s <nil>
+	// read write
+}
+
+// A program that logs in by itself, with a key instead of a secret (RFC 7523): what proves it is
+// made anew for each request.
+func ExampleOAuth2_clientAssertion() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"access_token":"for %s by %s"}`, r.FormValue("scope"), r.FormValue("client_assertion"))
+	}))
+	defer server.Close()
+	sign := func() (string, error) { return "a-signed-jwt", nil }
+
+	tokens := provider.OAuth2{
+		TokenURL: server.URL,
+		ClientID: "my-service",
+		Grant:    "client_credentials",
+		Scopes:   []string{"orders:read"},
+		Prepare: func(_ context.Context, form url.Values) error {
+			assertion, err := sign()
+			form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+			form.Set("client_assertion", assertion)
+			return err
+		},
+	}
+	token, err := tokens.Token(context.Background(), provider.Token{})
+	fmt.Println(token.Value(), err)
+	// Output: for orders:read by a-signed-jwt <nil>
 }
 
 func ExampleToken() {
@@ -106,7 +154,7 @@ func ExampleStatic() {
 	token, _ := tokens.Token(context.Background(), provider.Token{})
 	fmt.Println(token.Value())
 
-	_, err := tokens.Token(context.Background(), token) // it was refused
+	_, err := tokens.Token(context.Background(), token) // it was rejected
 	fmt.Println(provider.IsPermanent(err))
 	// Output:
 	// eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoiYWxpY2UifQ==.devtoken

@@ -18,7 +18,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// bySession is the smallest sensible Validate: the session, wherever it comes, decides who the user is.
+// bySession is the smallest sensible Validate: the session, wherever it comes, decides who the user
+// is.
 func bySession(r *http.Request) (string, error) {
 	request, err := provider.ReadTokenRequest(r)
 	if err != nil {

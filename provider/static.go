@@ -5,11 +5,12 @@ import (
 	"errors"
 )
 
-// Static makes a TokenProvider of one hard-coded token, for a first try, a test or a script that is shorter than the
-// token's life. If the value is a JWT its expiry is read from it, as [ParseJWT] does.
+// Static makes a TokenProvider of one hard-coded token, for a first try, a test or a script that is
+// shorter than the token's life. If the value is a JWT its expiry is read from it, as [ParseJWT]
+// does.
 //
-// The token is used until it ends or is rejected. There is no other, so the session ends then, with a permanent error that
-// says so; an empty value fails that way at once.
+// The token is used until it ends or is rejected. There is no other, so the session ends then, with
+// a permanent error that says so; an empty value fails that way at once.
 func Static(value string) TokenProvider {
 	token := tokenOf(value)
 	return TokenFunc(func(_ context.Context, old Token) (Token, error) {

@@ -28,7 +28,8 @@ func secretToken() provider.Token {
 		WithExtras(map[string]string{"id_token": secretExtra})
 }
 
-// leaks returns whichever secret is in s, as text, in hex or as a list of numbers, as %x and %d print strings and bytes.
+// leaks returns whichever secret is in s, as text, in hex or as a list of numbers, as %x and %d
+// print strings and bytes.
 func leaks(s string, secrets ...string) string {
 	squeezed := strings.NewReplacer(" ", "", "0x", "", ",", "").Replace(strings.ToLower(s))
 	for _, secret := range secrets {
@@ -213,7 +214,8 @@ func TestTokenEqual(t *testing.T) {
 	}
 }
 
-// The monotonic clock stands still while a machine is suspended, so an expiry must not carry its reading.
+// The monotonic clock stands still while a machine is suspended, so an expiry must not carry its
+// reading.
 func TestTokenExpiryIsWallClock(t *testing.T) {
 	expiry := provider.NewToken("a", time.Now().Add(time.Hour)).Expiry()
 	if strings.Contains(expiry.String(), "m=") {
