@@ -114,6 +114,22 @@ func ExampleFunc() {
 	// Output: a-token <nil>
 }
 
+// A source that knows more than the token: when it ends, and what buys the next one.
+func ExampleTokenFunc() {
+	buy := func(refreshToken string) (value, next string, seconds int) {
+		return "bought with " + refreshToken, "r-2", 3600
+	}
+
+	tokens := provider.TokenFunc(func(_ context.Context, old provider.Token) (provider.Token, error) {
+		value, next, seconds := buy(old.RefreshToken())
+		life := time.Duration(seconds) * time.Second
+		return provider.NewToken(value, time.Now().Add(life)).WithLifetime(life).WithRefreshToken(next), nil
+	})
+	token, err := tokens.Token(context.Background(), provider.Token{}.WithRefreshToken("r-1"))
+	fmt.Println(token.Value(), token.RefreshToken(), token.Lifetime(), err)
+	// Output: bought with r-1 r-2 1h0m0s <nil>
+}
+
 // A provider of your own: a token that a person pastes, and a word on what can be tried again.
 type prompt struct{ ask func() (string, error) }
 
