@@ -110,6 +110,13 @@ func (n *network) set(fault func(op string) (bool, error)) {
 	n.fault = fault
 }
 
+// reset begins to count anew.
+func (n *network) reset() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loads, n.swaps = 0, 0
+}
+
 // down loses all operations, before they arrive.
 func down(string) (bool, error) { return false, errors.New("network: no route to the store") }
 

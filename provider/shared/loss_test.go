@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,10 +230,9 @@ func TestSentAgain(t *testing.T) {
 	for _, op := range []string{"load", "swap"} {
 		synctest.Test(t, func(t *testing.T) {
 			net, backend := &network{Store: loggedIn(t)}, new(singleUse)
-			hang := true
+			var hung atomic.Bool
 			net.set(func(what string) (bool, error) {
-				if what == op && hang {
-					hang = false
+				if what == op && !hung.Swap(true) {
 					return false, errHang
 				}
 				return true, nil

@@ -30,6 +30,9 @@ import (
 // told of. The same seed draws the same faults; what runs at the same time may come in another order.
 func TestModel(t *testing.T) {
 	schedules, first := 10_000, rand.Uint64()>>1
+	if raceEnabled {
+		schedules = 500 // which take as long
+	}
 	if n, err := strconv.Atoi(os.Getenv("STAYAUTH_MODEL")); err == nil {
 		schedules = n
 	}

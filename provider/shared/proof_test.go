@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,13 +74,13 @@ func TestProofCutThenHangs(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, backend := loggedIn(t), &singleUse{work: 30 * time.Second}
 			net := &network{Store: m, delay: rand.N(20 * time.Millisecond)}
-			start, hung := time.Now().Add(rand.N(5*time.Second)), false
+			start := time.Now().Add(rand.N(5 * time.Second))
+			var hung atomic.Bool
 			net.set(func(string) (bool, error) {
 				switch since := time.Since(start); {
 				case since > 0 && since < 7*time.Second:
 					return false, errors.New("network: cut")
-				case since >= 7*time.Second && !hung:
-					hung = true
+				case since >= 7*time.Second && !hung.Swap(true):
 					return false, errHang
 				}
 				return true, nil
@@ -178,7 +179,7 @@ func TestProofIdle(t *testing.T) {
 				l := newLogin(backend, net, "alice")
 				wg.Go(func() {
 					token := wantAny(t, l, first())
-					net.loads, net.swaps = 0, 0
+					net.reset()
 					for life > 0 {
 						// Early, as a transport does, with its jitter.
 						time.Sleep(time.Until(token.Expiry()) - life/5 - rand.N(life/20))
