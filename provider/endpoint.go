@@ -173,8 +173,10 @@ func (e endpoint) clientFor(singleUse bool) *http.Client {
 	return &c
 }
 
-// isLoopback reports whether host never leaves this machine.
+// isLoopback reports whether host is this machine: an address, or a name that RFC 6761 section 6.3
+// keeps for it.
 func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	addr, err := netip.ParseAddr(name)
+	return err == nil && addr.Unmap().IsLoopback() || name == "localhost" || strings.HasSuffix(name, ".localhost")
 }

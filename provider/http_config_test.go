@@ -31,6 +31,7 @@ func TestHTTPBadConfig(t *testing.T) {
 		"plain http":           {UserID: "alice", URL: "http://bob:" + password + "@example.com/token?k=" + query},
 		"plain http, IP":       {UserID: "alice", URL: "http://192.0.2.1/token"},
 		"not quite localhost":  {UserID: "alice", URL: "http://localhost.example.com/token"},
+		"no dot before it":     {UserID: "alice", URL: "http://notlocalhost/token"},
 		"not quite 127.0.0.1":  {UserID: "alice", URL: "http://127.0.0.1.example.com/token"},
 		"any address":          {UserID: "alice", URL: "http://0.0.0.0/token"},
 		"loopback as user":     {UserID: "alice", URL: "http://127.0.0.1@example.com/token"},
@@ -73,6 +74,8 @@ func TestHTTPPlainHTTP(t *testing.T) {
 		{URL: "http://[::ffff:127.0.0.1]/token"},
 		{URL: "http://localhost/token"},
 		{URL: "HTTP://LocalHost:80/token"},
+		{URL: "http://localhost./token"},
+		{URL: "http://app.LocalHost:8080/token"},
 		{URL: "http://example.com/token", AllowHTTP: true},
 		{URL: "https://example.com/token"},
 	} {
