@@ -18,8 +18,8 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/rounds"
 )
 
-// shared is what floorTrip puts into each request: one value for all of them.
-var shared = []string{"Bearer token"}
+// sharedHeader is what floorTrip puts into each request: one value for all of them.
+var sharedHeader = []string{"Bearer token"}
 
 // floorTrip is the least that a RoundTripper which adds a header has to do, since it must not modify its request: a shallow
 // copy and a header map.
@@ -30,7 +30,7 @@ func floorTrip(base http.RoundTripper, req *http.Request) (*http.Response, error
 	for k, v := range req.Header {
 		out.Header[k] = v
 	}
-	out.Header["Authorization"] = shared
+	out.Header["Authorization"] = sharedHeader
 	return base.RoundTrip(out)
 }
 
