@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite/storage"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 // newFosite returns ory/fosite: refresh tokens rotate, rotating ends the old access token, and a
@@ -161,6 +162,37 @@ func TestFositeFallback(t *testing.T) {
 	}
 	if calls, reused := s.counts(); calls != 1 || reused != 0 || s.calls["client_credentials"] != 1 {
 		t.Errorf("%d refreshes, %d with a spent refresh token, %d logins; want 1, 0 and 1", calls, reused, s.calls["client_credentials"])
+	}
+}
+
+// The same through a store: the refresh token that is out of the game must not come back from there,
+// and what else came with a token must.
+func TestFositeFallbackShared(t *testing.T) {
+	s := newFosite(t, time.Hour)
+	tokens := s.tokens()
+	tokens.Grant, tokens.Scopes = "client_credentials", []string{"read"}
+	login, store := s.loggedIn(tokens)
+	token, err := login.Token(t.Context(), provider.Token{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token, err = login.Token(t.Context(), token); err != nil { // a refresh
+		t.Fatal(err)
+	}
+	again, err := (&shared.Login{Provider: tokens, Store: store, Key: "alice"}).Token(t.Context(), provider.Token{})
+	if err != nil || !again.Equal(token) || again.Extra("scope") != "read offline" {
+		t.Errorf("another process: %v, the scope is %q", err, again.Extra("scope"))
+	}
+	if status, answer := s.post(s.revoke, url.Values{"token": {token.RefreshToken()}}); status != http.StatusOK {
+		t.Fatalf("the revocation is answered with %d %v", status, answer)
+	}
+	for range 3 { // the first finds out, and the others know
+		if token, err = login.Token(t.Context(), token); err != nil || token.RefreshToken() != "" || token.Extra("scope") != "read" {
+			t.Fatalf("%v, a refresh token: %t, the scope is %q", err, token.RefreshToken() != "", token.Extra("scope"))
+		}
+	}
+	if calls, _ := s.counts(); calls != 2 || s.calls["client_credentials"] != 3 {
+		t.Errorf("%d refreshes, %d logins; want 2 and 3", calls, s.calls["client_credentials"])
 	}
 }
 

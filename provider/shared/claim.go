@@ -89,7 +89,7 @@ func (k *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.
 	t, err, verdict := k.call(ctx, given)
 	switch {
 	case verdict.Reason == "":
-		return k.answered(ctx, given, t)
+		return k.answered(ctx, t)
 	case verdict.permanent:
 		return k.rejected(ctx, err)
 	}

@@ -16,8 +16,8 @@ import (
 //
 // When another process has taken over the lease but has not ended its attempt, the answer is written over its claim: it is the
 // successor of the refresh token that the other one is about to be rejected with. That one finds the newer token and adopts it.
-func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ provider.Token, done bool, err error) {
-	answer := k.c.answer(k.rec, given, t)
+func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider.Token, done bool, err error) {
+	answer := k.c.answer(k.rec, t)
 	limit := k.since.Add(k.rec.Lease)
 	if earliest := time.Now().Add(k.c.opLimit()); limit.Before(earliest) {
 		limit = earliest // the lease may be lost, the answer must not be
@@ -41,11 +41,9 @@ func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ p
 	return provider.Token{}, false, nil
 }
 
-// answer returns the record that t makes of rec.
-func (l *Login) answer(rec lease.Record, given, t provider.Token) lease.Record {
-	if t.RefreshToken() == "" {
-		t = t.WithRefreshToken(given.RefreshToken()) // RFC 6749 section 6: the old one stays valid
-	}
+// answer returns the record that t makes of rec. Which refresh token is in force is for the Provider to
+// say: one that t has dropped must not come back, since the backend may take it for stolen.
+func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 	answer := lease.Record{
 		Login: rec.Login, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: lease.Storable(t),
 	}

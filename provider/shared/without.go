@@ -60,7 +60,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	case err != nil || t.IsZero():
 		return provider.Token{}, err
 	}
-	answer := c.answer(rec, given, t)
+	answer := c.answer(rec, t)
 	c.learn(answer, cause)
 	c.warn(ctx, answer, cause)
 	if answer.Token.RefreshToken() != "" {
