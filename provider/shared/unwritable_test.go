@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -148,3 +149,27 @@ func TestStoreMisconfigured(t *testing.T) {
 		}
 	}
 }
+
+// TestUnwritableAtTheBeginning: the refresh token with which a login begins is at stake, too, though no record has one yet.
+func TestUnwritableAtTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		server := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			asked++
+			return nil, errors.New("it is not to be asked")
+		})}
+		tokens := provider.OAuth2{TokenURL: "https://auth.example.com/token", ClientID: "a", RefreshToken: "first", Client: server}
+		for _, p := range []provider.TokenProvider{tokens, &tokens} {
+			net := &network{Store: new(storetest.Memory)}
+			net.set(full)
+			_, err := (&shared.Login{Provider: p, Store: net, Key: "alice"}).Token(t.Context(), provider.Token{})
+			if !errors.Is(err, shared.ErrUnwritable) || asked != 0 {
+				t.Errorf("%v; the server was asked %d times", err, asked)
+			}
+		}
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

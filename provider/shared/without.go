@@ -41,7 +41,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	switch {
 	case provider.IsPermanent(cause):
 		return provider.Token{}, cause
-	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "":
+	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
 		if errors.Is(cause, ErrUnwritable) {
 			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
 				"with the new one could not be kept: make the store writable", cause)
@@ -67,6 +67,17 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 		go c.saveLater(context.WithoutCancel(ctx), func() {}) // ends when the answer is saved, or void, or after ten minutes
 	}
 	return answer.Token, nil
+}
+
+// beginsWithRefreshToken reports whether p has a refresh token of its own, to begin a login with.
+func beginsWithRefreshToken(p provider.TokenProvider) bool {
+	switch p := p.(type) {
+	case provider.OAuth2:
+		return p.RefreshToken != ""
+	case *provider.OAuth2:
+		return p.RefreshToken != ""
+	}
+	return false
 }
 
 // warn says that rec's token could not be saved because of err: each time it is handed out where a refresh token is at stake, and
