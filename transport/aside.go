@@ -17,7 +17,7 @@ const (
 
 // putAside reads what it may of resp's body and closes it, so that its connection is free before anybody waits. resp can be
 // returned later all the same, by restore, which has to be called once. What is kept is bounded in sum: where there is no room,
-// restore returns the status alone.
+// restore returns the status and the cookies alone.
 func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response) {
 	const headers = 1 << 10
 	most := int64(maxAnswer + headers)
@@ -57,10 +57,14 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 		}
 	}
 	t.held.Add(-most)
-	status, req := resp.StatusCode, resp.Request
+	status, req, cookies := resp.StatusCode, resp.Request, resp.Header["Set-Cookie"]
 	return func() *http.Response {
+		header := http.Header{"Content-Length": {"0"}}
+		if len(cookies) > 0 {
+			header["Set-Cookie"] = cookies
+		}
 		return &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
-			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Content-Length": {"0"}}, Body: http.NoBody, Request: req}
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody, Request: req}
 	}
 }
 

@@ -67,7 +67,11 @@ func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan s
 	}
 	v, f := t.want(ctx, n)
 	if f == nil {
-		return v.View, refreshError(v.Err)
+		err := refreshError(v.Err)
+		if err != nil {
+			t.onWaited(Waited{Context: ctx, Err: err})
+		}
+		return v.View, err
 	}
 	valid := n.Valid // n itself, and the answer that it may hold, is not kept while we wait
 	if w := t.waiting.Add(1); t.MaxWaiting > 0 && w > int64(t.MaxWaiting) {
@@ -83,7 +87,7 @@ func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan s
 	if err == nil && (f.came.View == nil || valid) {
 		err = refreshError(f.came.Err)
 	}
-	t.onWaited(Waited{Duration: time.Since(began), Err: err})
+	t.onWaited(Waited{Context: ctx, Duration: time.Since(began), Err: err})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport/internal/session"
@@ -59,7 +60,8 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 			return withCookies(restore(), cookies), nil
 		}
 
-		cookies = append(cookies, resp.Header["Set-Cookie"]...)
+		earlier := cookies
+		cookies = append(slices.Clip(cookies), resp.Header["Set-Cookie"]...)
 		resp = nil // or what putAside has given up would stay
 		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, req.Cancel)
 		resp = restore()
@@ -67,7 +69,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		case err != nil:
 			return nil, err
 		case next.Token.Value() == v.Token.Value():
-			return resp, nil // there is nothing better for now
+			return withCookies(resp, earlier), nil // there is nothing better for now
 		}
 		v = next
 
@@ -75,7 +77,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 			if err := req.Context().Err(); err != nil {
 				return nil, err
 			}
-			return resp, nil
+			return withCookies(resp, earlier), nil
 		}
 		out := t.authorized(req, v)
 		if err := again(out, req, body); err != nil {
@@ -84,7 +86,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		t.onReplayed(Replayed{Method: req.Method, Host: req.URL.Host, Replay: n})
 		if t.isClosed() { // while the body was got ready
 			closeBody(out)
-			return resp, nil
+			return withCookies(resp, earlier), nil
 		}
 		if resp, err = t.base().RoundTrip(out); err != nil || resp == nil {
 			return resp, err

@@ -218,7 +218,19 @@ func (t *Transport) onQueueFull() {
 	}
 }
 
+// onWaited tells of a request that has waited for a token, or that fails at once because there is none.
 func (t *Transport) onWaited(e Waited) {
+	c := &t.counters
+	if e.Duration > 0 {
+		c.waited.Add(1)
+		c.waitTime.Add(int64(e.Duration))
+		for longest := c.longestWait.Load(); int64(e.Duration) > longest && !c.longestWait.CompareAndSwap(longest, int64(e.Duration)); {
+			longest = c.longestWait.Load()
+		}
+	}
+	if _, gaveUp := e.Err.(*waitError); e.Err != nil && !gaveUp {
+		c.noToken.Add(1)
+	}
 	t.log(slog.LevelDebug, "a request has waited for a token", "for", e.Duration, "err", e.Err)
 	if t.Trace != nil && t.Trace.Waited != nil {
 		t.Trace.Waited(e)

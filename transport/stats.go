@@ -19,6 +19,11 @@ type Stats struct {
 	NotReplayable int64 // rejected requests whose body was gone, so that the caller got the 401
 	QueueFull     int64 // requests turned away because of MaxWaiting
 
+	Waited      int64         // requests that have waited for a token
+	WaitTime    time.Duration // how long they have, in sum
+	LongestWait time.Duration // and at most
+	NoToken     int64         // requests that failed for want of a token, at once or after waiting; not those that gave up themselves
+
 	Waiting int       // requests that wait for a token now
 	Strikes int       // rejections of current tokens since a replay was last accepted
 	Expiry  time.Time // of the current token, by this machine's clock; zero: unknown, or there is none
@@ -30,6 +35,7 @@ type Stats struct {
 // counters are those counts behind Stats that the session does not keep.
 type counters struct {
 	rejected, other401, otherOrigin, replayed, notReplayable, queueFull atomic.Int64
+	waited, waitTime, longestWait, noToken                              atomic.Int64
 }
 
 // Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by itself; between two of
@@ -52,6 +58,10 @@ func (t *Transport) Stats() Stats {
 		Replayed:          t.counters.replayed.Load(),
 		NotReplayable:     t.counters.notReplayable.Load(),
 		QueueFull:         t.counters.queueFull.Load(),
+		Waited:            t.counters.waited.Load(),
+		WaitTime:          time.Duration(t.counters.waitTime.Load()),
+		LongestWait:       time.Duration(t.counters.longestWait.Load()),
+		NoToken:           t.counters.noToken.Load(),
 		Waiting:           int(t.waiting.Load()),
 		Strikes:           st.Strikes,
 		Expiry:            st.Expiry,

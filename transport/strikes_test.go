@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -243,5 +244,50 @@ func TestG09_ASlowCallIsJoined(t *testing.T) {
 			t.Errorf("%d calls, %d failed, %d were served when the call returned", calls.Load(), failed.Load(), waited.Load())
 		}
 		t.Logf("%d failed joined, %d would have failed at once", failed.Load(), failed.Load()+waited.Load())
+	})
+}
+
+// What an operator sees of waiting: how many requests have waited, how long, and how many failed for want of a token, each of them in
+// Stats and in Trace, with the request's own context.
+func TestWhoWaitsIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		var told, mine atomic.Int32
+		s := &stub{delay: 2 * time.Second}
+		tr := through(t, s)
+		tr.Trace = &transport.Trace{Waited: func(e transport.Waited) {
+			told.Add(1)
+			if e.Context.Value(key{}) != nil {
+				mine.Add(1)
+			}
+		}}
+		ctx := context.WithValue(t.Context(), key{}, true)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if status, err := get(tr, ctx); status != 200 || err != nil {
+					t.Error(status, err)
+				}
+			})
+		}
+		wg.Wait()
+		s.mint = func(int) (provider.Token, error) { return provider.Token{}, provider.NoRetry(errors.New("down")) }
+		s.revoke()
+		for range 300 {
+			if _, err := get(tr, ctx); err == nil {
+				t.Error("no error")
+			}
+		}
+		gone, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		time.Sleep(time.Minute)
+		_, _ = get(tr, gone) // it has given up before it began
+		st := tr.Stats()
+		if st.Waited != 11 || st.WaitTime != 22*time.Second || st.LongestWait != 2*time.Second || st.NoToken != 300 {
+			t.Errorf("%d waited, %s in all, %s at most, %d without a token", st.Waited, st.WaitTime, st.LongestWait, st.NoToken)
+		}
+		if told.Load() != 310 || mine.Load() != 310 {
+			t.Errorf("%d were told, %d with their context", told.Load(), mine.Load())
+		}
 	})
 }

@@ -1,9 +1,12 @@
 package transport
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A Trace is a set of functions that are told what a Transport does, in the manner of [net/http/httptrace]. Any of them may be
-// nil. They get values only, and never a token.
+// nil. They get values, never a token, and of the request its context where one is named.
 //
 // Hooks are called with no lock held, so they may call every method of the Transport, and from several goroutines at once.
 // RefreshStart, AttemptFailed, RefreshDone and SessionEnded are called in order, one at a time, by a goroutine of their own: they
@@ -23,7 +26,8 @@ type Trace struct {
 	// Rejected is called when the API has rejected a token.
 	Rejected func(Rejected)
 
-	// Waited is called when a request has ended its wait for a token, with or without one.
+	// Waited is called when a request has ended its wait for a token, with or without one, and when one fails at once because
+	// there is none.
 	Waited func(Waited)
 
 	// Replayed is called before a request is sent again.
@@ -84,6 +88,7 @@ type Rejected struct {
 
 // Waited is what [Trace.Waited] gets.
 type Waited struct {
+	Context  context.Context // the request's, so that its span can be linked to the refresh that it waited for
 	Duration time.Duration
 	Err      error // why the request got no token
 }

@@ -21,7 +21,7 @@ import (
 //
 // Only Provider has to be set. Set the fields before the first request and leave them alone afterwards. A Transport holds
 // one login: use one for each user, share it between as many http.Clients and goroutines as you like, and Close it when the
-// user logs out. A Transport whose session has ended stays ended; a new login is a new Transport.
+// user logs out. A Transport whose session has ended stays ended, except by SetToken; another user is another Transport.
 type Transport struct {
 	// Provider is where tokens come from. It is called from one goroutine at a time, never while it is still at work, and
 	// with a context that belongs to none of the requests. Give it an http.Client of its own: a provider that waits for
@@ -103,7 +103,8 @@ const (
 
 // RoundTrip implements [http.RoundTripper]. In one respect it departs from that contract: where a token was needed and none
 // could be had, the caller gets a [*RefreshError] even if the API had already answered 401, because programs take a 401 for
-// a reason to log the user out. The error of a caller whose own context ends is that context's Err, unwrapped.
+// a reason to log the user out. The error of a caller whose own context ends while it waits matches that context's Err, and its
+// Cause, and says for how long it has waited and what the provider last said.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch carries, err := t.carriesToken(req); {
 	case err != nil:
