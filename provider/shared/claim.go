@@ -86,7 +86,7 @@ func elapsed(start, now time.Time) time.Duration {
 
 // ask calls the Provider, and renews the lease meanwhile. done is false if the result is void: the caller looks again.
 func (k *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.Token, done bool, err error) {
-	t, err, verdict := k.call(ctx, given)
+	t, verdict, err := k.call(ctx, given)
 	switch {
 	case verdict.Reason == "":
 		return k.answered(ctx, t)
@@ -105,7 +105,7 @@ type verdict struct {
 
 // call calls the Provider. If that panics or calls runtime.Goexit, as also its error may when it is looked at, the lease is
 // released.
-func (k *leaseClaim) call(ctx context.Context, given provider.Token) (t provider.Token, err error, v verdict) {
+func (k *leaseClaim) call(ctx context.Context, given provider.Token) (t provider.Token, v verdict, err error) {
 	callCtx, cancel := context.WithTimeoutCause(ctx, k.c.timeout(), errProviderTimeout)
 	defer cancel()
 
@@ -137,7 +137,7 @@ func (k *leaseClaim) call(ctx context.Context, given provider.Token) (t provider
 		v.Reason = "the token provider returned an empty token"
 	}
 	returned = true
-	return t, err, v
+	return t, v, err
 }
 
 // renewal is how often the lease is renewed: so often that one failure, or a store that is slow, is no silence.

@@ -15,7 +15,6 @@ import (
 // An api takes one token at a time: a new one ends the one before. Its clock is right.
 type api struct {
 	singleUse
-	ahead time.Duration // of the clocks that it is seen with
 
 	mu       sync.Mutex // guards the fields below
 	current  string
