@@ -93,11 +93,26 @@ func (l locking) TryLock(context.Context, string) (func(), bool, error) {
 	}, true, nil
 }
 
+// A knowing store is both, as files are.
+type knowing struct {
+	locking
+	aging
+}
+
+func (k knowing) Load(ctx context.Context, key string) ([]byte, uint64, error) {
+	return k.aging.Load(ctx, key)
+}
+
+func (k knowing) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	return k.aging.CompareAndSwap(ctx, key, record, version)
+}
+
 // kinds are the ways to open the store of a machine.
 var kinds = map[string]func(*plain) shared.Store{
 	"plain":   func(p *plain) shared.Store { return p },
 	"aging":   func(p *plain) shared.Store { return aging{p} },
 	"locking": func(p *plain) shared.Store { return locking{p} },
+	"knowing": func(p *plain) shared.Store { return knowing{locking{p}, aging{p}} },
 }
 
 // newMachine returns a machine with the login of first on it.
@@ -141,6 +156,7 @@ func TestShortLives(t *testing.T) {
 		{"aging", time.Second, 2},
 		{"locking", 10 * time.Second, 0},
 		{"locking", 4 * time.Second, 1},
+		{"knowing", time.Second, 2},
 	} {
 		t.Run(test.kind+" "+test.life.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -174,7 +190,7 @@ func TestShortLives(t *testing.T) {
 // TestSuspended: a holder that stands still for three leases. Where the kernel tells that it is alive it is waited for; elsewhere
 // this is the documented gap, and the others take over.
 func TestSuspended(t *testing.T) {
-	for kind, calls := range map[string]int{"plain": 2, "locking": 1} {
+	for kind, calls := range map[string]int{"plain": 2, "locking": 1, "knowing": 1} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const still = 45 * time.Second

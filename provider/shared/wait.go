@@ -57,6 +57,7 @@ type lookout struct {
 	version uint64        // that the store was asked about last, if watched
 	watched bool
 	changed chan struct{} // gets an element when the store has told of a change; nil where it can't
+	unable  chan struct{} // closed when it has turned out that it can't
 	stop    context.CancelFunc
 }
 
@@ -67,7 +68,7 @@ func (o *lookout) wait(ctx context.Context, rec lease.Record, version uint64) er
 	if rec.Lease > 0 {
 		length = min(length, rec.Lease)
 	}
-	if o.changed != nil {
+	if o.told() {
 		o.looks = max(o.looks, 5) // there is no hurry
 	}
 	d := pollInterval(length, o.looks)
@@ -97,13 +98,26 @@ func (o *lookout) watch(ctx context.Context, version uint64) {
 	}
 	o.end()
 	ctx, o.stop = context.WithCancel(ctx)
-	changed := make(chan struct{}, 1)
-	o.version, o.watched, o.changed = version, true, changed
+	changed, unable := make(chan struct{}, 1), make(chan struct{})
+	o.version, o.watched, o.changed, o.unable = version, true, changed, unable
 	go func() { // ends with ctx: with the call, or with the next version
-		if w.Watch(ctx, o.l.Key, version) == nil {
+		switch err := w.Watch(ctx, o.l.Key, version); {
+		case err == nil:
 			changed <- struct{}{}
+		case ctx.Err() == nil:
+			close(unable)
 		}
 	}()
+}
+
+// told reports whether the store will tell of the next change.
+func (o *lookout) told() bool {
+	select {
+	case <-o.unable:
+		return false
+	default:
+		return o.changed != nil
+	}
 }
 
 // end ends the watching.
@@ -131,6 +145,7 @@ func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
 	case <-c.lookout.changed:
 		c.lookout.changed = nil
 		return true
+	case <-c.lookout.unable:
 	case <-timer.C:
 	case <-ctx.Done():
 	}

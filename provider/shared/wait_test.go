@@ -80,3 +80,32 @@ func TestWaitForLoginIsTold(t *testing.T) {
 		}
 	})
 }
+
+// A mute store is a [shared.Watcher] that can't tell, as one that passes on what another can do.
+type mute struct{ shared.Store }
+
+func (mute) Watch(context.Context, string, uint64) error { return errors.ErrUnsupported }
+
+// TestMute: a store that can't tell after all is looked at as often as any, and nobody waits for it.
+func TestMute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, backend := loggedIn(t), &singleUse{work: 200 * time.Millisecond}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() { wantToken(t, newLogin(backend, mute{m}, "alice"), first(), "token-1") })
+		}
+		wg.Wait()
+		if after := time.Since(start); after > 1200*time.Millisecond {
+			t.Errorf("the last one had the token after %v; want little more than the call's 200 ms", after)
+		}
+		p := &shared.Login{Provider: backend, Store: mute{m}, Key: "alice", WaitForLogin: true}
+		if err := p.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start = time.Now()
+		if _, err := p.Token(t.Context(), first()); !errors.Is(err, shared.ErrEnded) || time.Since(start) != 0 {
+			t.Errorf("Token of a login that has ended: %v after %v; want ErrEnded at once", err, time.Since(start))
+		}
+	})
+}

@@ -85,12 +85,13 @@ func watch(r Record, s *Sight) Action {
 	silence := s.silence(r)
 	noted := r
 	told := r.Silent >= 4*fifth
+	aged := s.aged && s.locked != Taken // that the holder lives says more
 	switch {
-	case told && (silence >= r.Lease || s.aged): // abandoned
+	case told && (silence >= r.Lease || aged): // abandoned
 		return Action{Do: Claim}
-	case r.Silent < 3*fifth && (s.aged || s.locked == Free): // quiet, and the store knows why
+	case r.Silent < 3*fifth && (aged || s.locked == Free): // quiet, and the store knows why
 		noted.Silent = 3 * fifth
-	case !told && s.aged: // told once more
+	case !told && aged: // told once more
 		noted.Silent = 4 * fifth
 	case silence >= nextStep(r): // one step, however long nobody could write
 		noted.Silent = nextStep(r)

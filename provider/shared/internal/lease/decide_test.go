@@ -94,6 +94,8 @@ func TestDecide(t *testing.T) {
 		{name: "old, and told once", record: held(9 * time.Second), old: token("two"), aged: true, want: lease.Note, holder: "other/1", silent: 12 * time.Second},
 		{name: "old, but the store was away", record: held(0), old: token("two"), aged: true, blind: true, want: lease.Wait, within: 6 * time.Second},
 		{name: "old, and told", record: held(12 * time.Second), old: token("two"), aged: true, want: lease.Claim},
+		{name: "old, but the holder is suspended", record: held(0), old: token("two"), aged: true, lock: lease.Taken, want: lease.Wait, within: 30 * time.Second},
+		{name: "old, told, but the holder is suspended", record: held(12 * time.Second), old: token("two"), aged: true, lock: lease.Taken, want: lease.Wait, within: 15 * time.Second},
 		{name: "the holder is dead", record: held(0), old: token("two"), lock: lease.Free, want: lease.Note, holder: "other/1", silent: 9 * time.Second},
 		{name: "the holder is dead, and told", record: held(9 * time.Second), old: token("two"), lock: lease.Free, want: lease.Wait, within: 3 * time.Second},
 		{name: "the holder is suspended", record: held(0), old: token("two"), lock: lease.Taken, watched: 15 * time.Second, want: lease.Wait, within: 15 * time.Second},
