@@ -16,11 +16,14 @@ import (
 )
 
 func loginCommand() command {
-	return command{name: "login", short: "log in, and stay logged in", long: `Logs in at a token backend and keeps the login for all later runs. The backend gets a POST of {"user_id", "session"} and answers
-with {"token", "refresh_token", "expires_in"}.
+	return command{name: "login", short: "log in, and stay logged in", long: `Logs in at a token backend and keeps the login for all later runs. The backend
+gets a POST of {"user_id", "session"} and answers with {"token",
+"refresh_token", "expires_in"}.
 
-The session secret proves to the backend who you are. It is read from -session-file, else from $STREAM_SESSION, else typed in
-at the terminal. What is left out otherwise is as in the last login, so that after one "cli login" is enough.`,
+The session secret proves to the backend who you are. It is read from
+-session-file, else from $STREAM_SESSION, else typed in at the terminal. What
+is left out otherwise is as in the last login, so that after one "cli login"
+is enough.`,
 		setup: func(t *tool, flags *flag.FlagSet) work {
 			var s settings
 			flags.StringVar(&s.User, "user", "", "the `id` of who logs in")
@@ -171,8 +174,9 @@ func (n *newLogin) Token(ctx context.Context, old provider.Token) (provider.Toke
 }
 
 func logoutCommand() command {
-	return command{name: "logout", short: "log out, in all terminals", long: `Ends the login for all copies of this tool: the secrets are removed, and whatever still runs finds the login gone. It does not tell
-the backend, which may have its own way to end a session.`,
+	return command{name: "logout", short: "log out, in all terminals", long: `Ends the login for all copies of this tool: the secrets are removed, and
+whatever still runs finds the login gone. It does not tell the backend, which
+may have its own way to end a session.`,
 		setup: func(t *tool, _ *flag.FlagSet) work {
 			return func(ctx context.Context, _ []string) error {
 				return t.alone(context.WithoutCancel(ctx), func(ctx context.Context) error {

@@ -61,8 +61,9 @@ func (t *tool) apiSecret(file string) (string, error) {
 }
 
 func revokeCommand() command {
-	return command{name: "revoke", short: "revoke tokens, as the app's operator", long: `Revokes the tokens that users have, as Stream's dashboard does. They stay logged in: their next request gets a new token. It needs the
-app's API secret, and no login.`,
+	return command{name: "revoke", short: "revoke tokens, as the app's operator", long: `Revokes the tokens that users have, as Stream's dashboard does. They stay
+logged in: their next request gets a new token. It needs the app's API secret,
+and no login.`,
 		setup: func(t *tool, flags *flag.FlagSet) work {
 			o := operatorFlags(flags)
 			var users []string
@@ -109,8 +110,9 @@ func (t *tool) revoke(ctx context.Context, o *operator, users []string, app, und
 }
 
 func authChecksCommand() command {
-	return command{name: "auth-checks", args: "on|off", short: "switch the app's authentication checks", long: `Switches the app's authentication checks, as Stream's dashboard does. Off lets developer tokens in, which anyone can make: it is for
-development alone. It needs the app's API secret, and no login.`,
+	return command{name: "auth-checks", args: "on|off", short: "switch the app's authentication checks", long: `Switches the app's authentication checks, as Stream's dashboard does. Off lets
+developer tokens in, which anyone can make: it is for development alone. It
+needs the app's API secret, and no login.`,
 		setup: func(t *tool, flags *flag.FlagSet) work {
 			o := operatorFlags(flags)
 			return func(ctx context.Context, args []string) error { return t.authChecks(ctx, o, strings.Join(args, " ")) }

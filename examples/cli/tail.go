@@ -15,8 +15,9 @@ import (
 )
 
 func tailCommand() command {
-	return command{name: "tail", short: "follow a feed", long: `Prints the last activities of a feed, and then each new one as it comes, until it is interrupted. It outlives the tokens, and waits for a
-server that is away.`,
+	return command{name: "tail", short: "follow a feed", long: `Prints the last activities of a feed, and then each new one as it comes, until
+it is interrupted. It outlives the tokens, and waits for a server that is
+away.`,
 		setup: func(t *tool, flags *flag.FlagSet) work {
 			feed, last := feedFlag(flags), flags.Int("n", 10, "how many activities to begin with")
 			return func(ctx context.Context, _ []string) error { return t.tail(ctx, *feed, *last) }

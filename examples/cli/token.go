@@ -10,8 +10,9 @@ import (
 )
 
 func tokenCommand() command {
-	return command{name: "token", short: "make a token by hand", long: `Makes a token for a user from the app's API secret, for tests and first tries, and prints it. It needs no login. The secret is
-read from -secret-file, else from $STREAM_API_SECRET.`,
+	return command{name: "token", short: "make a token by hand", long: `Makes a token for a user from the app's API secret, for tests and first tries,
+and prints it. It needs no login. The secret is read from -secret-file, else
+from $STREAM_API_SECRET.`,
 		setup: func(t *tool, flags *flag.FlagSet) work {
 			user := flags.String("user", "", "whose token it is: the user's `id`")
 			validity := flags.Duration("valid", time.Hour, "how long it lives; negative: for ever")
