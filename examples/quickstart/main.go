@@ -77,7 +77,8 @@ func run(ctx context.Context) error {
 	for i := range posters {
 		work.Go(func() error {
 			for n := 0; working.Err() == nil; n++ {
-				_, err := bot.AddActivity(ctx, &feeds.AddActivityRequest{
+				// One that has begun is ended, also after Ctrl-C: what the summary says has to be true.
+				_, err := bot.AddActivity(context.WithoutCancel(ctx), &feeds.AddActivityRequest{
 					Type: "post", Feeds: []string{"user:" + user}, Text: fmt.Sprintf("Post %d of poster %d", n, i),
 				})
 				seen.posted(err)
@@ -88,10 +89,14 @@ func run(ctx context.Context) error {
 	}
 	work.Go(func() error {
 		pause(working, duration/2)
-		return revoke(working, api.url, b, seen)
+		err := revoke(working, api.url, b, seen)
+		if ctx.Err() != nil { // Ctrl-C
+			return nil
+		}
+		return err
 	})
 	seen.show(working)
-	return errors.Join(work.Wait(), bot.Close(), seen.summary())
+	return errors.Join(work.Wait(), bot.Close(), seen.summary(ctx.Err() != nil))
 }
 
 // A backend is what your servers do: it tells who is asking, and mints tokens for them.
