@@ -80,11 +80,17 @@ func (c caller) send(req *http.Request) answer {
 		return answer{err: err}
 	}
 	a := answer{status: resp.StatusCode, header: resp.Header}
+	if err := published(req, resp, raw); err != nil {
+		return answer{err: err}
+	}
 	if err := json.Unmarshal(raw, &a.body); err != nil {
 		return answer{err: err}
 	}
 	return a
 }
+
+// allUsers is the path of a query that finds all users.
+const allUsers = "/api/v2/users?payload=%7B%22filter_conditions%22%3A%7B%7D%7D"
 
 func or(s, otherwise string) string {
 	if s == "" {
