@@ -146,7 +146,7 @@ func (s *Server) deleteCommentReaction(c *call) (object, *failure) {
 	s.recordEffect(c)
 	v := s.view(viewer{user: user, server: true})
 	s.publish("feeds.comment.reaction.deleted", s.reach(a.feeds), a, object{
-		"comment": s.view(viewer{}).comment(m), "reaction": v.reaction(r), "user": v.userOf(user),
+		"comment": s.view(viewer{}).comment(m), "reaction": v.reaction(r), // and no user, in this event alone
 	})
 	return object{"comment": v.comment(m), "reaction": v.reaction(r)}, nil
 }
