@@ -336,6 +336,7 @@ func TestBodyLimit(t *testing.T) {
 		}
 		wantStatus(t, alice.do("POST", "/api/v2/feeds/activities", body(1<<20)), 201)
 		wantCode(t, alice.do("POST", "/api/v2/feeds/activities", body(1<<20+1)), 413, 4)
+		wantCode(t, alice.do("POST", "/api/v2/feeds/activities", body(5<<20)), 413, 4) // and the connection ends with the bubble
 		// A dead token comes first.
 		srv.Revoke("alice")
 		wantCode(t, alice.do("POST", "/api/v2/feeds/activities", body(1<<20+1)), 401, 40)

@@ -41,7 +41,7 @@ func (m *comment) confidence() float64 {
 	}
 	const z = 1.281551565545
 	share := up / n
-	return (share + z*z/(2*n) - z*math.Sqrt((share*(1-share)+z*z/(4*n))/n)) / (1 + z*z/n)
+	return max(0, (share+z*z/(2*n)-z*math.Sqrt((share*(1-share)+z*z/(4*n))/n))/(1+z*z/n))
 }
 
 // controversy is the greater the more votes there are and the more evenly they are divided.

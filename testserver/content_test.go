@@ -230,7 +230,7 @@ func TestComments(t *testing.T) {
 		alice := caller{rt: srv, token: srv.Issue("alice")}
 		bob := caller{rt: srv, token: srv.Issue("bob")}
 		wantStatus(t, alice.do("POST", activities, `{"type":"post","feeds":["user:alice"],"id":"a1"}`), 201)
-		const comments = "/api/v2/feeds/comments"
+
 		add := func(id, where string) {
 			t.Helper()
 			a := bob.do("POST", comments, `{"id":"`+id+`","comment":"text of `+id+`",`+where+`,"mentioned_user_ids":["alice"]}`)

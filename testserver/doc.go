@@ -71,6 +71,8 @@
 //	POST {activity}/reactions                AddActivityReaction
 //	POST {activity}/reactions/query          QueryActivityReactions
 //	DELETE {activity}/reactions/{type}       DeleteActivityReaction
+//	POST /feeds/activities/reactions/query   BatchQueryActivityReactions
+//	POST /feeds/comments/reactions/query     BatchQueryCommentReactions
 //	POST, GET /feeds/comments                AddComment, GetComments
 //	POST /feeds/comments/batch, query        AddCommentsBatch, QueryComments
 //	GET, PATCH, DELETE {comment}             GetComment, UpdateComment, DeleteComment

@@ -126,7 +126,7 @@ func boolField[T any](ops string, value func(T) bool) field[T] {
 func anyOf[T any](ops string, values func(T) []string) field[T] {
 	return field[T]{ops: ops, compile: func(op, _ string, raw json.RawMessage) func(T) bool {
 		list, ok := parseList[string](raw)
-		if op == "$eq" {
+		if op != "$in" {
 			var one string
 			one, ok = parse[string](raw)
 			list = []string{one}

@@ -51,6 +51,8 @@ func (s *Server) routes() *http.ServeMux {
 		"PATCH /api/v2/feeds/activities/{id}":          {"UpdateActivityPartial", usersAndServers, s.updateActivityPartial},
 		"DELETE /api/v2/feeds/activities/{id}":         {"DeleteActivity", usersAndServers, s.deleteActivity},
 
+		"POST /api/v2/feeds/activities/reactions/query":         {"BatchQueryActivityReactions", usersAndServers, s.ownReactionsTo},
+		"POST /api/v2/feeds/comments/reactions/query":           {"BatchQueryCommentReactions", usersAndServers, s.ownReactionsToComments},
 		"POST /api/v2/feeds/activities/{id}/reactions":          {"AddActivityReaction", usersAndServers, s.addReaction},
 		"POST /api/v2/feeds/activities/{id}/reactions/query":    {"QueryActivityReactions", anybody, s.queryReactions},
 		"DELETE /api/v2/feeds/activities/{id}/reactions/{type}": {"DeleteActivityReaction", usersAndServers, s.deleteReaction},

@@ -127,7 +127,8 @@ func (c *call) readBody() bool {
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, limit+1))
 	if int64(len(body)) > limit {
 		c.bodyErr = &failure{status: 413, code: codeInput, inner: fmt.Sprintf("the request body is larger than %d bytes", limit)}
-		return true
+		_, err := io.Copy(io.Discard, c.r.Body) // or the client might see a broken connection instead of the answer
+		return err == nil
 	}
 	c.body = body
 	return err == nil

@@ -61,9 +61,6 @@ func (s *Server) upload(c *call, kind string) (object, *failure) {
 	case kind == "image" && !strings.HasPrefix(detected, "image/"):
 		return nil, badInput("the file is no image but %s", detected)
 	}
-	if t := mime.TypeByExtension(path.Ext(name)); t != "" && kind == "file" {
-		detected = t
-	}
 	id := newUUID() + "/" + name
 	s.uploads.put(id, &upload{user, kind, detected, content}, len(id)+len(content))
 	s.recordEffect(c)

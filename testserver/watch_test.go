@@ -187,3 +187,23 @@ func TestWatchesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Whoever makes a feed and watches it by the same call is told that it was made; who only finds it is not.
+func TestFeedCreated(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		c, hello := connect(t, srv, alice.token, `{}`)
+		path := "/api/v2/feeds/feed_groups/user/feeds/alice?connection_id=" + hello["connection_id"].(string)
+		for range 2 {
+			wantStatus(t, alice.do("POST", path, `{"watch":true,"data":{"name":"N","members":[{"user_id":"bob"}]}}`), 201)
+		}
+		event := c.event()
+		wantEvent(t, event, "feeds.feed.created")
+		a := answer{body: event}
+		if a.get("feed", "name") != "N" || a.get("user", "id") != "alice" || members(event["members"]) != "bob:feed_member:member" {
+			t.Errorf("told %v", event)
+		}
+		c.wantNoEvent()
+	})
+}

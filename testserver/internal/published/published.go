@@ -107,6 +107,14 @@ func (a *API) Event(frame []byte) error {
 	return nil
 }
 
+// Operations lists the operations of the part of the API that is known, as "METHOD /path".
+func (a *API) Operations() (list []string) {
+	for _, op := range a.operations {
+		list = append(list, op.method+" "+op.path)
+	}
+	return list
+}
+
 // operation finds the operation that a request asks for. Of two that match, the one with fewer
 // variables is it.
 func (a *API) operation(method, path string) (best operation, found bool) {
