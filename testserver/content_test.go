@@ -48,6 +48,7 @@ func TestUpdateActivity(t *testing.T) {
 				"visibility": "tag", "visibility_tag": "premium", "interest_tags": []any{"a"}}},
 			{"PUT", `{"text":"again"}`, map[string]any{
 				"text": "again", "visibility": "public", "visibility_tag": nil, "custom": map[string]any{}, "interest_tags": []any{}}},
+			{"PATCH", `{"set":{"custom":{"n":1}}}`, map[string]any{"custom": map[string]any{"n": 1.0}}},
 			{"PATCH", `{"set":null,"unset":null}`, nil},
 		} {
 			time.Sleep(time.Second)

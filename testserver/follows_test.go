@@ -35,6 +35,8 @@ func TestFollowRequests(t *testing.T) {
 		}
 		wantEvent(t, c.event(), "feeds.follow.created")
 		sees(0)
+		wantStatus(t, alice.do("PATCH", activities+"/a1", `{"set":{"text":"x"}}`), 200)
+		c.wantNoEvent()
 		for _, path := range []string{"/accept", "/reject"} {
 			wantCode(t, bob.do("POST", follows+path, `{`+pair+`}`), 403, 17)
 			wantCode(t, alice.do("POST", follows+path, `{"source":"user:carol","target":"user:alice"}`), 404, 16)

@@ -15,11 +15,12 @@ const maxOwnFollowings = 5 // that a feed's own_followings names
 // own returns how the viewer stands to f. own_follows are those of the viewer's feeds that follow f,
 // own_followings those of f's owner that follow a feed of the viewer's.
 func (v *view) own(f *feed) *ownData {
-	o := &ownData{Capabilities: v.capabilities(f), Follows: []followResponse{}, Followings: []followResponse{}}
+	// Made anew, its feeds have no own data in their turn. A server that acts for a user asks what the user may do.
+	plain := v.s.view(viewer{user: v.user, server: v.server && v.user == ""})
+	o := &ownData{Capabilities: plain.capabilities(f), Follows: []followResponse{}, Followings: []followResponse{}}
 	if v.user == "" {
 		return o
 	}
-	plain := v.s.view(v.viewer) // whose feeds have no own data in turn
 	for _, e := range v.s.follows.all() {
 		switch {
 		case e.target == f.fid && v.s.ownerOf(e.source) == v.user:

@@ -218,6 +218,9 @@ func TestActingFor(t *testing.T) {
 			if count(feed.body["own_follows"]) != tt.own || count(feed.body["own_followings"]) != tt.own {
 				t.Errorf("for %q the feed has own_follows %v, own_followings %v", tt.user, feed.body["own_follows"], feed.body["own_followings"])
 			}
+			if caps := feed.body["own_capabilities"].([]any); slices.Contains(caps, any("update-feed")) != (tt.user != "bob") {
+				t.Errorf("for %q the feed has own_capabilities %v", tt.user, caps)
+			}
 		}
 		bob := caller{rt: srv, token: srv.Issue("bob")}
 		wantCode(t, bob.do("GET", activities+"/a1?user_id=alice", ``), 403, 17)

@@ -126,6 +126,10 @@ func TestWhoHears(t *testing.T) {
 		wantEvent(t, c.event(), "feeds.follow.deleted")
 		wantStatus(t, bob.post("unheard"), 201)
 		c.wantNoEvent()
+		wantStatus(t, server.do("POST", "/api/v2/feeds/follows", `{"source":"timeline:alice","target":"user:bob","status":"pending"}`), 201)
+		wantEvent(t, c.event(), "feeds.follow.created") // which is not accepted yet
+		wantStatus(t, bob.post("unheard"), 201)
+		c.wantNoEvent()
 		other.wantNoEvent()
 	})
 }
