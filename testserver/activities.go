@@ -12,7 +12,7 @@ type activity struct {
 	feeds          []string // "group:id"
 	activityContent
 	reactions
-	context          *notificationContext // of one that the server made to notify somebody
+	context          *notificationContext // of one that the server made to notify a user
 	comments         int                  // how many were added and not deleted, answers to comments included
 	shares           int                  // how many activities share it
 	seq              int                  // orders activities of the same time
@@ -80,8 +80,8 @@ type activityResponse struct {
 
 const shownComments = 5 // that an activity has with it, the newest
 
-// activity describes a as the API does. shown are the feeds through which it is looked at, if that is
-// how it came up: current_feed is one of them.
+// activity describes a as the API does. shown are the feeds through which it is looked at, if that
+// is how it came up: current_feed is one of them.
 func (v *view) activity(a *activity, shown ...string) activityResponse {
 	r := v.bareActivity(a)
 	r.CurrentFeed = v.currentFeed(a, shown)

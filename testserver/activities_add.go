@@ -69,7 +69,7 @@ func (s *Server) checkFeeds(c *call, fids []string, old *activity) *failure {
 }
 
 // putActivity adds an activity that has been checked, or changes the one that has its id, and tells
-// everybody. It returns how many users were notified that it mentions them. s.mu is held.
+// those who watch. It returns how many users were notified that it mentions them. s.mu is held.
 func (s *Server) putActivity(user string, req *activityRequest, size int) (*activity, int) {
 	if a, exists := s.acts.get(req.ID); exists {
 		a.kind = req.Type
@@ -100,7 +100,7 @@ func (s *Server) putActivity(user string, req *activityRequest, size int) (*acti
 	return a, notified
 }
 
-// insert puts a new activity into feeds, which come into being if need be, and tells everybody.
+// insert puts a new activity into feeds, which come into being if need be, and tells those who watch.
 func (s *Server) insert(a *activity, fids []string) {
 	s.ensureUser(a.user)
 	a.feeds = slices.Compact(slices.Sorted(slices.Values(fids)))
@@ -112,7 +112,7 @@ func (s *Server) insert(a *activity, fids []string) {
 	s.notificationsChanged(a.feeds, a)
 }
 
-// change gives an activity new content and other feeds, and tells everybody.
+// change gives an activity new content and other feeds, and tells those who watch.
 func (s *Server) change(a *activity, next activityContent, fids []string) {
 	fids = slices.Compact(slices.Sorted(slices.Values(fids)))
 	before, reached := *a, s.reach(a.feeds)

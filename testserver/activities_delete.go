@@ -2,7 +2,8 @@ package testserver
 
 import "slices"
 
-// deleteActivity deletes an activity with all that is about it. There is no way back, whether or not it says hard_delete.
+// deleteActivity deletes an activity with all that is about it. There is no way back, whether or
+// not it says hard_delete.
 func (s *Server) deleteActivity(c *call) (object, *failure) {
 	a, f := s.ownActivity(c)
 	if f != nil {
@@ -41,7 +42,7 @@ func (s *Server) deleteActivities(c *call) (object, *failure) {
 	return object{"deleted_ids": deleted}, nil
 }
 
-// removeActivity deletes an activity with all that is about it, and tells everybody. s.mu is held.
+// removeActivity deletes an activity with all that is about it, and tells those who watch. s.mu is held.
 func (s *Server) removeActivity(a *activity) {
 	s.acts.remove(a.id)
 	for _, fid := range a.feeds {
@@ -98,7 +99,8 @@ func (s *Server) deleteFeeds(c *call) (object, *failure) {
 	return object{"task_id": newUUID()}, nil
 }
 
-// removeFeed deletes a feed, and tells everybody. by is who did it, or empty for a server. s.mu is held.
+// removeFeed deletes a feed, and tells those who watch. by is who did it, or empty for a server. s.mu is
+// held.
 func (s *Server) removeFeed(f *feed, by string) {
 	for _, e := range only(&s.follows, func(e *follow) bool { return e.source == f.fid || e.target == f.fid }) {
 		s.removeFollow(e)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// queryActivities finds activities, the newest first unless told otherwise. A server finds those that
-// are private only if it says so, and with a user_id it finds what that user does.
+// queryActivities finds activities, the newest first unless told otherwise. A server finds those
+// that are private only if it says so, and with a user_id it finds what that user does.
 func (s *Server) queryActivities(c *call) (object, *failure) {
 	var req struct {
 		acting
@@ -67,7 +67,8 @@ func activityKeys() sortKeys[*activity] {
 	}
 }
 
-// nearField finds what is within a distance, in kilometres: {"lat": 52.5, "lng": 13.4, "distance": 10}.
+// nearField finds what is within a distance, in kilometres: {"lat": 52.5, "lng": 13.4, "distance":
+// 10}.
 func nearField[T any](at func(T) *location) field[T] {
 	return field[T]{ops: "$eq", compile: func(_, _ string, raw json.RawMessage) func(T) bool {
 		center, ok := parse[struct {

@@ -13,7 +13,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// fields are what the answers must hold, because Stream's generated clients refuse an answer without one.
+// fields are what the answers must hold, because Stream's generated clients refuse an answer
+// without one.
 var fields = struct{ feed, activity, user []string }{
 	strings.Fields(`id group_id feed name description created_at updated_at created_by activity_count follower_count
 		following_count member_count pin_count`),
@@ -146,7 +147,8 @@ func ids(list any) (out []string) {
 	return out
 }
 
-// Forth and back through the pages of a list that grows at its front meanwhile: nothing is missed and nothing comes twice.
+// Forth and back through the pages of a list that grows at its front meanwhile: nothing is missed
+// and nothing comes twice.
 func TestPaging(t *testing.T) {
 	for _, direction := range []int{-1, 1} {
 		t.Run(fmt.Sprint(direction), func(t *testing.T) {

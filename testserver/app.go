@@ -51,7 +51,8 @@ func (s *Server) getApp(c *call) (object, *failure) {
 	return object{"app": app}, nil
 }
 
-// updateApp changes the two settings that tokens depend on. The many others of the real API are accepted and ignored.
+// updateApp changes the two settings that tokens depend on. The many others of the real API are
+// accepted and ignored.
 func (s *Server) updateApp(c *call) (object, *failure) {
 	var req map[string]json.RawMessage
 	if f := c.decode(&req); f != nil {

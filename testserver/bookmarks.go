@@ -7,8 +7,8 @@ import (
 
 const maxBookmarks = 1000 // of one thing; the package comment names it
 
-// A bookmark is one user's, of an activity or of a comment on one. A user may have the same thing in
-// several folders, and in each of them once.
+// A bookmark is one user's, of an activity or of a comment on one. A user may have the same thing
+// in several folders, and in each of them once.
 type bookmark struct {
 	user, activity, comment string  // comment is empty for one of an activity
 	folder                  *folder // nil: none
@@ -218,8 +218,8 @@ func (s *Server) updateBookmark(c *call) (object, *failure) {
 	return s.bookmarkChanged("feeds.bookmark.updated", b), nil
 }
 
-// deleteBookmark takes a bookmark back. The query says in which folder it is, if it is in one, and a
-// server says there whose it is.
+// deleteBookmark takes a bookmark back. The query says in which folder it is, if it is in one, and
+// a server says there whose it is.
 func (s *Server) deleteBookmark(c *call) (object, *failure) {
 	t, f := s.bookmarkable(c)
 	if f != nil {

@@ -2,10 +2,12 @@ package testserver
 
 import "time"
 
-// Stream's older chat clients speak of the same users and tokens under paths without /api/v2, and with dates as strings. They
-// are served as far as logging in, refreshing and revoking goes; what they know as custom fields of a user is ignored.
+// Stream's older chat clients speak of the same users and tokens under paths without /api/v2, and
+// with dates as strings. They are served as far as logging in, refreshing and revoking goes; what
+// they know as custom fields of a user is ignored.
 
-// chatDates are a user's dates as strings. They come before those of a struct that is embedded deeper.
+// chatDates are a user's dates as strings. They come before those of a struct that is embedded
+// deeper.
 type chatDates struct {
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
@@ -91,7 +93,8 @@ func (d dialect) welcome(now time.Time, connectionID string, u userResponse) obj
 	return event
 }
 
-// refusal is the event that says that the token is not, or no longer, good. body is the API's error.
+// refusal is the event that says that the token is not, or no longer, good. body is the API's
+// error.
 func (d dialect) refusal(now time.Time, body object) object {
 	if d == chatSocket {
 		return object{"error": body}

@@ -99,7 +99,8 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// ping asks for something that any good token may have, and returns the answer's error code, 0 for success.
+// ping asks for something that any good token may have, and returns the answer's error code, 0 for
+// success.
 func (c caller) ping() int { return c.do("GET", "/api/v2/app", "").code() }
 
 // post adds an activity.
@@ -124,8 +125,8 @@ func (d direct) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	return w.Result(), nil
 }
 
-// bubble runs f in a synctest bubble with srv, which is closed at the end. The bubble's clock starts at the beginning of a
-// second, and f at half past it.
+// bubble runs f in a synctest bubble with srv, which is closed at the end. The bubble's clock
+// starts at the beginning of a second, and f at half past it.
 func bubble(t *testing.T, srv *testserver.Server, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

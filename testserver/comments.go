@@ -92,7 +92,8 @@ func (v *view) comment(m *comment) commentResponse {
 	}
 }
 
-// commentsOn returns the comments on an activity, answers included, in the order in which they were made. s.mu is held.
+// commentsOn returns the comments on an activity, answers included, in the order in which they were
+// made. s.mu is held.
 func (s *Server) commentsOn(a *activity) []*comment {
 	if a.comments == 0 {
 		return nil
@@ -122,7 +123,8 @@ func (s *Server) commentNamed(c *call, id string) (*comment, *activity, *failure
 	return m, a, f
 }
 
-// ownComment returns the comment that the path names and its activity, if the caller may change the comment.
+// ownComment returns the comment that the path names and its activity, if the caller may change the
+// comment.
 func (s *Server) ownComment(c *call) (*comment, *activity, *failure) {
 	m, a, f := s.comment(c)
 	if f != nil {

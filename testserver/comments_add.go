@@ -61,7 +61,7 @@ func (s *Server) followsAny(follower, followed string) bool {
 	return false
 }
 
-// putComment makes a comment that has been checked, and tells everybody. s.mu is held.
+// putComment makes a comment that has been checked, and tells those who watch. s.mu is held.
 func (s *Server) putComment(user string, a *activity, req *commentRequest, size int) (m *comment, notified bool) {
 	s.ensureUser(user)
 	s.seq++

@@ -62,7 +62,7 @@ func (s *Server) updateCommentPartial(c *call) (object, *failure) {
 	return s.commentUpdated(c, a, m), nil
 }
 
-// commentUpdated writes down that m has changed, and tells everybody. s.mu is held.
+// commentUpdated writes down that m has changed, and tells those who watch. s.mu is held.
 func (s *Server) commentUpdated(c *call, a *activity, m *comment) object {
 	m.updated = s.now()
 	m.edited = m.updated
@@ -74,13 +74,14 @@ func (s *Server) commentUpdated(c *call, a *activity, m *comment) object {
 	return object{"comment": one}
 }
 
-// commented tells everybody of a comment that was changed or deleted. s.mu is held.
+// commented tells those who watch of a comment that was changed or deleted. s.mu is held.
 func (s *Server) commented(kind string, a *activity, m *comment) {
 	v := s.view(viewer{server: true})
 	s.publish(kind, s.reach(a.feeds), a, object{"comment": v.comment(m), "user": v.userOf(m.user)})
 }
 
-// deleteComment deletes a comment with all answers to it. There is no way back, whether or not it says hard_delete.
+// deleteComment deletes a comment with all answers to it. There is no way back, whether or not it
+// says hard_delete.
 func (s *Server) deleteComment(c *call) (object, *failure) {
 	m, a, f := s.ownComment(c)
 	if f != nil {

@@ -49,7 +49,8 @@ func checkMentioned(ids []string) *failure {
 	return nil
 }
 
-// updateActivity replaces all that an activity says: what is not given is cleared, except for its feeds.
+// updateActivity replaces all that an activity says: what is not given is cleared, except for its
+// feeds.
 func (s *Server) updateActivity(c *call) (object, *failure) {
 	a, f := s.ownActivity(c)
 	if f != nil {

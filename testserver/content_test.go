@@ -93,7 +93,8 @@ func TestUpdateActivity(t *testing.T) {
 	})
 }
 
-// A user may change what is theirs, a server everything: 403 with code 17, which no new token cures.
+// A user may change what is theirs, a server everything: 403 with code 17, which no new token
+// cures.
 func TestOwnership(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {

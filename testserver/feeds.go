@@ -101,7 +101,7 @@ func (d feedData) validate() *failure {
 	return checkMembers(d.Members)
 }
 
-// makeFeed makes a feed of the owner's, and tells everybody. s.mu is held.
+// makeFeed makes a feed of the owner's, and tells those who watch. s.mu is held.
 func (s *Server) makeFeed(fid, owner string, data feedData, size int) *feed {
 	s.seq++
 	now := s.now()
@@ -140,8 +140,8 @@ func (s *Server) ensureFeed(fid, owner string) *feed {
 	return s.makeFeed(fid, owner, feedData{}, 0)
 }
 
-// getOrCreateFeed returns a feed with its newest activities, those of the feeds that it follows among
-// them. Anybody who has a token makes the feed if there is none.
+// getOrCreateFeed returns a feed with its newest activities, those of the feeds that it follows
+// among them. Anybody who has a token makes the feed if there is none.
 func (s *Server) getOrCreateFeed(c *call) (object, *failure) {
 	var req struct {
 		acting

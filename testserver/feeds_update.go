@@ -46,8 +46,8 @@ func (s *Server) updateFeed(c *call) (object, *failure) {
 	return s.feedUpdated(c, f), nil
 }
 
-// changeVisibility changes who may read a feed, follow it and add to it. Follows that wait for a feed
-// that needs no waiting any more are accepted, or rejected if the request says so.
+// changeVisibility changes who may read a feed, follow it and add to it. Follows that wait for a
+// feed that needs no waiting any more are accepted, or rejected if the request says so.
 func (s *Server) changeVisibility(c *call) (object, *failure) {
 	f, fail := s.ownFeed(c)
 	if fail != nil {
@@ -84,7 +84,7 @@ func (s *Server) changeVisibility(c *call) (object, *failure) {
 	return s.feedUpdated(c, f), nil
 }
 
-// feedUpdated writes down that f has changed, and tells everybody. s.mu is held.
+// feedUpdated writes down that f has changed, and tells those who watch. s.mu is held.
 func (s *Server) feedUpdated(c *call, f *feed) object {
 	f.updated = s.now()
 	s.keepFeed(f)

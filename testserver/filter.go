@@ -17,9 +17,9 @@ type field[T any] struct {
 	ops    string // the operators that it knows, such as "$eq $in"
 	nested bool   // what is in it can be filtered by as well: "custom.colour"
 
-	// compile reads the operand of one of these operators, and returns the condition. It returns nil
-	// if the operand has the wrong type. path is what a name has after this field's own and a dot,
-	// for fields that hold objects, and empty for all others.
+	// compile reads the operand of one of these operators, and returns the condition. It returns
+	// nil if the operand has the wrong type. path is what a name has after this field's own and a
+	// dot, for fields that hold objects, and empty for all others.
 	compile func(op, path string, operand json.RawMessage) func(T) bool
 }
 

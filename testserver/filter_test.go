@@ -26,7 +26,8 @@ func found(t *testing.T, c caller, path, list, name, body string) string {
 	return strings.Join(names, " ")
 }
 
-// wantFound checks a table of filters and what they find, and one of filters that the API doesn't know.
+// wantFound checks a table of filters and what they find, and one of filters that the API doesn't
+// know.
 func wantFound(t *testing.T, c caller, path, list, name string, finds map[string]string, unknown []string) {
 	t.Helper()
 	for filter, want := range finds {

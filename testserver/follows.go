@@ -104,7 +104,7 @@ func (s *Server) checkFollow(c *call, req followRequest) *failure {
 	return nil
 }
 
-// makeFollow makes a follow that has been checked, and tells everybody. It returns the one that is
+// makeFollow makes a follow that has been checked, and tells those who watch. It returns the one that is
 // there already, if there is. s.mu is held.
 func (s *Server) makeFollow(req followRequest, size int) (e *follow, created, notified bool) {
 	key := followKey(req.Source, req.Target)
@@ -136,7 +136,7 @@ func (s *Server) makeFollow(req followRequest, size int) (e *follow, created, no
 	return e, true, notified
 }
 
-// followed tells everybody of a follow. s.mu is held.
+// followed tells those who watch of a follow. s.mu is held.
 func (s *Server) followed(kind string, e *follow) {
 	s.publish(kind, []string{e.source, e.target}, nil, object{"follow": s.view(viewer{}).follow(e)})
 }
@@ -189,7 +189,7 @@ func (s *Server) unfollow(c *call) (object, *failure) {
 	return object{"follow": s.view(viewer{user: c.user}).follow(e)}, nil
 }
 
-// removeFollow undoes a follow, and tells everybody. s.mu is held.
+// removeFollow undoes a follow, and tells those who watch. s.mu is held.
 func (s *Server) removeFollow(e *follow) {
 	s.follows.remove(followKey(e.source, e.target))
 	s.followed("feeds.follow.deleted", e)

@@ -123,7 +123,8 @@ func (s *Server) upsertUnfollow(c *call) (object, *failure) {
 	return object{"deleted": true, "follow": s.view(viewer{user: c.user}).follow(e)}, nil
 }
 
-// decideFollow makes the operation with which the owner of a feed accepts or rejects a follow of it.
+// decideFollow makes the operation with which the owner of a feed accepts or rejects a follow of
+// it.
 func (s *Server) decideFollow(accept bool) func(*call) (object, *failure) {
 	return func(c *call) (object, *failure) {
 		var req struct {
@@ -204,8 +205,8 @@ func (s *Server) queryFollows(c *call) (object, *failure) {
 	return ans, nil
 }
 
-// mayKnow reports whether the viewer may know of a follow: those who may read both of its feeds may,
-// and the owner of either.
+// mayKnow reports whether the viewer may know of a follow: those who may read both of its feeds
+// may, and the owner of either.
 func (v *view) mayKnow(e *follow) bool {
 	source, ok1 := v.s.feeds.get(e.source)
 	target, ok2 := v.s.feeds.get(e.target)

@@ -10,7 +10,8 @@ import (
 
 const follows = "/api/v2/feeds/follows"
 
-// A follow of a followers' feed waits for its owner, and shows and counts nothing until it is accepted.
+// A follow of a followers' feed waits for its owner, and shows and counts nothing until it is
+// accepted.
 func TestFollowRequests(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {
@@ -59,7 +60,8 @@ func TestFollowRequests(t *testing.T) {
 		wantEvent(t, c.event(), "feeds.follow.updated")
 		sees(0)
 		wantCode(t, bob.do("POST", follows, `{`+pair+`,"status":"accepted"}`), 403, 17)
-		// A feed that becomes visible needs no waiting: what waits is accepted, or rejected if its owner says so.
+		// A feed that becomes visible needs no waiting: what waits is accepted, or rejected if its
+		// owner says so.
 		for action, want := range map[string]string{"": "accepted", `,"pending_follows_action":"reject"`: "rejected"} {
 			wantStatus(t, server.do("PATCH", follows, `{`+pair+`,"status":"pending"}`), 200)
 			wantEvent(t, c.event(), "feeds.follow.updated")

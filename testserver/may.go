@@ -5,14 +5,14 @@ import "slices"
 // Who may do what, by a feed's visibility:
 //
 //	            read               follow            add activities
-//	visible     anybody            any user          owner and members
-//	public      anybody            any user          any user
+//	visible     anyone             any user          owner and members
+//	public      anyone             any user          any user
 //	followers   owner, members,    any user, once    owner and members
 //	            followers          it is accepted
 //	members     owner and members  the same          the same
 //	private     owner              owner             owner
 //
-// A server may do everything. What is written is its author's, and nobody else changes it.
+// A server may do everything. What is written is its author's, and only they change it.
 
 // The visibilities of feeds and of activities.
 const (
@@ -74,7 +74,8 @@ func (v *view) maySee(a *activity) bool {
 	return false
 }
 
-// seesWhole reports whether the viewer sees more than a preview of an activity whose visibility is a tag.
+// seesWhole reports whether the viewer sees more than a preview of an activity whose visibility is
+// a tag.
 func (v *view) seesWhole(a *activity) bool {
 	if a.Visibility != visibleTag || v.server || v.user != "" && v.user == a.user {
 		return true

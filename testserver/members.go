@@ -106,8 +106,8 @@ func (s *Server) putMember(f *feed, req memberRequest) (m *member, added bool) {
 	return m, added
 }
 
-// updateMembers adds members to a feed, changes or removes them: operation is upsert, remove or set,
-// which also removes all that are not named.
+// updateMembers adds members to a feed, changes or removes them: operation is upsert, remove or
+// set, which also removes all that are not named.
 func (s *Server) updateMembers(c *call) (object, *failure) {
 	f, fail := s.ownFeed(c)
 	if fail != nil {
@@ -172,7 +172,8 @@ func (s *Server) updateMembers(c *call) (object, *failure) {
 	return object{"added": added, "updated": updated, "removed_ids": removed}, nil
 }
 
-// answerInvite makes the operation with which an invited user accepts or rejects. A server says for whom.
+// answerInvite makes the operation with which an invited user accepts or rejects. A server says for
+// whom.
 func (s *Server) answerInvite(accept bool) func(*call) (object, *failure) {
 	return func(c *call) (object, *failure) {
 		var req acting

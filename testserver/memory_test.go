@@ -1,6 +1,7 @@
 //go:build !race
 
-// These tests send a lot and prove nothing about concurrency; the race detector would make minutes of them.
+// These tests send a lot and prove nothing about concurrency; the race detector would make minutes
+// of them.
 
 package testserver_test
 

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// notificationGroup is the one feed group whose activities are grouped, and marked as seen and read.
+	// notificationGroup is the one feed group whose activities are grouped, and marked as seen and
+	// read.
 	notificationGroup = "notification"
 
 	maxGroup = 15  // activities that a group shows, the newest; the package comment names it
@@ -80,7 +81,8 @@ func (v *view) aggregated(g *group) aggregatedActivity {
 // marks are what the owner of a notification feed has marked in it.
 type marks struct{ seen, read marking }
 
-// A marking is one of the two. What comes after it is not marked: it goes by the activities' numbers.
+// A marking is one of the two. What comes after it is not marked: it goes by the activities'
+// numbers.
 type marking struct {
 	all    int       // the newest activity when all were marked
 	at     time.Time // when that was; zero: never
@@ -97,7 +99,8 @@ func (m *marking) covers(g *group) bool {
 	return g.number() <= m.all || slices.ContainsFunc(m.groups, func(one mark) bool { return one.group == g.name && g.number() <= one.upTo })
 }
 
-// set marks groups by their names, or by the id of an activity in them, and all of them if it says so.
+// set marks groups by their names, or by the id of an activity in them, and all of them if it says
+// so.
 func (m *marking) set(groups []*group, names []string, all bool, now time.Time) {
 	for _, g := range groups {
 		if all {
@@ -160,9 +163,9 @@ func (s *Server) groupsOf(f *feed) []*group {
 	return f.groups(only(&s.acts, func(a *activity) bool { return slices.Contains(a.feeds, f.fid) && !a.expired(now) }))
 }
 
-// notificationsChanged tells those who watch one of these feeds what is new, if it is a notification
-// feed: its status, and the group of the activity that was added or changed, if that is what happened.
-// s.mu is held.
+// notificationsChanged tells those who watch one of these feeds what is new, if it is a
+// notification feed: its status, and the group of the activity that was added or changed, if that
+// is what happened. s.mu is held.
 func (s *Server) notificationsChanged(fids []string, a *activity) {
 	for i, fid := range fids {
 		f, ok := s.feeds.get(fid)
@@ -181,8 +184,8 @@ func (s *Server) notificationsChanged(fids []string, a *activity) {
 	}
 }
 
-// markActivities marks activities of a feed as seen and read. Of feeds other than notification feeds
-// nothing is kept, but those who watch them are told.
+// markActivities marks activities of a feed as seen and read. Of feeds other than notification
+// feeds nothing is kept, but those who watch them are told.
 func (s *Server) markActivities(c *call) (object, *failure) {
 	var req struct {
 		acting

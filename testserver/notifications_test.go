@@ -15,7 +15,8 @@ const (
 	notifications = feedGroups + "notification/feeds/alice"
 )
 
-// groupNames returns the groups of an aggregated list, each with its count, and with what is marked.
+// groupNames returns the groups of an aggregated list, each with its count, and with what is
+// marked.
 func groupNames(list any) (out []string) {
 	items, _ := list.([]any)
 	for _, item := range items {
@@ -109,7 +110,8 @@ func TestNotificationFeed(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		// One by one, by a group's name or by the id of an activity in it. What is unknown is ignored.
+		// One by one, by a group's name or by the id of an activity in it. What is unknown is
+		// ignored.
 		follow := answer{body: read().body["aggregated_activities"].([]any)[1].(map[string]any)}.get("activities").([]any)[0].(map[string]any)["id"].(string)
 		mark(`{"mark_seen":["like-2000-01-01","none"],"mark_read":["`+follow+`"]}`, "mark_read ["+follow+"] mark_seen [like-2000-01-01 none]",
 			"1 unread, 1 unseen, read [follow-2000-01-01], seen [like-2000-01-01]")

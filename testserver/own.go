@@ -12,10 +12,11 @@ type ownData struct {
 
 const maxOwnFollowings = 5 // that a feed's own_followings names
 
-// own returns how the viewer stands to f. own_follows are those of the viewer's feeds that follow f,
-// own_followings those of f's owner that follow a feed of the viewer's.
+// own returns how the viewer stands to f. own_follows are those of the viewer's feeds that follow
+// f, own_followings those of f's owner that follow a feed of the viewer's.
 func (v *view) own(f *feed) *ownData {
-	// Made anew, its feeds have no own data in their turn. A server that acts for a user asks what the user may do.
+	// Made anew, its feeds have no own data in their turn. A server that acts for a user asks what
+	// the user may do.
 	plain := v.s.view(viewer{user: v.user, server: v.server && v.user == ""})
 	o := &ownData{Capabilities: plain.capabilities(f), Follows: []followResponse{}, Followings: []followResponse{}}
 	if v.user == "" {
@@ -36,7 +37,8 @@ func (v *view) own(f *feed) *ownData {
 	return o
 }
 
-// ownBatch returns how the caller stands to many feeds at once. Those that it may not read are left out.
+// ownBatch returns how the caller stands to many feeds at once. Those that it may not read are left
+// out.
 func (s *Server) ownBatch(c *call) (object, *failure) {
 	var req struct {
 		acting

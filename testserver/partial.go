@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// A partialUpdate sets and unsets single fields, those of the custom data by "custom.name" among them.
+// A partialUpdate sets and unsets single fields, those of the custom data by "custom.name" among
+// them.
 type partialUpdate struct {
 	Set   map[string]json.RawMessage `json:"set"`
 	Unset []string                   `json:"unset"`

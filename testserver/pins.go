@@ -32,7 +32,8 @@ func (v *view) pin(p *pin) pinResponse {
 	}
 }
 
-// pinnedIn returns the pins of a feed whose activities are still there: they may have been forgotten.
+// pinnedIn returns the pins of a feed whose activities are still there: they may have been
+// forgotten.
 func (s *Server) pinnedIn(f *feed) []*pin {
 	return slices.DeleteFunc(slices.Clone(f.pins), func(p *pin) bool {
 		_, ok := s.acts.get(p.activity)
@@ -98,7 +99,7 @@ func (s *Server) pinning(c *call) (f *feed, a *activity, user string, fail *fail
 	return f, a, user, nil
 }
 
-// pinned tells everybody of a pin, and returns the answer to whoever it came from. s.mu is held.
+// pinned tells those who watch of a pin, and returns the answer to the caller. s.mu is held.
 func (s *Server) pinned(kind string, f *feed, a *activity, p *pin, user string) object {
 	describe := func(v *view) object {
 		return object{"feed": f.fid, "user_id": user, "activity": v.activity(a, f.fid), "created_at": p.created.UnixNano()}

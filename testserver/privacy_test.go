@@ -227,7 +227,8 @@ func TestActingFor(t *testing.T) {
 		wantCode(t, bob.do("POST", activities+"/query", `{"user_id":"alice"}`), 403, 17)
 		wantCode(t, server.do("POST", activities+"/query", `{"user_id":"`+strings.Repeat("x", 256)+`"}`), 400, 4)
 
-		// enrich_own_fields puts them into the feeds of activities and follows; OwnBatch asks for many at once.
+		// enrich_own_fields puts them into the feeds of activities and follows; OwnBatch asks for
+		// many at once.
 		for _, enrich := range []bool{false, true} {
 			body := fmt.Sprintf(`{"enrich_own_fields":%v}`, enrich)
 			for what, feed := range map[string]any{

@@ -12,8 +12,8 @@ import (
 // package provoke is held against it.
 var loadAPI = sync.OnceValue(api.Load)
 
-// published returns an error that names what is wrong with an answer. A redirect, which a test's fault
-// has made up, is none of the API's, nor are the paths without /api/v2.
+// published returns an error that names what is wrong with an answer. A redirect, which a test's
+// fault has made up, is none of the API's, nor are the paths without /api/v2.
 func published(req *http.Request, resp *http.Response, body []byte) error {
 	if !strings.HasPrefix(req.URL.Path, "/api/v2/") || resp.StatusCode/100 == 3 {
 		return nil

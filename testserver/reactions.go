@@ -210,7 +210,8 @@ func (s *Server) deleteReaction(c *call) (object, *failure) {
 	return s.reacted("feeds.activity.reaction.deleted", a, r), nil
 }
 
-// reacted tells everybody of a reaction, and returns the answer to whoever it came from. s.mu is held.
+// reacted tells those who watch of a reaction, and returns the answer to the caller. s.mu is
+// held.
 func (s *Server) reacted(kind string, a *activity, r *reaction) object {
 	v := s.view(viewer{user: r.user, server: true})
 	s.publishActivity(kind, a, s.reach(a.feeds), object{"reaction": v.reaction(r), "user": v.userOf(r.user)})

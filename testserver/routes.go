@@ -5,7 +5,8 @@ import "net/http"
 // aFeed is the path of a feed.
 const aFeed = "/api/v2/feeds/feed_groups/{group}/feeds/{id}"
 
-// routes returns the server's operations. A path that is none of them is judged like any other, and then not found.
+// routes returns the server's operations. A path that is none of them is judged like any other, and
+// then not found.
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, rt := range map[string]route{

@@ -9,8 +9,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// Every operation of the part of the API that is known is served, is judged, and is closed to anonymous
-// callers unless it only reads.
+// Every operation of the part of the API that is known is served, is judged, and is closed to
+// anonymous callers unless it only reads.
 func TestOperations(t *testing.T) {
 	srv := &testserver.Server{}
 	server := caller{rt: direct{srv}, token: srv.ServerToken()}

@@ -30,7 +30,7 @@ type upload struct {
 }
 
 // uploadFile and uploadImage store a file in memory, and answer with the address under which this
-// server hands it out again: to anybody who knows it, as a content delivery network does.
+// server hands it out again: to anyone who knows it, as a content delivery network does.
 func (s *Server) uploadFile(c *call) (object, *failure)  { return s.upload(c, "file") }
 func (s *Server) uploadImage(c *call) (object, *failure) { return s.upload(c, "image") }
 
@@ -132,7 +132,8 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(u.content) // an error means that the client has gone
 }
 
-// deleteUpload makes the operation that forgets a file or an image, whose address stands in the query.
+// deleteUpload makes the operation that forgets a file or an image, whose address stands in the
+// query.
 func (s *Server) deleteUpload(kind string) func(*call) (object, *failure) {
 	return func(c *call) (object, *failure) {
 		url := c.r.URL.Query().Get("url")

@@ -19,8 +19,8 @@ type user struct {
 	revokedAt     time.Time // Revoke: when
 }
 
-// userCommon is the API's UserResponseCommonFields, which is all that events say of a user. Dates are
-// in nanoseconds since 1970.
+// userCommon is the API's UserResponseCommonFields, which is all that events say of a user. Dates
+// are in nanoseconds since 1970.
 type userCommon struct {
 	ID             string         `json:"id"`
 	Name           string         `json:"name,omitempty"`

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// mayChange fails unless the caller may change the user: a server may change everything, a user only itself, and neither its
-// role nor which of its tokens are revoked, which are privileged.
+// mayChange fails unless the caller may change the user: a server may change everything, a user
+// only itself, and neither its role nor which of its tokens are revoked, which are privileged.
 func (c *call) mayChange(id string, privileged bool) *failure {
 	if c.server || id == c.user && !privileged {
 		return nil
@@ -63,7 +63,8 @@ func checkUserCount(n int) *failure {
 	return nil
 }
 
-// updateUsersPartial sets and unsets single fields of users: the API's way of revoking a user's tokens.
+// updateUsersPartial sets and unsets single fields of users: the API's way of revoking a user's
+// tokens.
 func (s *Server) updateUsersPartial(c *call) (object, *failure) {
 	var req struct {
 		Users []struct {
@@ -116,8 +117,8 @@ func (s *Server) updateUsersPartial(c *call) (object, *failure) {
 
 const cutoffField = "revoke_tokens_issued_before"
 
-// set changes one field by its name in the API; null empties it. Any other name, with or without "custom." before
-// it, is a custom field's.
+// set changes one field by its name in the API; null empties it. Any other name, with or without
+// "custom." before it, is a custom field's.
 func (u *user) set(name string, value json.RawMessage) *failure {
 	var target any
 	switch name {

@@ -1,9 +1,9 @@
 package testserver
 
-// A viewer is whom an answer is for. The zero viewer is an anonymous caller, and whoever an event
+// A viewer is whom an answer is for. The zero viewer is an anonymous caller, and those whom an event
 // goes to.
 type viewer struct {
-	user   string // whose own_ fields are filled; empty: nobody's
+	user   string // whose own_ fields are filled; empty: no user
 	server bool   // from whom nothing is hidden
 }
 
@@ -12,7 +12,7 @@ type viewer struct {
 func (c *call) viewer(a acting) (viewer, *failure) {
 	id := a.id()
 	switch {
-	case !c.server && c.user == "": // an anonymous caller reads for nobody, whatever it says
+	case !c.server && c.user == "": // an anonymous caller reads as itself, whatever it says
 		return viewer{}, nil
 	case !c.server && id != "" && id != c.user:
 		return viewer{}, notAllowed("user '%s' is not allowed to act for user '%s'", c.user, id)

@@ -5,7 +5,8 @@ import "net/http"
 // maxWatched is how many feeds one socket may watch; the package comment names it.
 const maxWatched = 1000
 
-// watcher returns the caller's socket that is named in the query, to which a watched feed's events go. s.mu is held.
+// watcher returns the caller's socket that is named in the query, to which a watched feed's events
+// go. s.mu is held.
 func (s *Server) watcher(c *call) (*socket, *failure) {
 	id := c.r.URL.Query().Get("connection_id")
 	switch k, ok := s.sockets[id]; {

@@ -10,8 +10,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// watch has a feed's events sent to the socket whose first event was hello. It makes the feed before,
-// if need be, so that this is no event.
+// watch has a feed's events sent to the socket whose first event was hello. It makes the feed
+// before, if need be, so that this is no event.
 func (c caller) watch(t *testing.T, hello map[string]any, group, id string) {
 	t.Helper()
 	wantStatus(t, c.do("POST", fmt.Sprintf("/api/v2/feeds/feed_groups/%s/feeds/%s", group, id), ``), 201)
@@ -81,7 +81,8 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// An activity is an event in each watched feed that shows it, its followers' included, and nowhere else.
+// An activity is an event in each watched feed that shows it, its followers' included, and nowhere
+// else.
 func TestWhoHears(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {
@@ -192,7 +193,8 @@ func TestWatchesAreBounded(t *testing.T) {
 	})
 }
 
-// Whoever makes a feed and watches it by the same call is told that it was made; who only finds it is not.
+// Whoever makes a feed and watches it by the same call is told that it was made; who only finds it
+// is not.
 func TestFeedCreated(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {

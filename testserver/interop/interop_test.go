@@ -1,12 +1,15 @@
-// Package interop_test runs Stream's own published clients for JavaScript, unmodified, against the test server. They are the
-// referee: what they can't tell from the real API is good enough for everybody else.
+// Package interop_test runs Stream's own published clients for JavaScript, unmodified, against the
+// test server. They are the referee: what they can't tell from the real API is good enough for
+// everybody else.
 //
-// The tests need Node 20 or later, npm, and a registry to install from, so they run only if the environment variable INTEROP
-// is set. With INTEROP=1 they skip, and say so, where something is missing; with INTEROP=require they fail then:
+// The tests need Node 20 or later, npm, and a registry to install from, so they run only if the
+// environment variable INTEROP is set. With INTEROP=1 they skip, and say so, where something is
+// missing; with INTEROP=require they fail then:
 //
 //	INTEROP=require go test -count=1 ./testserver/interop
 //
-// The versions are pinned in package.json and package-lock.json. Nothing is installed outside a temporary directory.
+// The versions are pinned in package.json and package-lock.json. Nothing is installed outside a
+// temporary directory.
 package interop_test
 
 import (
@@ -89,7 +92,8 @@ func TestSDKs(t *testing.T) {
 	}
 }
 
-// runScript runs one case of a script against the server. All that the server answers and sends is held against the API.
+// runScript runs one case of a script against the server. All that the server answers and sends is
+// held against the API.
 func runScript(t *testing.T, dir, name string, srv *testserver.Server) {
 	script, test, _ := strings.Cut(name, " ")
 	api := published.Load()
@@ -143,8 +147,8 @@ func (r *recorder) Write(b []byte) (int, error) { r.body.Write(b); return r.Resp
 // Unwrap lets a socket have the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// install returns a directory with the scripts and the packages that they need. It skips the test, or fails it, where that
-// can't be had.
+// install returns a directory with the scripts and the packages that they need. It skips the test,
+// or fails it, where that can't be had.
 func install(t *testing.T) string {
 	t.Helper()
 	missing := t.Skipf
