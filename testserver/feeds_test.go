@@ -204,3 +204,41 @@ func TestCreateFeeds(t *testing.T) {
 		wantCode(t, server.do("POST", batch, `{"feeds":[{"feed_group_id":"user","feed_id":"3"}]}`), 400, 4)
 	})
 }
+
+func TestQueryFeeds(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		server := caller{rt: srv, token: srv.ServerToken()}
+		for i, fid := range []string{"user:alice", "user:bob", "notes:alice"} {
+			group, id, _ := strings.Cut(fid, ":")
+			body := fmt.Sprintf(`{"user_id":%q,"data":{"name":"n%d","visibility":%q}}`, id, i, []string{"public", "private", ""}[i])
+			wantStatus(t, server.do("POST", "/api/v2/feeds/feed_groups/"+group+"/feeds/"+id, body), 201)
+			time.Sleep(time.Second)
+		}
+		for body, want := range map[string]string{
+			``:                                     "notes:alice user:bob user:alice",
+			`{"filter":{"created_by_id":"alice"}}`: "notes:alice user:alice",
+			`{"filter":{"group_id":"user"},"sort":[{"field":"created_at","direction":1}]}`: "user:alice user:bob",
+			`{"filter":{"id":"alice","group_id":"notes"}}`:                                 "notes:alice",
+			`{"filter":{"feed":{"$in":["user:bob","x:y"]}}}`:                               "user:bob",
+			`{"filter":{"fid":"user:bob"}}`:                                                "user:bob",
+			`{"filter":{"name":"n2"}}`:                                                     "notes:alice",
+			`{"filter":{"visibility":"public"}}`:                                           "user:alice",
+			`{"filter":{"visibility":{"$in":["visible","private"]}}}`:                      "notes:alice user:bob",
+			`{"limit":2}`: "notes:alice user:bob",
+			`{"filter":{"created_at":{"$gt":` + stamp(-1500*time.Millisecond) + `}}}`: "notes:alice",
+		} {
+			a := server.do("POST", "/api/v2/feeds/feeds/query", body)
+			wantStatus(t, a, 201)
+			var got []string
+			for _, f := range a.body["feeds"].([]any) {
+				wantFields(t, f, fields.feed)
+				got = append(got, f.(map[string]any)["feed"].(string))
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s finds %v, want %s", body, got, want)
+			}
+		}
+		wantCode(t, server.do("POST", "/api/v2/feeds/feeds/query", `{"filter":{"x":1}}`), 400, 4)
+	})
+}

@@ -215,3 +215,31 @@ func TestUserFilters(t *testing.T) {
 		wantCode(t, server.do("GET", "/api/v2/users", ""), 400, 4)
 	})
 }
+
+// What a list contains can be asked, and not how it compares.
+func TestFilterLists(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		for i, tags := range []string{`["x","y"]`, `["y"]`, `[]`} {
+			wantStatus(t, alice.do("POST", activities, fmt.Sprintf(`{"type":"post","id":"a%d","feeds":["user:alice","user:%d"],"filter_tags":%s}`, i, i, tags)), 201)
+		}
+		for filter, want := range map[string]string{
+			`{"feed":"user:1"}`:                           "a1",
+			`{"feed":{"$in":["user:1","user:2"]}}`:        "a2 a1",
+			`{"filter_tags":{"$contains":"y"}}`:           "a1 a0",
+			`{"filter_tags":{"$contains":["y","x"]}}`:     "a0",
+			`{"filter_tags":{"$in":["x","z"]}}`:           "a0",
+			`{"filter_tags":["x"],"feed":"user:alice"}`:   "a0",
+			`{"filter_tags":["y","x"]}`:                   "a0",
+			`{"$or":[{"filter_tags":["x"]},{"id":"a2"}]}`: "a2 a0",
+		} {
+			if got := ids(alice.do("POST", activities+"/query", `{"filter":`+filter+`}`).body["activities"]); strings.Join(got, " ") != want {
+				t.Errorf("%s finds %v, want %s", filter, got, want)
+			}
+		}
+		for _, filter := range []string{`{"feeds":"user:1"}`, `{"feed":1}`, `{"filter_tags":"x"}`, `{"filter_tags":{"$gt":"a"}}`, `{"filter_tags":{"$in":"x"}}`} {
+			wantCode(t, alice.do("POST", activities+"/query", `{"filter":`+filter+`}`), 400, 4)
+		}
+	})
+}

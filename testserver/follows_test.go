@@ -2,6 +2,7 @@ package testserver_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +141,84 @@ func TestFollowUpserts(t *testing.T) {
 			t.Errorf("unfollow/batch: %s", got)
 		}
 		wantCode(t, alice.do("POST", unfollow+"/batch", `{}`), 400, 4)
+	})
+}
+
+func TestFollows(t *testing.T) {
+	srv := &testserver.Server{}
+	bubble(t, srv, func(t *testing.T) {
+		server := caller{rt: srv, token: srv.ServerToken()}
+		alice := caller{rt: srv, token: srv.Issue("alice")}
+		const feeds, follows = "/api/v2/feeds/feed_groups/", "/api/v2/feeds/follows"
+		for _, fid := range []string{"user/feeds/bob", "user/feeds/carol", "timeline/feeds/alice"} {
+			id := fid[strings.LastIndex(fid, "/")+1:]
+			wantStatus(t, server.do("POST", feeds+fid, fmt.Sprintf(`{"user_id":%q}`, id)), 201)
+			wantStatus(t, server.do("POST", activities, fmt.Sprintf(`{"type":"post","id":"by-%s","feeds":[%q],"user_id":%q}`, id, strings.Replace(fid, "/feeds/", ":", 1), id)), 201)
+			time.Sleep(time.Second)
+		}
+		timeline := func() []string {
+			return ids(alice.do("POST", feeds+"timeline/feeds/alice", "").body["activities"])
+		}
+		if got := timeline(); len(got) != 1 {
+			t.Errorf("the timeline shows %v", got)
+		}
+		for _, id := range []string{"bob", "carol"} {
+			a := alice.do("POST", follows, fmt.Sprintf(`{"source":"timeline:alice","target":"user:%s","custom":{"n":1}}`, id))
+			wantStatus(t, a, 201)
+			wantFields(t, a.get("follow"), strings.Fields(`source_feed target_feed status push_preference follower_role created_at updated_at`))
+			wantFields(t, a.get("follow", "source_feed"), fields.feed)
+			if got := a.get("follow", "target_feed", "feed"); got != "user:"+id || a.get("follow", "status") != "accepted" {
+				t.Errorf("the follow is %v", a.body)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := strings.Join(timeline(), " "); got != "by-alice by-carol by-bob" {
+			t.Errorf("the timeline shows %v, want what it follows, too", got)
+		}
+		a := alice.do("POST", feeds+"timeline/feeds/alice", "")
+		if n := len(a.body["following"].([]any)); n != 2 || a.get("feed", "following_count") != 2.0 || len(a.body["followers"].([]any)) != 0 {
+			t.Errorf("the timeline follows %d, following_count %v", n, a.get("feed", "following_count"))
+		}
+		a = alice.do("POST", feeds+"user/feeds/bob", "")
+		if n := len(a.body["followers"].([]any)); n != 1 || a.get("feed", "follower_count") != 1.0 {
+			t.Errorf("bob has %d followers, follower_count %v", n, a.get("feed", "follower_count"))
+		}
+		query := func(body string) (out string) {
+			a := alice.do("POST", follows+"/query", body)
+			wantStatus(t, a, 201)
+			for _, f := range a.body["follows"].([]any) {
+				out += " " + answer{body: f.(map[string]any)}.get("target_feed", "feed").(string)
+			}
+			if next := a.text("next"); next != "" {
+				out += " ..."
+			}
+			return out
+		}
+		for body, want := range map[string]string{
+			`{}`: " user:carol user:bob",
+			`{"filter":{"source_feed":"timeline:alice"},"sort":[{"field":"created_at","direction":1}]}`: " user:bob user:carol",
+			`{"filter":{"target_feed":{"$in":["user:bob"]}}}`:                                           " user:bob",
+			`{"filter":{"status":"accepted"},"limit":1}`:                                                " user:carol ...",
+			`{"filter":{"source_feed":"timeline:bob"}}`:                                                 "",
+		} {
+			if got := query(body); got != want {
+				t.Errorf("%s finds%s, want%s", body, got, want)
+			}
+		}
+		wantStatus(t, alice.do("DELETE", follows+"/timeline%3Aalice/user%3Abob", "null"), 200) // escaped as the Go SDK does
+		if got := strings.Join(timeline(), " "); got != "by-alice by-carol" {
+			t.Errorf("after unfollowing bob the timeline shows %v", got)
+		}
+		wantCode(t, alice.do("DELETE", follows+"/timeline:alice/user:bob", ""), 404, 16)
+		for body, code := range map[string]int{
+			`{"source":"timeline:alice","target":"user:carol"}`:     4,
+			`{"source":"timeline:alice","target":"timeline:alice"}`: 4,
+			`{"source":"timeline:alice"}`:                           4,
+			`{"source":"x","target":"user:bob"}`:                    4,
+			`{"source":"timeline:alice","target":"user:none"}`:      16,
+			`{"source":"timeline:none","target":"user:bob"}`:        16,
+		} {
+			wantCode(t, alice.do("POST", follows, body), map[int]int{4: 400, 16: 404}[code], code)
+		}
 	})
 }

@@ -78,14 +78,3 @@ func (m *memory[V]) all() iter.Seq2[string, V] {
 		}
 	}
 }
-
-// only returns the entries that are wanted, oldest first.
-func only[V any](m *memory[V], wanted func(V) bool) []V {
-	var list []V
-	for _, v := range m.all() {
-		if wanted(v) {
-			list = append(list, v)
-		}
-	}
-	return list
-}

@@ -117,3 +117,14 @@ func find[T numbered](list []T, q query, fs fields[T], keys sortKeys[T]) ([]T, o
 	}
 	return paginate(slices.DeleteFunc(list, func(v T) bool { return !matches(v) }), by, q.paging)
 }
+
+// only returns the entries that are wanted, oldest first.
+func only[V any](m *memory[V], wanted func(V) bool) []V {
+	var list []V
+	for _, v := range m.all() {
+		if wanted(v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
