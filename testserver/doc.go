@@ -115,6 +115,9 @@
 // own_reactions and the like are shown. Lists are filtered and sorted by what the API lists, and by
 // nothing else.
 //
+// Uploaded files are handed out under /uploads/ to anyone who knows their address, without a key or a
+// token, and these requests are in no ledger.
+//
 // The feeds of the group notification hold notifications: their activities are grouped by type and
 // day, and marked as seen and read. They are private unless they say otherwise.
 // create_notification_activity puts the activities there.

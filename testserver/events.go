@@ -55,7 +55,11 @@ func (s *Server) publishActivity(kind string, a *activity, fids []string, fields
 		return
 	}
 	v := s.view(viewer{server: true})
-	fields["activity"] = v.activity(a)
+	one := v.activity(a)
+	if p, ok := s.acts.get(a.parent); ok && !s.view(viewer{}).maySee(p) {
+		one.Parent = nil // not all who see a share may see what it shares
+	}
+	fields["activity"] = one
 	if fields["user"] == nil {
 		fields["user"] = v.userOf(a.user)
 	}

@@ -18,7 +18,6 @@ type feed struct {
 	pins             []*pin    // oldest first
 	marks            marks     // of a notification feed
 	activities       int       // how many were added to it and not deleted
-	size             int       // what its JSON takes
 	seq              int       // orders feeds of the same time
 	created, updated time.Time
 }
@@ -101,13 +100,14 @@ func (d feedData) validate() *failure {
 	return checkMembers(d.Members)
 }
 
-// makeFeed makes a feed of the owner's, and tells those who watch. s.mu is held.
+// makeFeed makes a feed of the owner's, whose data takes size bytes, and tells those who watch. s.mu
+// is held.
 func (s *Server) makeFeed(fid, owner string, data feedData, size int) *feed {
 	s.seq++
 	now := s.now()
 	f := &feed{
 		fid: fid, name: data.Name, description: data.Description, visibility: data.Visibility, owner: owner, custom: data.Custom,
-		location: data.Location, filterTags: data.FilterTags, seq: s.seq, size: len(fid) + size, created: now, updated: now,
+		location: data.Location, filterTags: data.FilterTags, seq: s.seq, created: now, updated: now,
 	}
 	if f.visibility == "" {
 		f.visibility = f.defaultVisibility()
@@ -116,7 +116,7 @@ func (s *Server) makeFeed(fid, owner string, data feedData, size int) *feed {
 	for _, m := range data.Members {
 		s.putMember(f, m)
 	}
-	s.feeds.put(fid, f, f.size)
+	s.feeds.put(fid, f, len(fid)+size)
 	if len(s.watchers[fid]) > 0 {
 		v := s.view(viewer{})
 		s.publish("feeds.feed.created", []string{fid}, nil, object{"feed": v.feed(f), "members": describe(f.members, v.member), "user": v.userOf(owner)})

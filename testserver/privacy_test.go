@@ -163,6 +163,17 @@ func TestActivityVisibility(t *testing.T) {
 				t.Errorf("a server finds %s with %s, want %s", got, body, want)
 			}
 		}
+		// Who shares it doesn't show it to others.
+		wantStatus(t, bob.do("POST", activities, `{"type":"post","id":"s","feeds":["user:alice"],"parent_id":"p"}`), 201)
+		if event := (answer{body: sockets["carol"].event()}); event.get("activity", "id") != "s" || event.get("activity", "parent") != nil {
+			t.Errorf("carol is told of a share as %v", event.body)
+		}
+		if a := carol.do("GET", activities+"/s", ``); a.get("activity", "parent") != nil {
+			t.Errorf("carol sees in the share %v", a.get("activity", "parent"))
+		}
+		if a := alice.do("GET", activities+"/s", ``); a.get("activity", "parent", "id") != "p" {
+			t.Errorf("alice sees in the share %v", a.get("activity", "parent"))
+		}
 		// Made public, it is told to those who could not see it.
 		wantStatus(t, bob.do("PATCH", activities+"/p", `{"set":{"visibility":"public"}}`), 200)
 		wantEvent(t, sockets["carol"].event(), "feeds.activity.updated")
