@@ -43,6 +43,13 @@ func TestFollowRequests(t *testing.T) {
 			wantCode(t, bob.do("POST", follows+path, `{`+pair+`}`), 403, 17)
 			wantCode(t, alice.do("POST", follows+path, `{"source":"user:carol","target":"user:alice"}`), 404, 16)
 		}
+		// It is known to the owners of its feeds, and to those who may read both.
+		for name, want := range map[string]string{"alice": "pending", "bob": "pending", "carol": ""} {
+			c := caller{rt: srv, token: srv.Issue(name)}
+			if got := found(t, c, follows+"/query", "follows", "status", `{"filter":{"target_feed":"user:alice"}}`); got != want {
+				t.Errorf("%s finds the follow %q, want %q", name, got, want)
+			}
+		}
 		time.Sleep(time.Second)
 		a = alice.do("POST", follows+"/accept", `{`+pair+`,"follower_role":"fan"}`)
 		if a.get("follow", "status") != "accepted" || a.get("follow", "request_accepted_at") != float64(time.Now().UnixNano()) || a.get("follow", "follower_role") != "fan" {
