@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// DevToken returns Stream's developer token for userID: a JWT whose signature is the word "devtoken", which needs no secret
-// and never ends. Stream accepts it only while the app has its authentication checks disabled, so it is for development
-// alone. Use it through [Static]:
+// DevToken returns Stream's developer token for userID: a JWT whose signature is the word
+// "devtoken", which needs no secret and never ends. Stream accepts it only while the app has its
+// authentication checks disabled, so it is for development alone. Use it through [Static]:
 //
 //	provider.Static(provider.DevToken("alice"))
 //

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -45,6 +46,53 @@ func Example() {
 	// Output: REDACTED ends within 10m0s
 }
 
+// A person's login at an OAuth 2.0 server, kept going.
+func ExampleOAuth2() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"access_token":"bought with %s","expires_in":3600,"scope":"read write"}`, r.FormValue("refresh_token"))
+	}))
+	defer server.Close()
+
+	tokens := provider.OAuth2{
+		TokenURL:     server.URL + "/token",
+		ClientID:     "my-tool",
+		ClientSecret: "the tool's secret",
+		RefreshToken: "r-1",
+	}
+	token, err := tokens.Token(context.Background(), provider.Token{})
+	fmt.Println(token.Value(), token.Lifetime(), err)
+	fmt.Println(token.Extra("scope"))
+	// Output:
+	// bought with r-1 1h0m0s <nil>
+	// read write
+}
+
+// A program that logs in by itself, with a key instead of a secret (RFC 7523): what proves it is
+// made anew for each request.
+func ExampleOAuth2_clientAssertion() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"access_token":"for %s by %s"}`, r.FormValue("scope"), r.FormValue("client_assertion"))
+	}))
+	defer server.Close()
+	sign := func() (string, error) { return "a-signed-jwt", nil }
+
+	tokens := provider.OAuth2{
+		TokenURL: server.URL,
+		ClientID: "my-service",
+		Grant:    "client_credentials",
+		Scopes:   []string{"orders:read"},
+		Prepare: func(_ context.Context, form url.Values) error {
+			assertion, err := sign()
+			form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+			form.Set("client_assertion", assertion)
+			return err
+		},
+	}
+	token, err := tokens.Token(context.Background(), provider.Token{})
+	fmt.Println(token.Value(), err)
+	// Output: for orders:read by a-signed-jwt <nil>
+}
+
 func ExampleToken() {
 	token := provider.NewToken("a.secret.token", time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	fmt.Printf("%v %+v %q\n", token, []provider.Token{token}, token)
@@ -64,6 +112,22 @@ func ExampleFunc() {
 	token, err := tokens.Token(context.Background(), provider.Token{})
 	fmt.Println(token.Value(), err)
 	// Output: a-token <nil>
+}
+
+// A source that knows more than the token: when it ends, and what buys the next one.
+func ExampleTokenFunc() {
+	buy := func(refreshToken string) (value, next string, seconds int) {
+		return "bought with " + refreshToken, "r-2", 3600
+	}
+
+	tokens := provider.TokenFunc(func(_ context.Context, old provider.Token) (provider.Token, error) {
+		value, next, seconds := buy(old.RefreshToken())
+		life := time.Duration(seconds) * time.Second
+		return provider.NewToken(value, time.Now().Add(life)).WithLifetime(life).WithRefreshToken(next), nil
+	})
+	token, err := tokens.Token(context.Background(), provider.Token{}.WithRefreshToken("r-1"))
+	fmt.Println(token.Value(), token.RefreshToken(), token.Lifetime(), err)
+	// Output: bought with r-1 r-2 1h0m0s <nil>
 }
 
 // A provider of your own: a token that a person pastes, and a word on what can be tried again.
@@ -106,7 +170,7 @@ func ExampleStatic() {
 	token, _ := tokens.Token(context.Background(), provider.Token{})
 	fmt.Println(token.Value())
 
-	_, err := tokens.Token(context.Background(), token) // it was refused
+	_, err := tokens.Token(context.Background(), token) // it was rejected
 	fmt.Println(provider.IsPermanent(err))
 	// Output:
 	// eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoiYWxpY2UifQ==.devtoken

@@ -19,34 +19,37 @@ const (
 	validationPause = 2 * time.Second // what a client is asked to wait while users can't be validated
 )
 
-// ErrDenied is what [Handler.Validate] returns, wrapped or not, for a request that gets no token: an unknown user, a wrong
-// or revoked session. The answer is then 401, which logs the client out.
+// ErrDenied is what [Handler.Validate] returns, wrapped or not, for a request that gets no token:
+// an unknown user, a wrong or revoked session. The answer is then 401, which logs the client out.
 var ErrDenied = errors.New("provider: access denied")
 
-// A Handler is the token endpoint of your backend, the other half of [HTTP]. It takes the four steps that Stream documents
-// for one:
+// A Handler is the token endpoint of your backend, the other half of [HTTP]. It takes the four
+// steps that Stream documents for one:
 //
 //  1. receive the user's information: a POST of JSON, at most 64 KiB;
 //  2. validate it: your Validate tells whose request it is;
 //  3. create the token for that user: Signer, or your Create;
 //  4. return it: {"token": "...", "refresh_token": "...", "expires_in": 3600}, never to be cached.
 //
-// Every failure is answered with JSON too, {"error": "..."}, and says nothing of its cause; Logger gets that:
+// Every failure is answered with JSON too, {"error": "..."}, and says nothing of its cause; Logger
+// gets that:
 //
-//	401 access_denied              Validate or Create returned ErrDenied
+//	401 access_denied              Validate or Create returned ErrDenied; with a challenge of the scheme "Session"
 //	503 temporarily_unavailable    either returned another error: a database that blinks must not log anybody out
 //	500 server_error               a mistake in the backend: no Validate, no user id from it, no secret, no token
 //	405, 415, 413                  not a POST, not application/json, too long
 //	400 invalid_request            not a JSON object in the form of a TokenRequest
 //
-// Asking for application/json also keeps other websites' forms out, which can't send it from a visitor's browser.
+// Asking for application/json also keeps other websites' forms out, which can't send it from a
+// visitor's browser.
 //
-// A Handler is a plain value, used as it is or through a pointer, and safe for concurrent use as long as nobody changes it. A
-// panic in Validate or Create is left to net/http.
+// A Handler is a plain value, used as it is or through a pointer, and safe for concurrent use as
+// long as it is not changed. A panic in Validate or Create is left to net/http.
 type Handler struct {
-	// Validate returns the id of the user who makes the request, or an error, ErrDenied among them. Required. The id must
-	// come from what was checked, such as the owner of a session: the user_id in the body is only a claim. What is in the
-	// body comes through ReadTokenRequest; the body may also be read as it is.
+	// Validate returns the id of the user who makes the request, or an error, ErrDenied among them.
+	// Required. The id must come from what was checked, such as the owner of a session: the user_id
+	// in the body is only a claim. What is in the body comes through ReadTokenRequest; the body may
+	// also be read as it is.
 	//
 	// An error made by RetryAfter tells the client when to come back; for others that is 2 s.
 	Validate func(*http.Request) (userID string, err error)
@@ -54,11 +57,13 @@ type Handler struct {
 	// Signer mints the tokens. Its Secret is required unless Create is set.
 	Signer Signer
 
-	// Create, if set, makes the token in place of Signer: because its claims depend on the user, or to hand out a refresh
-	// secret with it. ctx is the request's. An error marked Permanent is answered with 500, as a mistake of the backend.
+	// Create, if set, makes the token in place of Signer: because its claims depend on the user, or
+	// to hand out a refresh token with it. ctx is the request's. An error marked Permanent is
+	// answered with 500, as a mistake of the backend.
 	Create func(ctx context.Context, userID string) (Token, error)
 
-	// Logger gets every failure that is answered with 500 or 503, at Error, and every 401, at Info. Nil is silent.
+	// Logger gets every failure that is answered with 500 or 503, at Error, and every 401, at Info.
+	// Nil is silent.
 	Logger *slog.Logger
 }
 
@@ -106,7 +111,8 @@ func (h Handler) create(ctx context.Context, userID string) (Token, error) {
 	return h.Signer.For(userID).Token(ctx, Token{})
 }
 
-// receive returns the body of a request that is worth validating; for any other, the status and the word to answer with.
+// receive returns the body of a request that is worth validating; for any other, the status and the
+// word to answer with.
 func receive(w http.ResponseWriter, r *http.Request) (body []byte, status int, reason string) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -132,6 +138,9 @@ func receive(w http.ResponseWriter, r *http.Request) (body []byte, status int, r
 func (h Handler) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, ErrDenied) {
 		h.log(r, slog.LevelInfo, "access was denied", err)
+		// RFC 9110 section 15.5.2 demands one. A scheme that browsers don't know raises no password
+		// dialog.
+		w.Header().Set("WWW-Authenticate", `Session realm="token endpoint"`)
 		fail(w, http.StatusUnauthorized, "access_denied")
 		return
 	}
@@ -167,7 +176,8 @@ type tokenReply struct {
 	ExpiresIn    int64  `json:"expires_in,omitempty"`
 }
 
-// expiresIn returns the whole seconds that t has left, or 0 where that is unknown. Rounded down: it never claims more than exp.
+// expiresIn returns the whole seconds that t has left, or 0 where that is unknown. Rounded down: it
+// never claims more than exp.
 func expiresIn(t Token) int64 {
 	if t.Expiry().IsZero() {
 		return 0

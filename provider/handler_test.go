@@ -18,7 +18,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// bySession is the smallest sensible Validate: the session, wherever it comes, decides who the user is.
+// bySession is the smallest sensible Validate: the session, wherever it comes, decides who the user
+// is.
 func bySession(r *http.Request) (string, error) {
 	request, err := provider.ReadTokenRequest(r)
 	if err != nil {
@@ -124,6 +125,9 @@ func TestHandler(t *testing.T) {
 		h := w.Result().Header
 		if h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/json" || h.Get("Retry-After") != tt.retryAfter {
 			t.Errorf("%s: the header is %v", tt.name, h)
+		}
+		if challenges := provider.ParseChallenges(h); (len(challenges) == 1 && challenges[0].Scheme == "Session") != (tt.status == 401) {
+			t.Errorf("%s: the challenges are %q", tt.name, challenges)
 		}
 		if allow := h.Get("Allow"); (allow == "POST") != (tt.status == 405) {
 			t.Errorf("%s: Allow is %q", tt.name, allow)
@@ -301,5 +305,12 @@ func TestHTTPWithHandler(t *testing.T) {
 	handler.Validate, down = nil, false
 	if _, err := ask.Token(t.Context(), provider.Token{}); err == nil || provider.IsPermanent(err) {
 		t.Errorf("a backend without Validate: %v, want a temporary error", err)
+	}
+}
+
+// A request that was made by hand may have no body at all.
+func TestReadTokenRequestWithoutABody(t *testing.T) {
+	if _, err := provider.ReadTokenRequest(&http.Request{}); err == nil {
+		t.Error("nothing was taken for a request")
 	}
 }

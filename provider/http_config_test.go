@@ -25,9 +25,13 @@ func TestHTTPBadConfig(t *testing.T) {
 		"line break in cookie": {URL: good, Session: session + "\n", SessionCookie: "a"},
 		"quote in cookie":      {URL: good, Session: session + `"`, SessionCookie: "a"},
 		"bad cookie name":      {URL: good, Session: session, SessionCookie: "a b"},
+		"user not UTF-8":       {URL: good, UserID: "alic\xe9"},
+		"session not UTF-8":    {URL: good, UserID: "alice", Session: session + "\xff"},
+		"one cookie for both":  {URL: good, Session: session, SessionCookie: "a", RefreshTokenCookie: "a"},
 		"plain http":           {UserID: "alice", URL: "http://bob:" + password + "@example.com/token?k=" + query},
 		"plain http, IP":       {UserID: "alice", URL: "http://192.0.2.1/token"},
 		"not quite localhost":  {UserID: "alice", URL: "http://localhost.example.com/token"},
+		"no dot before it":     {UserID: "alice", URL: "http://notlocalhost/token"},
 		"not quite 127.0.0.1":  {UserID: "alice", URL: "http://127.0.0.1.example.com/token"},
 		"any address":          {UserID: "alice", URL: "http://0.0.0.0/token"},
 		"loopback as user":     {UserID: "alice", URL: "http://127.0.0.1@example.com/token"},
@@ -45,6 +49,23 @@ func TestHTTPBadConfig(t *testing.T) {
 	}
 }
 
+// What JSON can't carry would arrive as something else: another user's id, or anyone's session.
+func TestHTTPNotUTF8(t *testing.T) {
+	ask := provider.HTTP{URL: "https://example.com", UserID: "alice", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if got := r.Header.Get("X-Session"); got != session+"\xff" {
+			t.Errorf("a request was made, with the session %q", got)
+		}
+		return response(r, 200, `{"token":"new"}`), nil
+	})}}
+	if _, err := ask.Token(t.Context(), provider.Token{}.WithRefreshToken(refresh+"\xff")); !provider.IsPermanent(err) {
+		t.Errorf("in a refresh token: %v, want a permanent error", err)
+	}
+	ask.Session, ask.SessionHeader = session+"\xff", "X-Session" // a header can
+	if _, err := ask.Token(t.Context(), provider.Token{}); err != nil {
+		t.Errorf("in a header: %v", err)
+	}
+}
+
 func TestHTTPPlainHTTP(t *testing.T) {
 	for _, ask := range []provider.HTTP{
 		{URL: "http://127.0.0.1/token"},
@@ -53,6 +74,8 @@ func TestHTTPPlainHTTP(t *testing.T) {
 		{URL: "http://[::ffff:127.0.0.1]/token"},
 		{URL: "http://localhost/token"},
 		{URL: "HTTP://LocalHost:80/token"},
+		{URL: "http://localhost./token"},
+		{URL: "http://app.LocalHost:8080/token"},
 		{URL: "http://example.com/token", AllowHTTP: true},
 		{URL: "https://example.com/token"},
 	} {

@@ -30,7 +30,7 @@ func TestHTTPRetryAfter(t *testing.T) {
 			{502, "7", "", 7 * time.Second},
 			{504, "7", "", 7 * time.Second},
 			{401, "7", "", -1},
-			{403, "7", "", -1},
+			{403, "7", "", 7 * time.Second},
 			{200, "7", "", -1},
 			{503, "3600", "", time.Hour},
 			{503, "3601", "", time.Hour},

@@ -101,7 +101,8 @@ func readUntil(c net.Conn, s string) {
 	}
 }
 
-// Once the verdict is that nothing was sent, a RoundTripper that is slow to give up can't send it any more.
+// Once the verdict is that nothing was sent, a RoundTripper that is slow to give up can't send it
+// any more.
 func TestHTTPSealsTheBody(t *testing.T) {
 	var body, another io.ReadCloser
 	ask := provider.HTTP{URL: "https://example.com", UserID: "alice", Client: &http.Client{

@@ -42,8 +42,11 @@ func TestParseJWTExpiry(t *testing.T) {
 		{`{"exp":-1900000000,"iat":-1900003600}`, 0, 0},
 		{`{"exp":"1900000000"}`, 0, 0},
 		{`{"exp":"soon"}`, 0, 0},
-		{`{"exp":1900000000.5}`, 0, 0},
-		{`{"exp":1.9e9}`, 0, 0},
+		{`{"exp":0.5,"iat":0.25}`, 0, 0},
+		{`{"exp":1e-300}`, 0, 0},
+		{`{"exp":1e300}`, 0, 0},
+		{`{"exp":1e999999999}`, 0, 0},
+		{`{"exp":-1.9e9}`, 0, 0},
 		{`{"exp":null}`, 0, 0},
 		{`{"exp":true}`, 0, 0},
 		{`{"exp":[1900000000]}`, 0, 0},
@@ -60,7 +63,7 @@ func TestParseJWTExpiry(t *testing.T) {
 		{`{"exp":1900000000,"iat":1900000001}`, 1900000000, 0},
 		{`{"exp":1900000000,"iat":"1899996400"}`, 1900000000, 0},
 		{`{"exp":1900000000,"iat":-1}`, 1900000000, 0},
-		{`{"exp":1900000000,"iat":1.5}`, 1900000000, 0},
+		{`{"exp":1900000000,"iat":0.5}`, 1900000000, 0},
 		{`{"iat":1899996400}`, 0, 0},
 	}
 	for _, tt := range tests {
@@ -76,6 +79,27 @@ func TestParseJWTExpiry(t *testing.T) {
 		}
 		if exp != tt.exp || token.Lifetime() != tt.lifetime {
 			t.Errorf("%.80s: expiry %d, lifetime %v; want %d, %v", tt.payload, exp, token.Lifetime(), tt.exp, tt.lifetime)
+		}
+	}
+}
+
+// Any JSON number will do (RFC 7519 section 2), and some send what their language makes of a time.
+func TestParseJWTFractions(t *testing.T) {
+	for _, tt := range []struct {
+		payload  string
+		expiry   time.Time
+		lifetime time.Duration
+	}{
+		{`{"exp":1788947152.811,"iat":1788947092.811}`, time.UnixMilli(1788947152811), time.Minute},
+		{`{"exp":1788947152.000001}`, time.UnixMicro(1788947152000001), 0},
+		{`{"exp":1788947152.0,"iat":1788947151}`, time.Unix(1788947152, 0), time.Second},
+		{`{"exp":1.788E9,"iat":1.787999e9}`, time.Unix(1788000000, 0), 1000 * time.Second},
+		{`{"exp":1.788947152811e+9}`, time.UnixMilli(1788947152811), 0},
+		{`{"exp":17889471528110e-4}`, time.UnixMilli(1788947152811), 0},
+	} {
+		token, err := provider.ParseJWT(jwtOf(tt.payload))
+		if err != nil || !token.Expiry().Equal(tt.expiry) || token.Lifetime() != tt.lifetime {
+			t.Errorf("%s: %v, %v, %v; want %v, %v", tt.payload, token.Expiry(), token.Lifetime(), err, tt.expiry, tt.lifetime)
 		}
 	}
 }
@@ -157,6 +181,7 @@ func FuzzParseJWT(f *testing.F) {
 	f.Add(jwtOf(`{"exp":1900000000,"iat":1899996400}`))
 	f.Add(jwtOf(`{"exp":9223372036854775807,"iat":-9223372036854775808}`))
 	f.Add(jwtOf(`{"exp":1e999}`))
+	f.Add(jwtOf(`{"exp":1788947152.811,"iat":1e-7}`))
 	f.Add(jwtOf(`null`))
 	f.Add(jwtWith(`{"alg":"XX999"}`, `{"exp":1}`))
 	f.Add(jwtOf(`{"exp":1}`) + "\n")

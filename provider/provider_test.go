@@ -38,6 +38,24 @@ func TestFunc(t *testing.T) {
 	}
 }
 
+func TestTokenFunc(t *testing.T) {
+	type key struct{}
+	ctx := context.WithValue(t.Context(), key{}, true)
+	old, next, cause := withRefresh(), provider.NewToken("next", time.Unix(1900000000, 0)).WithRefreshToken("r"), errors.New("no backend")
+	token, err := provider.TokenFunc(func(got context.Context, gotOld provider.Token) (provider.Token, error) {
+		if got != ctx || gotOld != old {
+			t.Error("the function got another context or another token")
+		}
+		return next, cause
+	}).Token(ctx, old)
+	if token != next || err != cause {
+		t.Errorf("what the function returned comes back as %q, %v", token.Value(), err)
+	}
+	if _, err := provider.TokenFunc(nil).Token(ctx, old); !provider.IsPermanent(err) {
+		t.Errorf("a nil TokenFunc gives %v, want a permanent error", err)
+	}
+}
+
 func TestMarks(t *testing.T) {
 	cause := errors.New("the cause")
 	wrap := func(err error) error { return fmt.Errorf("wrapped: %w", err) }

@@ -21,30 +21,34 @@ const (
 	expClaim    = "exp"
 )
 
-// A Signer mints Stream's tokens where the API secret is at hand: JWTs signed with HS256. It belongs in a backend (see
-// [Handler]), in an operator's tool and in tests. Never ship the secret to a user's machine: whoever has it is everybody.
+// A Signer mints Stream's tokens where the API secret is at hand: JWTs signed with HS256. It
+// belongs in a backend (see [Handler]), in an operator's tool and in tests. Never ship the secret
+// to a user's machine: anyone who has it is everybody.
 //
-// It is a plain value, ready once Secret is set, and safe for concurrent use as long as nobody changes it. It prints, logs
-// and marshals as REDACTED wherever fmt asks a value how to print: not so inside an unexported field of your own struct, nor
-// under %p and %w, which go vet reports.
+// It is a plain value, ready once Secret is set, and safe for concurrent use as long as it is not
+// changed. It prints, logs and marshals as REDACTED wherever fmt asks a value how to print: not so
+// inside an unexported field of your own struct, nor under %p and %w, which go vet reports.
 type Signer struct {
 	// Secret is the API secret of the Stream app. Required.
 	Secret string
 
-	// Validity is how long a user's token lives. Zero means 1 hour, a negative one that it never ends. The exp claim
-	// counts whole seconds and is rounded up, so that no token lives shorter than Validity.
+	// Validity is how long a user's token lives. Zero means 1 hour, a negative one that it never
+	// ends. The exp claim counts whole seconds and is rounded up, so that no token lives shorter
+	// than Validity.
 	Validity time.Duration
 
-	// Backdate moves the iat claim into the past, for an API whose clock may be behind. It doesn't move exp. Stream counts a
-	// back-dated token as issued that much earlier when it revokes tokens.
+	// Backdate moves the iat claim into the past, for an API whose clock may be behind. It doesn't
+	// move exp. Stream counts a back-dated token as issued that much earlier when it revokes
+	// tokens.
 	Backdate time.Duration
 
 	// Claims are added to every user's token. They can't replace user_id, iat or exp.
 	Claims map[string]any
 }
 
-// UserToken mints a token for userID, with the claims user_id, iat and, unless Validity is negative, exp. It is an error if
-// Secret or userID is empty, userID is not UTF-8, Backdate is negative, or Claims holds a reserved name or what JSON can't.
+// UserToken mints a token for userID, with the claims user_id, iat and, unless Validity is
+// negative, exp. It is an error if Secret or userID is empty, userID is not UTF-8, Backdate is
+// negative, or Claims holds a reserved name or what JSON can't.
 //
 // Two tokens minted for one user within the same second may be equal.
 func (s Signer) UserToken(userID string) (string, error) {
@@ -54,7 +58,7 @@ func (s Signer) UserToken(userID string) (string, error) {
 	case !utf8.ValidString(userID):
 		return "", errors.New("provider: Signer was given a user id that is not UTF-8, which a JWT can't carry")
 	case s.Backdate < 0:
-		return "", errors.New("provider: Signer.Backdate is negative: a token issued in the future is refused")
+		return "", errors.New("provider: Signer.Backdate is negative: a token issued in the future is rejected")
 	}
 	for _, name := range []string{userIDClaim, iatClaim, expClaim} {
 		if _, ok := s.Claims[name]; ok {
@@ -73,15 +77,17 @@ func (s Signer) UserToken(userID string) (string, error) {
 	return s.sign(claims)
 }
 
-// ServerToken mints the token of a server: no user, {"server":true}, and the right to do anything. It never ends and holds
-// no iat, which is what Stream's own backends send: so no clock can make it fail. Claims and Validity don't apply.
+// ServerToken mints the token of a server: no user, {"server":true}, and the right to do anything.
+// It never ends and holds no iat, which is what Stream's own backends send: so no clock can make it
+// fail. Claims and Validity don't apply.
 func (s Signer) ServerToken() (string, error) {
 	return s.sign(jwt.MapClaims{"server": true})
 }
 
-// For returns a TokenProvider that mints userID's tokens. Whatever makes UserToken fail is permanent.
+// For returns a TokenProvider that mints userID's tokens. Whatever makes UserToken fail is
+// permanent.
 func (s Signer) For(userID string) TokenProvider {
-	return tokenFunc(func(context.Context, Token) (Token, error) {
+	return TokenFunc(func(context.Context, Token) (Token, error) {
 		value, err := s.UserToken(userID)
 		if err != nil {
 			return Token{}, Permanent(err)

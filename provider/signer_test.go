@@ -78,7 +78,8 @@ func verify(t *testing.T, value string) {
 	}
 }
 
-// Whatever the fraction of the second in which it is minted, a token of one second lives for at least one.
+// Whatever the fraction of the second in which it is minted, a token of one second lives for at
+// least one.
 func TestSignerNeverCutsALifeShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signer := provider.Signer{Secret: apiSecret, Validity: time.Second}

@@ -5,14 +5,15 @@ import (
 	"errors"
 )
 
-// Static makes a TokenProvider of one hard-coded token, for a first try, a test or a script that is shorter than the
-// token's life. If the value is a JWT its expiry is read from it, as [ParseJWT] does.
+// Static makes a TokenProvider of one hard-coded token, for a first try, a test or a script that is
+// shorter than the token's life. If the value is a JWT its expiry is read from it, as [ParseJWT]
+// does.
 //
-// The token is used until it ends or is rejected. There is no other, so the session ends then, with a permanent error that
-// says so; an empty value fails that way at once.
+// The token is used until it ends or is rejected. There is no other, so the session ends then, with
+// a permanent error that says so; an empty value fails that way at once.
 func Static(value string) TokenProvider {
 	token := tokenOf(value)
-	return tokenFunc(func(_ context.Context, old Token) (Token, error) {
+	return TokenFunc(func(_ context.Context, old Token) (Token, error) {
 		switch {
 		case token.IsZero():
 			return Token{}, Permanent(errors.New("provider: Static was given an empty token"))
@@ -23,8 +24,3 @@ func Static(value string) TokenProvider {
 		return token, nil
 	})
 }
-
-// A tokenFunc is a TokenProvider. What it holds stays out of sight of fmt, which prints the address of a function.
-type tokenFunc func(ctx context.Context, old Token) (Token, error)
-
-func (f tokenFunc) Token(ctx context.Context, old Token) (Token, error) { return f(ctx, old) }

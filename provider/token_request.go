@@ -10,8 +10,9 @@ import (
 	"net/http"
 )
 
-// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as REDACTED wherever fmt asks a value
-// how to print: not so inside an unexported field of your own struct, nor under %p and %w, which go vet reports.
+// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as REDACTED
+// wherever fmt asks a value how to print: not so inside an unexported field of your own struct, nor
+// under %p and %w, which go vet reports.
 type TokenRequest struct {
 	UserID       string `json:"user_id,omitempty"`       // whose token is asked for; a claim, proven by nothing
 	Session      string `json:"session,omitempty"`       // the session secret, unless it came in a header or a cookie
@@ -21,9 +22,13 @@ type TokenRequest struct {
 // plainRequest is a TokenRequest that marshals as what it is.
 type plainRequest TokenRequest
 
-// ReadTokenRequest returns what the body of r, a request to a [Handler], holds. It puts the body back, so that it can be
-// read again. Under a Handler it doesn't fail; elsewhere a body of more than 64 KiB or of another form is an error.
+// ReadTokenRequest returns what the body of r, a request to a [Handler], holds. It puts the body
+// back, so that it can be read again. Under a Handler it doesn't fail; elsewhere a body of more
+// than 64 KiB or of another form is an error.
 func ReadTokenRequest(r *http.Request) (TokenRequest, error) {
+	if r.Body == nil { // a request that was made by hand, as in a test
+		r.Body = http.NoBody
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	if err != nil {
 		return TokenRequest{}, fmt.Errorf("provider: the request can't be read: %w", err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +20,16 @@ import (
 const (
 	secretValue   = "eyJ.zq9-token-value.sig"
 	secretRefresh = "zq9-refresh-secret"
+	secretExtra   = "zq9-id-token"
 )
 
 func secretToken() provider.Token {
-	return provider.NewToken(secretValue, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)).WithRefreshToken(secretRefresh)
+	return provider.NewToken(secretValue, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)).WithRefreshToken(secretRefresh).
+		WithExtras(map[string]string{"id_token": secretExtra})
 }
 
-// leaks returns whichever secret is in s, as text, in hex or as a list of numbers, as %x and %d print strings and bytes.
+// leaks returns whichever secret is in s, as text, in hex or as a list of numbers, as %x and %d
+// print strings and bytes.
 func leaks(s string, secrets ...string) string {
 	squeezed := strings.NewReplacer(" ", "", "0x", "", ",", "").Replace(strings.ToLower(s))
 	for _, secret := range secrets {
@@ -92,14 +96,14 @@ func TestTokenNeverPrints(t *testing.T) {
 	}
 	for name, v := range values {
 		for _, verb := range verbs {
-			if got := fmt.Sprintf("%"+verb, v); leaks(got, secretValue, secretRefresh) != "" {
+			if got := fmt.Sprintf("%"+verb, v); leaks(got, secretValue, secretRefresh, secretExtra) != "" {
 				t.Errorf("%s under %%%s prints a secret: %s", name, verb, got)
 			}
-			if got := fmt.Errorf("%"+verb, v).Error(); leaks(got, secretValue, secretRefresh) != "" {
+			if got := fmt.Errorf("%"+verb, v).Error(); leaks(got, secretValue, secretRefresh, secretExtra) != "" {
 				t.Errorf("%s under %%%s in an error prints a secret: %s", name, verb, got)
 			}
 		}
-		if got := fmt.Sprint(v) + fmt.Sprintln(v); leaks(got, secretValue, secretRefresh) != "" {
+		if got := fmt.Sprint(v) + fmt.Sprintln(v); leaks(got, secretValue, secretRefresh, secretExtra) != "" {
 			t.Errorf("%s in Sprint prints a secret: %s", name, got)
 		}
 	}
@@ -130,7 +134,7 @@ func TestTokenNeverLogs(t *testing.T) {
 			"struct", wraps{token}, "hidden", hides{"a", token}, "hidden pointer", &hides{"a", token}, slog.Group("g", "token", token))
 		log.Error("error", "err", fmt.Errorf("with %v", token))
 		got := out.String()
-		if leaks(got, secretValue, secretRefresh) != "" {
+		if leaks(got, secretValue, secretRefresh, secretExtra) != "" {
 			t.Errorf("slog's %s handler prints a secret: %s", name, got)
 		}
 		if !strings.Contains(got, "REDACTED") {
@@ -155,7 +159,7 @@ func TestTokenNeverMarshals(t *testing.T) {
 	}
 	var out bytes.Buffer
 	_ = gob.NewEncoder(&out).Encode(token)
-	if leaks(out.String(), secretValue, secretRefresh) != "" {
+	if leaks(out.String(), secretValue, secretRefresh, secretExtra) != "" {
 		t.Errorf("gob writes a secret: %q", out.String())
 	}
 }
@@ -191,6 +195,8 @@ func TestTokenEqual(t *testing.T) {
 		{"another value", provider.NewToken("b", at).WithRefreshToken("r"), false},
 		{"another refresh token", base.WithRefreshToken("s"), false},
 		{"no refresh token", base.WithRefreshToken(""), false},
+		{"another lifetime", base.WithLifetime(time.Hour), true},
+		{"more extras", base.WithExtras(map[string]string{"scope": "x"}), true},
 		{"another expiry", provider.NewToken("a", at.Add(time.Second)).WithRefreshToken("r"), false},
 		{"the zero Token", provider.Token{}, false},
 	}
@@ -208,10 +214,51 @@ func TestTokenEqual(t *testing.T) {
 	}
 }
 
-// The monotonic clock stands still while a machine is suspended, so an expiry must not carry its reading.
+// The monotonic clock stands still while a machine is suspended, so an expiry must not carry its
+// reading.
 func TestTokenExpiryIsWallClock(t *testing.T) {
 	expiry := provider.NewToken("a", time.Now().Add(time.Hour)).Expiry()
 	if strings.Contains(expiry.String(), "m=") {
 		t.Errorf("the expiry has a monotonic reading: %v", expiry)
+	}
+}
+
+func TestTokenExtras(t *testing.T) {
+	given := map[string]string{"scope": "a b", "id_token": "<&é\"\\>", "team": `{"id":7}`, "": "nameless"}
+	token := provider.NewToken("a", time.Time{}).WithExtras(given)
+	if got := token.Extras(); !reflect.DeepEqual(got, given) {
+		t.Errorf("Extras returns %q, want %q", got, given)
+	}
+	token.Extras()["scope"] = "changed"
+	given["scope"] = "changed"
+	if got := token.Extra("scope"); got != "a b" {
+		t.Errorf("scope is %q after others have changed their maps", got)
+	}
+	if got := token.Extra("Scope") + token.Extra("other"); got != "" {
+		t.Errorf("what was not there is %q", got)
+	}
+	if none := token.WithExtras(map[string]string{}); none.Extras() != nil || token.Extra("scope") != "a b" {
+		t.Errorf("taken away, they are %q", none.Extras())
+	}
+	if got := (provider.Token{}).Extra("scope"); got != "" {
+		t.Errorf("the zero Token has the scope %q", got)
+	}
+}
+
+// What a store has to do: all of a Token must be within reach, or it would be lost on the way.
+func TestTokenCanBeStored(t *testing.T) {
+	token := secretToken().WithLifetime(time.Hour)
+	for i := range reflect.TypeOf(token).NumField() {
+		if reflect.ValueOf(token).Field(i).IsZero() {
+			t.Fatalf("the token to be stored has no %s", reflect.TypeOf(token).Field(i).Name)
+		}
+	}
+	again := provider.NewToken(token.Value(), token.Expiry()).WithLifetime(token.Lifetime()).
+		WithRefreshToken(token.RefreshToken()).WithExtras(token.Extras())
+	if !reflect.DeepEqual(again, token) {
+		t.Errorf("it comes back with the lifetime %v, the expiry %v, extras %q", again.Lifetime(), again.Expiry(), again.Extras())
+	}
+	if got := token.WithLifetime(-time.Second).Lifetime(); got != 0 {
+		t.Errorf("a lifetime of less than 0 is %v", got)
 	}
 }

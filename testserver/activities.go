@@ -90,7 +90,7 @@ func (v *view) activity(a *activity, shown ...string) activityResponse {
 			r.OwnBookmarks = append(r.OwnBookmarks, v.bookmark(b))
 		}
 	}
-	if p, ok := v.s.acts.get(a.parent); ok && v.maySee(p) {
+	if p, ok := v.s.acts.Get(a.parent); ok && v.maySee(p) {
 		parent := v.bareActivity(p)
 		r.Parent = &parent
 	}
@@ -126,7 +126,7 @@ func (v *view) currentFeed(a *activity, shown []string) *feedResponse {
 		shown = a.feeds
 	}
 	for _, fid := range a.feeds {
-		if f, ok := v.s.feeds.get(fid); ok && slices.Contains(shown, fid) {
+		if f, ok := v.s.feeds.Get(fid); ok && slices.Contains(shown, fid) {
 			return v.feed(f)
 		}
 	}
@@ -149,7 +149,7 @@ func attachments(list []map[string]any) []map[string]any {
 }
 
 // keepActivity writes down how much of the memory a takes. s.mu is held.
-func (s *Server) keepActivity(a *activity) { s.acts.put(a.id, a, a.size+a.reactions.size()) }
+func (s *Server) keepActivity(a *activity) { s.acts.Put(a.id, a, a.size+a.reactions.size()) }
 
 // activity returns the activity that the path names, if the caller may see it.
 func (s *Server) activity(c *call) (*activity, *failure) {
@@ -157,7 +157,7 @@ func (s *Server) activity(c *call) (*activity, *failure) {
 }
 
 func (s *Server) activityNamed(c *call, id string) (*activity, *failure) {
-	a, ok := s.acts.get(id)
+	a, ok := s.acts.Get(id)
 	switch {
 	case !ok:
 		return nil, notFound("activity '%s' does not exist", id)

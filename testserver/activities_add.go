@@ -24,7 +24,7 @@ func (s *Server) checkActivity(c *call, req *activityRequest) (user string, f *f
 	if f := req.complete(); f != nil {
 		return "", f
 	}
-	old, exists := s.acts.get(req.ID)
+	old, exists := s.acts.Get(req.ID)
 	if exists {
 		if f := c.owns(old.user, "activity '"+old.id+"'"); f != nil {
 			return "", f
@@ -61,7 +61,7 @@ func (s *Server) checkFeeds(c *call, fids []string, old *activity) *failure {
 		if old != nil && slices.Contains(old.feeds, fid) {
 			continue
 		}
-		if f, ok := s.feeds.get(fid); ok && !v.mayPost(f) {
+		if f, ok := s.feeds.Get(fid); ok && !v.mayPost(f) {
 			return notAllowed("user '%s' is not allowed to add to feed '%s', which is user '%s's and %s", c.user, fid, f.owner, f.visibility)
 		}
 	}
@@ -71,7 +71,7 @@ func (s *Server) checkFeeds(c *call, fids []string, old *activity) *failure {
 // putActivity adds an activity that has been checked, or changes the one that has its id, and tells
 // those who watch. It returns how many users were notified that it mentions them. s.mu is held.
 func (s *Server) putActivity(user string, req *activityRequest, size int) (*activity, int) {
-	if a, exists := s.acts.get(req.ID); exists {
+	if a, exists := s.acts.Get(req.ID); exists {
 		a.kind = req.Type
 		s.change(a, req.activityContent, req.Feeds)
 		return a, 0
@@ -85,7 +85,7 @@ func (s *Server) putActivity(user string, req *activityRequest, size int) (*acti
 		id: req.ID, kind: req.Type, user: user, parent: req.ParentID, activityContent: req.activityContent, seq: s.seq, size: size,
 		created: now, updated: now,
 	}
-	if p, ok := s.acts.get(a.parent); ok {
+	if p, ok := s.acts.Get(a.parent); ok {
 		p.shares++
 	}
 	s.insert(a, req.Feeds)
@@ -153,7 +153,7 @@ func (s *Server) change(a *activity, next activityContent, fids []string) {
 
 // leaves takes an activity out of a feed's counts and pins. s.mu is held.
 func (s *Server) leaves(a *activity, fid string) {
-	if f, ok := s.feeds.get(fid); ok {
+	if f, ok := s.feeds.Get(fid); ok {
 		f.activities = max(0, f.activities-1)
 		f.pins = slices.DeleteFunc(f.pins, func(p *pin) bool { return p.activity == a.id })
 	}

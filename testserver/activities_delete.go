@@ -29,7 +29,7 @@ func (s *Server) deleteActivities(c *call) (object, *failure) {
 	}
 	deleted := []string{}
 	for _, id := range req.IDs {
-		a, ok := s.acts.get(id)
+		a, ok := s.acts.Get(id)
 		if !ok || c.owns(a.user, "") != nil {
 			continue
 		}
@@ -44,16 +44,16 @@ func (s *Server) deleteActivities(c *call) (object, *failure) {
 
 // removeActivity deletes an activity with all that is about it, and tells those who watch. s.mu is held.
 func (s *Server) removeActivity(a *activity) {
-	s.acts.remove(a.id)
+	s.acts.Remove(a.id)
 	for _, fid := range a.feeds {
 		s.leaves(a, fid)
 	}
-	if p, ok := s.acts.get(a.parent); ok {
+	if p, ok := s.acts.Get(a.parent); ok {
 		p.shares = max(0, p.shares-1)
 	}
 	s.publishActivity("feeds.activity.deleted", a, s.reach(a.feeds), object{})
 	for _, m := range s.commentsOn(a) {
-		s.comments.remove(m.id)
+		s.comments.Remove(m.id)
 	}
 	s.notificationsChanged(a.feeds, nil)
 }
@@ -83,7 +83,7 @@ func (s *Server) deleteFeeds(c *call) (object, *failure) {
 	}
 	var list []*feed
 	for _, fid := range req.Feeds {
-		f, ok := s.feeds.get(fid)
+		f, ok := s.feeds.Get(fid)
 		if !ok {
 			return nil, notFound("feed '%s' does not exist", fid)
 		}
@@ -112,7 +112,7 @@ func (s *Server) removeFeed(f *feed, by string) {
 		}
 		a.feeds = slices.DeleteFunc(slices.Clone(a.feeds), func(fid string) bool { return fid == f.fid })
 	}
-	s.feeds.remove(f.fid)
+	s.feeds.Remove(f.fid)
 	fields := object{"feed_visibility": f.visibility}
 	if by != "" {
 		fields["user"] = s.view(viewer{}).userOf(by)

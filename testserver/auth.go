@@ -2,7 +2,8 @@ package testserver
 
 import (
 	"net/http"
-	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // access says who may call an operation.
@@ -50,10 +51,10 @@ func (s *Server) authenticate(c *call) *failure {
 	if c.malformed != nil {
 		return c.malformed
 	}
-	if f := s.judge(c.token, c.attempt.token); f != nil {
+	if f := s.judge(c.token, c.attempt.Token); f != nil {
 		return f
 	}
-	c.user, c.server = c.token.user, c.token.user == ""
+	c.user, c.server = c.token.User, c.token.User == ""
 	if c.server {
 		return nil
 	}
@@ -65,19 +66,21 @@ func (s *Server) authenticate(c *call) *failure {
 }
 
 // judge decides whether a token is good at this moment. s.mu is held.
-func (s *Server) judge(t token, rec *tokenRecord) *failure {
-	now := s.now()
-	switch {
-	case !t.signed && !s.app.disableAuthChecks:
+func (s *Server) judge(t login.Token, rec *login.TokenRecord) *failure {
+	switch s.authority.Judge(t, rec, s.app.disableAuthChecks) {
+	case login.BadSignature:
 		return refused(codeSignature, "JWTAuth error: signature is not valid. Make sure the token is created using "+
 			`the secret for API key "`+s.key()+`"`)
-	case t.nbf.After(now):
+	case login.NotYetValid:
 		return refused(codeNotYetValid, "JWTAuth error: token is not valid yet (nbf)")
-	case t.iat.After(now):
+	case login.IssuedLater:
 		return refused(codeIssuedLater, "JWTAuth error: token used before issue at (iat)")
-	case !t.exp.IsZero() && !now.Before(t.exp):
+	case login.Expired:
 		return refused(codeExpired, "JWTAuth error: token is expired (exp)")
-	case t.user != "" && s.revoked(t, rec):
+	case login.Revoked:
+		return refused(codeExpired, msgRevoked)
+	}
+	if t.User != "" && s.cutOff(t) {
 		return refused(codeExpired, msgRevoked)
 	}
 	return nil
@@ -90,6 +93,3 @@ func sentToken(r *http.Request) string {
 	}
 	return r.URL.Query().Get("authorization")
 }
-
-// floor returns t without the fraction of its second.
-func floor(t time.Time) time.Time { return time.Unix(t.Unix(), 0) }

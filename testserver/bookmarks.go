@@ -75,10 +75,10 @@ func (v *view) bookmark(b *bookmark) bookmarkResponse {
 		CreatedAt: b.created.UnixNano(), UpdatedAt: b.updated.UnixNano(),
 	}
 	r.ObjectID, r.ObjectType = b.object()
-	if a, ok := v.s.acts.get(b.activity); ok { // or it was forgotten, and the bookmark is on its way out
+	if a, ok := v.s.acts.Get(b.activity); ok { // or it was forgotten, and the bookmark is on its way out
 		r.Activity = v.bareActivity(a)
 	}
-	if m, ok := v.s.comments.get(b.comment); ok {
+	if m, ok := v.s.comments.Get(b.comment); ok {
 		comment := v.comment(m)
 		r.Comment = &comment
 	}

@@ -15,12 +15,12 @@ func (s *Server) folderFor(user, id string, req *folderRequest) (*folder, *failu
 		s.seq++
 		now := s.now()
 		f := &folder{id: newUUID(), name: req.Name, user: user, custom: req.Custom, seq: s.seq, created: now, updated: now}
-		s.folders.put(f.id, f, len(encode(object{"folder": s.view(viewer{}).folder(f)})))
+		s.folders.Put(f.id, f, len(encode(object{"folder": s.view(viewer{}).folder(f)})))
 		return f, nil
 	case id == "":
 		return nil, nil
 	}
-	f, ok := s.folders.get(id)
+	f, ok := s.folders.Get(id)
 	if !ok || f.user != user {
 		return nil, notFound("user '%s' has no bookmark folder '%s'", user, id)
 	}
@@ -30,7 +30,7 @@ func (s *Server) folderFor(user, id string, req *folderRequest) (*folder, *failu
 // ownFolder returns the folder that the path names, if it is the caller's.
 func (s *Server) ownFolder(c *call) (*folder, *failure) {
 	id := c.r.PathValue("folder")
-	f, ok := s.folders.get(id)
+	f, ok := s.folders.Get(id)
 	if !ok {
 		return nil, notFound("bookmark folder '%s' does not exist", id)
 	}
@@ -55,7 +55,7 @@ func (s *Server) updateFolder(c *call) (object, *failure) {
 	}
 	f.updated = s.now()
 	r := s.view(viewer{}).folder(f)
-	s.folders.put(f.id, f, len(encode(object{"folder": r})))
+	s.folders.Put(f.id, f, len(encode(object{"folder": r})))
 	s.recordEffect(c)
 	s.publishTo(f.user, "feeds.bookmark_folder.updated", object{"bookmark_folder": r, "user": r.User.userCommon})
 	return object{"bookmark_folder": r}, nil
@@ -67,7 +67,7 @@ func (s *Server) deleteFolder(c *call) (object, *failure) {
 	if fail != nil {
 		return nil, fail
 	}
-	s.folders.remove(f.id)
+	s.folders.Remove(f.id)
 	for _, rs := range s.allReactions() {
 		rs.bookmarks = slices.DeleteFunc(rs.bookmarks, func(b *bookmark) bool { return b.folder == f })
 	}
@@ -79,10 +79,10 @@ func (s *Server) deleteFolder(c *call) (object, *failure) {
 
 // allReactions returns what all users have made of all activities and comments. s.mu is held.
 func (s *Server) allReactions() (all []*reactions) {
-	for _, a := range s.acts.all() {
+	for _, a := range s.acts.All() {
 		all = append(all, &a.reactions)
 	}
-	for _, m := range s.comments.all() {
+	for _, m := range s.comments.All() {
 		all = append(all, &m.reactions)
 	}
 	return all
@@ -107,7 +107,7 @@ func (s *Server) queryBookmarks(c *call) (object, *failure) {
 	var list []*bookmark
 	for _, rs := range s.allReactions() {
 		for _, b := range rs.bookmarks {
-			a, ok := s.acts.get(b.activity)
+			a, ok := s.acts.Get(b.activity)
 			if ok && v.maySee(a) && (b.user == who.user || who.user == "" && who.server) {
 				list = append(list, b)
 			}

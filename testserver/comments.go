@@ -107,7 +107,7 @@ func (s *Server) answersTo(m *comment) []*comment {
 }
 
 // keepComment writes down how much of the memory m takes. s.mu is held.
-func (s *Server) keepComment(m *comment) { s.comments.put(m.id, m, m.bytes+m.reactions.size()) }
+func (s *Server) keepComment(m *comment) { s.comments.Put(m.id, m, m.bytes+m.reactions.size()) }
 
 // comment returns the comment that the path names and its activity, if the caller may see that.
 func (s *Server) comment(c *call) (*comment, *activity, *failure) {
@@ -115,7 +115,7 @@ func (s *Server) comment(c *call) (*comment, *activity, *failure) {
 }
 
 func (s *Server) commentNamed(c *call, id string) (*comment, *activity, *failure) {
-	m, ok := s.comments.get(id)
+	m, ok := s.comments.Get(id)
 	if !ok {
 		return nil, nil, notFound("comment '%s' does not exist", id)
 	}

@@ -23,7 +23,7 @@ func (s *Server) checkComment(c *call, req *commentRequest) (user string, a *act
 		return "", nil, f
 	}
 	if req.ParentID != "" {
-		parent, ok := s.comments.get(req.ParentID)
+		parent, ok := s.comments.Get(req.ParentID)
 		switch {
 		case !ok:
 			return "", nil, notFound("comment '%s' does not exist", req.ParentID)
@@ -32,7 +32,7 @@ func (s *Server) checkComment(c *call, req *commentRequest) (user string, a *act
 		}
 		req.ObjectID, req.ObjectType = parent.activity, "activity"
 	}
-	switch _, exists := s.comments.get(req.ID); {
+	switch _, exists := s.comments.Get(req.ID); {
 	case req.Comment == "" && len(req.Attachments) == 0:
 		return "", nil, badInput("comment is missing")
 	case req.ObjectID == "":
@@ -53,7 +53,7 @@ func (s *Server) checkComment(c *call, req *commentRequest) (user string, a *act
 
 // followsAny reports whether a feed of one user's follows a feed of another's. s.mu is held.
 func (s *Server) followsAny(follower, followed string) bool {
-	for _, e := range s.follows.all() {
+	for _, e := range s.follows.All() {
 		if e.status == followAccepted && s.ownerOf(e.source) == follower && s.ownerOf(e.target) == followed {
 			return true
 		}
@@ -79,7 +79,7 @@ func (s *Server) putComment(user string, a *activity, req *commentRequest, size 
 		trigger := notificationComment{ID: m.id, Comment: m.Text, UserID: m.user}
 		n := notice{kind: "comment", text: "commented on your " + a.kind, target: a.target(), comment: &trigger, custom: m.Custom}
 		owner := a.user
-		if parent, ok := s.comments.get(m.parent); ok {
+		if parent, ok := s.comments.Get(m.parent); ok {
 			n.kind, n.text, owner = "comment_reply", "replied to your comment", parent.user
 			n.target["comment"] = notificationComment{ID: parent.id, Comment: parent.Text, UserID: parent.user}
 		}

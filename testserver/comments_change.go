@@ -99,7 +99,7 @@ func (s *Server) removeComment(a *activity, m *comment) {
 	for _, answer := range s.answersTo(m) {
 		s.removeComment(a, answer)
 	}
-	s.comments.remove(m.id)
+	s.comments.Remove(m.id)
 	a.comments = max(0, a.comments-1)
 }
 

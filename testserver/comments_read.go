@@ -174,7 +174,7 @@ func (s *Server) queryComments(c *call) (object, *failure) {
 	}
 	v := s.view(who)
 	list := only(&s.comments, func(m *comment) bool {
-		a, ok := s.acts.get(m.activity)
+		a, ok := s.acts.Get(m.activity)
 		return ok && v.maySee(a) && matches(m)
 	})
 	page, ans, f := paginate(list, by, req.paging)

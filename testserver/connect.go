@@ -40,7 +40,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, d dialect) {
 		rt.access = anybody
 	}
 	c := s.arrive(r, rt)
-	if c.fault.Status != 0 || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+	if c.fault.Status != 0 || c.fault.Answer != nil || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		s.finish(w, c)
 		return
 	}
@@ -117,9 +117,9 @@ func (s *Server) admit(c *call, k *socket, g greeting) (hello []byte, f *failure
 		}
 		return encode(k.dialect.refusal(s.now(), f.body(c.route.op, c.duration()))), f
 	}
-	k.id, k.user, k.anonymous, k.token, k.record = newUUID(), c.user, c.user == "", c.token, c.attempt.token
+	k.id, k.user, k.anonymous, k.token, k.record = newUUID(), c.user, c.user == "", c.token, c.attempt.Token
 	s.sockets[k.id] = k
-	s.ledger.sockets++
+	s.authority.Ledger.Sockets++
 	return encode(k.dialect.welcome(s.now(), k.id, me)), nil
 }
 

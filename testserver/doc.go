@@ -1,9 +1,13 @@
-// Package testserver is an API that logs its users out: it issues, expires and revokes tokens the
-// way Stream does, inside your test or as a process, so that the whole login life of a client can
-// be tested in milliseconds.
+// Package testserver is an API that logs its users out: it issues, expires and revokes tokens, inside
+// your test or as a process, so that the whole login life of a client can be tested in milliseconds.
 //
-// A [Server] is ready as its zero value. It is an [http.Handler], for [net/http/httptest] and for
-// real ports:
+// There are two kinds. A [Guard] stands in front of any handler, asks for Bearer tokens, and is the
+// OAuth 2.0 server and the backend that hand them out: it is what a client of most APIs wants to be
+// tested with, and [Guard] says how. A [Server] is Stream's API, with its tokens, its users and its
+// feeds; the rest of this comment is about that, and holds for a Guard where it says so.
+//
+// A [Server] is ready as its zero value, and so is a Guard. It is an [http.Handler], for
+// [net/http/httptest] and for real ports:
 //
 //	srv := &testserver.Server{TTL: 2 * time.Second}
 //	ts := httptest.NewServer(srv)

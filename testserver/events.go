@@ -10,7 +10,7 @@ func (s *Server) publish(kind string, fids []string, about *activity, fields obj
 			continue
 		}
 		event := object{"fid": fid}
-		if f, ok := s.feeds.get(fid); ok {
+		if f, ok := s.feeds.Get(fid); ok {
 			event["feed_visibility"] = f.visibility
 		}
 		frame := s.frame(kind, event, fields)
@@ -56,7 +56,7 @@ func (s *Server) publishActivity(kind string, a *activity, fids []string, fields
 	}
 	v := s.view(viewer{server: true})
 	one := v.activity(a)
-	if p, ok := s.acts.get(a.parent); ok && !s.view(viewer{}).maySee(p) {
+	if p, ok := s.acts.Get(a.parent); ok && !s.view(viewer{}).maySee(p) {
 		one.Parent = nil // not all who see a share may see what it shares
 	}
 	fields["activity"] = one
@@ -70,7 +70,7 @@ func (s *Server) publishActivity(kind string, a *activity, fids []string, fields
 // follow them. s.mu is held.
 func (s *Server) reach(fids []string) []string {
 	all := slices.Clone(fids)
-	for _, e := range s.follows.all() {
+	for _, e := range s.follows.All() {
 		if e.status == followAccepted && slices.Contains(fids, e.target) && !slices.Contains(all, e.source) {
 			all = append(all, e.source)
 		}

@@ -76,7 +76,7 @@ func (v *view) ownFeed(f *feed) *feedResponse {
 
 // feedNamed describes a feed that may have been forgotten meanwhile, and its owner with it.
 func (v *view) feedNamed(fid string, at time.Time) *feedResponse {
-	if f, ok := v.s.feeds.get(fid); ok {
+	if f, ok := v.s.feeds.Get(fid); ok {
 		return v.feed(f)
 	}
 	return v.feed(&feed{fid: fid, owner: "unknown", visibility: visibleAll, created: at, updated: at})
@@ -116,7 +116,7 @@ func (s *Server) makeFeed(fid, owner string, data feedData, size int) *feed {
 	for _, m := range data.Members {
 		s.putMember(f, m)
 	}
-	s.feeds.put(fid, f, len(fid)+size)
+	s.feeds.Put(fid, f, len(fid)+size)
 	if len(s.watchers[fid]) > 0 {
 		v := s.view(viewer{})
 		s.publish("feeds.feed.created", []string{fid}, nil, object{"feed": v.feed(f), "members": describe(f.members, v.member), "user": v.userOf(owner)})
@@ -134,7 +134,7 @@ func (f *feed) defaultVisibility() string {
 
 // ensureFeed returns the feed, which comes into being as the user's if there is none. s.mu is held.
 func (s *Server) ensureFeed(fid, owner string) *feed {
-	if f, ok := s.feeds.get(fid); ok {
+	if f, ok := s.feeds.Get(fid); ok {
 		return f
 	}
 	return s.makeFeed(fid, owner, feedData{}, 0)
@@ -169,7 +169,7 @@ func (s *Server) getOrCreateFeed(c *call) (object, *failure) {
 	v := s.view(who)
 	v.enrich = req.Enrich
 	fid := pathFID(c)
-	f, exists := s.feeds.get(fid)
+	f, exists := s.feeds.Get(fid)
 	switch {
 	case exists:
 		if _, fail := v.readable(fid); fail != nil {

@@ -101,7 +101,7 @@ func (s *Server) feedUpdated(c *call, f *feed) object {
 // keepFeed writes down how much of the memory f takes. s.mu is held.
 func (s *Server) keepFeed(f *feed) {
 	v := s.view(viewer{server: true})
-	s.feeds.put(f.fid, f, len(encode(object{"feed": v.feed(f), "members": describe(f.members, v.member)})))
+	s.feeds.Put(f.fid, f, len(encode(object{"feed": v.feed(f), "members": describe(f.members, v.member)})))
 }
 
 // createFeeds makes many feeds: all of them or, if one can't be made, none.
@@ -128,7 +128,7 @@ func (s *Server) createFeeds(c *call) (object, *failure) {
 		if f := checkFID(fid); f != nil {
 			return nil, f
 		}
-		if _, exists := s.feeds.get(fid); exists || made[fid] {
+		if _, exists := s.feeds.Get(fid); exists || made[fid] {
 			return nil, badInput("feed '%s' exists already", fid)
 		}
 		made[fid] = true

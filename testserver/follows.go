@@ -80,14 +80,14 @@ func (s *Server) checkFollow(c *call, req followRequest) *failure {
 		if f := checkFID(fid); f != nil {
 			return f
 		}
-		if _, ok := s.feeds.get(fid); !ok {
+		if _, ok := s.feeds.Get(fid); !ok {
 			return notFound("feed '%s' does not exist: GetOrCreateFeed makes it", fid)
 		}
 	}
 	if f := c.owns(s.ownerOf(req.Source), "feed '"+req.Source+"'"); f != nil {
 		return f
 	}
-	target, _ := s.feeds.get(req.Target)
+	target, _ := s.feeds.Get(req.Target)
 	v := s.view(viewer{user: c.user, server: c.server})
 	switch {
 	case req.Source == req.Target:
@@ -108,7 +108,7 @@ func (s *Server) checkFollow(c *call, req followRequest) *failure {
 // there already, if there is. s.mu is held.
 func (s *Server) makeFollow(req followRequest, size int) (e *follow, created, notified bool) {
 	key := followKey(req.Source, req.Target)
-	if e, ok := s.follows.get(key); ok {
+	if e, ok := s.follows.Get(key); ok {
 		return e, false, false
 	}
 	s.seq++
@@ -117,7 +117,7 @@ func (s *Server) makeFollow(req followRequest, size int) (e *follow, created, no
 		source: req.Source, target: req.Target, status: req.Status, push: req.Push, role: "feed_follower", custom: req.Custom, seq: s.seq,
 		created: now, updated: now,
 	}
-	target, _ := s.feeds.get(e.target)
+	target, _ := s.feeds.Get(e.target)
 	if e.status == "" {
 		e.status = followAccepted
 		if target.visibility == visibleFollowers {
@@ -127,7 +127,7 @@ func (s *Server) makeFollow(req followRequest, size int) (e *follow, created, no
 	if e.push == "" {
 		e.push = "none"
 	}
-	s.follows.put(key, e, size)
+	s.follows.Put(key, e, size)
 	s.followed("feeds.follow.created", e)
 	if req.Notify {
 		notified = s.notify(s.ownerOf(e.source), target.owner, notice{kind: "follow", text: "started following you", target: object{
@@ -158,7 +158,7 @@ func (s *Server) followOne(c *call, upsert bool) (object, *failure) {
 	if f := s.checkFollow(c, req.followRequest); f != nil {
 		return nil, f
 	}
-	if _, exists := s.follows.get(followKey(req.Source, req.Target)); exists && !upsert {
+	if _, exists := s.follows.Get(followKey(req.Source, req.Target)); exists && !upsert {
 		return nil, badInput("feed '%s' follows feed '%s' already", req.Source, req.Target)
 	}
 	e, created, notified := s.makeFollow(req.followRequest, len(c.body))
@@ -177,7 +177,7 @@ func (s *Server) followOne(c *call, upsert bool) (object, *failure) {
 // unfollow undoes a follow.
 func (s *Server) unfollow(c *call) (object, *failure) {
 	source, target := c.r.PathValue("source"), c.r.PathValue("target")
-	e, ok := s.follows.get(followKey(source, target))
+	e, ok := s.follows.Get(followKey(source, target))
 	if !ok {
 		return nil, notFound("feed '%s' does not follow feed '%s'", source, target)
 	}
@@ -191,6 +191,6 @@ func (s *Server) unfollow(c *call) (object, *failure) {
 
 // removeFollow undoes a follow, and tells those who watch. s.mu is held.
 func (s *Server) removeFollow(e *follow) {
-	s.follows.remove(followKey(e.source, e.target))
+	s.follows.Remove(followKey(e.source, e.target))
 	s.followed("feeds.follow.deleted", e)
 }

@@ -26,7 +26,7 @@ func (s *Server) followMany(c *call, upsert bool) (object, *failure) {
 		if f := s.checkFollow(c, one); f != nil {
 			return nil, f
 		}
-		if _, exists := s.follows.get(followKey(one.Source, one.Target)); exists && !upsert {
+		if _, exists := s.follows.Get(followKey(one.Source, one.Target)); exists && !upsert {
 			return nil, badInput("feed '%s' follows feed '%s' already", one.Source, one.Target)
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Server) unfollowBatch(missing bool) func(*call) (object, *failure) {
 		}
 		gone := make(map[string]*follow)
 		for _, p := range req.Follows {
-			e, ok := s.follows.get(followKey(p.Source, p.Target))
+			e, ok := s.follows.Get(followKey(p.Source, p.Target))
 			if !ok && missing {
 				return nil, notFound("feed '%s' does not follow feed '%s'", p.Source, p.Target)
 			}
@@ -111,7 +111,7 @@ func (s *Server) upsertUnfollow(c *call) (object, *failure) {
 			return nil, f
 		}
 	}
-	e, ok := s.follows.get(followKey(req.Source, req.Target))
+	e, ok := s.follows.Get(followKey(req.Source, req.Target))
 	if !ok {
 		return object{"deleted": false}, nil
 	}
@@ -134,7 +134,7 @@ func (s *Server) decideFollow(accept bool) func(*call) (object, *failure) {
 		if f := c.decode(&req); f != nil {
 			return nil, f
 		}
-		e, ok := s.follows.get(followKey(req.Source, req.Target))
+		e, ok := s.follows.Get(followKey(req.Source, req.Target))
 		if !ok {
 			return nil, notFound("feed '%s' does not ask to follow feed '%s'", req.Source, req.Target)
 		}
@@ -165,7 +165,7 @@ func (s *Server) updateFollow(c *call) (object, *failure) {
 	if f := c.decode(&req); f != nil {
 		return nil, f
 	}
-	e, ok := s.follows.get(followKey(req.Source, req.Target))
+	e, ok := s.follows.Get(followKey(req.Source, req.Target))
 	if !ok {
 		return nil, notFound("feed '%s' does not follow feed '%s'", req.Source, req.Target)
 	}
@@ -184,7 +184,7 @@ func (s *Server) updateFollow(c *call) (object, *failure) {
 		e.custom = req.Custom
 	}
 	e.updated = s.now()
-	s.follows.put(followKey(e.source, e.target), e, len(c.body))
+	s.follows.Put(followKey(e.source, e.target), e, len(c.body))
 	s.recordEffect(c)
 	s.followed("feeds.follow.updated", e)
 	return object{"follow": s.view(viewer{user: c.user, server: c.server}).follow(e)}, nil
@@ -208,8 +208,8 @@ func (s *Server) queryFollows(c *call) (object, *failure) {
 // mayKnow reports whether the viewer may know of a follow: those who may read both of its feeds
 // may, and the owner of either.
 func (v *view) mayKnow(e *follow) bool {
-	source, ok1 := v.s.feeds.get(e.source)
-	target, ok2 := v.s.feeds.get(e.target)
+	source, ok1 := v.s.feeds.Get(e.source)
+	target, ok2 := v.s.feeds.Get(e.target)
 	return v.server || ok1 && v.owns(source) || ok2 && v.owns(target) || ok1 && ok2 && v.mayRead(source) && v.mayRead(target)
 }
 
@@ -229,7 +229,7 @@ func (s *Server) followFields() fields[*follow] {
 	}
 	name := func(end func(*follow) string) func(*follow) string {
 		return func(e *follow) string {
-			u, ok := s.users.get(s.ownerOf(end(e)))
+			u, ok := s.users.Get(s.ownerOf(end(e)))
 			if !ok {
 				return ""
 			}

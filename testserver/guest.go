@@ -16,7 +16,7 @@ func (s *Server) createGuest(c *call) (object, *failure) {
 	if f := req.User.validate(); f != nil {
 		return nil, f
 	}
-	u, ok := s.users.get(req.User.ID)
+	u, ok := s.users.Get(req.User.ID)
 	if !ok || u.role != guestRole {
 		req.User.ID = "guest-" + newUUID() + "-" + req.User.ID
 		if f := req.User.validate(); f != nil {

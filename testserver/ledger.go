@@ -1,33 +1,41 @@
 package testserver
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
-// RequestID is the header in which a client names a request. A replay of a request carries the same id: that is how the
-// ledger knows that it is one. A request without an id, or with one of more than 256 bytes, is not checked for doubles: see
-// [Ledger.Unnamed].
+// RequestID is the header in which a client names a request. A replay of a request carries the same
+// id: that is how the ledger knows that it is one. A request without an id, or with one of more
+// than 256 bytes, is not checked for doubles: see [Ledger.Unnamed].
 const RequestID = "X-Client-Request-Id"
 
-// A Ledger is a snapshot of what has reached a [Server]: see [Server.Ledger]. It holds no token and no secret, so it can be
-// printed. Its times are real (or virtual) ones, whatever the server's clock says.
+// A Ledger is a snapshot of what has reached a [Server] or a [Guard]: see [Server.Ledger]. It holds
+// no token and no secret, so it can be printed. Its times are real (or virtual) ones, whatever the
+// server's clock says.
 type Ledger struct {
-	// Arrived counts all requests, sockets among them. Refused counts those whose token was refused, and Effects the changes
-	// that took hold: something was made, changed or deleted. Opening a socket is none.
+	// Arrived counts all requests, sockets among them. Refused counts those whose token was
+	// refused, and Effects the changes that took hold: something was made, changed or deleted.
+	// Opening a socket is none.
 	Arrived, Refused, Effects int
 
-	// TokenCalls counts the calls of POST /token, failed ones included. Issued counts the users' tokens that the server minted,
-	// in whatever way.
+	// TokenCalls counts the calls of the token endpoint, POST /token, failed ones included. Issued
+	// counts the users' tokens that the server minted, in whatever way.
 	TokenCalls, Issued int
 
-	// Unnamed counts the requests that had no usable id (see [RequestID]), POST /token apart: those that [Server.Check] can't
-	// compare with anything. A test that relies on Check wants it to be 0.
+	// Reused counts how often a refresh token came that had been used before, answers of a grace
+	// period apart: what a client must never do, because it looks like theft.
+	Reused int
+
+	// Unnamed counts the requests that had no usable id (see [RequestID]), POST /token apart: those
+	// that [Server.Check] can't compare with anything. A test that relies on Check wants it to be
+	// 0.
 	Unnamed int
 
-	// Sockets counts the sockets that were opened (their token was accepted), OpenSockets those that are open now.
+	// Sockets counts the sockets that were opened (their token was accepted), OpenSockets those
+	// that are open now.
 	Sockets, OpenSockets int
 
 	// Requests are the requests that had an id, by id (see [RequestID]).
@@ -36,8 +44,9 @@ type Ledger struct {
 	// Tokens are the tokens that the server issued or that were sent to it, by [TokenID].
 	Tokens map[string]Token
 
-	// Forgotten counts the requests and tokens that are missing above because the ledger was full. The counts are complete
-	// all the same, but [Server.Check] can't compare a request with attempts that were forgotten.
+	// Forgotten counts the requests and tokens that are missing above because the ledger was full.
+	// The counts are complete all the same, but [Server.Check] can't compare a request with
+	// attempts that were forgotten.
 	Forgotten int
 }
 
@@ -62,21 +71,25 @@ type Token struct {
 
 // Ledger returns what has arrived so far.
 func (s *Server) Ledger() Ledger {
+	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := &s.ledger
+	return snapshot(&s.authority.Ledger, len(s.sockets))
+}
+
+func snapshot(l *login.Ledger, openSockets int) Ledger {
 	out := Ledger{
-		Arrived: l.arrived, Refused: l.refused, Effects: l.effects, TokenCalls: l.tokenCalls, Issued: l.issued,
-		Unnamed: l.unnamed, Sockets: l.sockets, OpenSockets: len(s.sockets),
-		Requests:  make(map[string]Request, l.requests.len()),
-		Tokens:    make(map[string]Token, l.tokens.len()),
-		Forgotten: l.requests.lost + l.tokens.lost,
+		Arrived: l.Arrived, Refused: l.Refused, Effects: l.Effects, TokenCalls: l.TokenCalls, Issued: l.Issued, Reused: l.Reused,
+		Unnamed: l.Unnamed, Sockets: l.Sockets, OpenSockets: openSockets,
+		Requests:  make(map[string]Request, l.Requests.Len()),
+		Tokens:    make(map[string]Token, l.Tokens.Len()),
+		Forgotten: l.Requests.Lost() + l.Tokens.Lost(),
 	}
-	for id, r := range l.requests.all() {
-		out.Requests[id] = Request{r.attempts, r.refusals, r.effects, slices.Clone(r.tokens)}
+	for id, r := range l.Requests.All() {
+		out.Requests[id] = Request{r.Attempts, r.Refusals, r.Effects, slices.Clone(r.Tokens)}
 	}
-	for id, t := range l.tokens.all() {
-		out.Tokens[id] = Token{t.user, t.issued, t.firstUsed, t.firstRefused, t.refusal, t.uses, t.refusals}
+	for id, t := range l.Tokens.All() {
+		out.Tokens[id] = Token{t.User, t.Issued, t.FirstUsed, t.FirstRefused, t.Refusal, t.Uses, t.Refusals}
 	}
 	return out
 }
@@ -86,18 +99,17 @@ func (s *Server) Ledger() Ledger {
 //   - a request took effect twice: more than one change under one [RequestID];
 //   - a request was replayed with the very token that it had been refused with;
 //   - a request was replayed with the token of another user;
-//   - a token, session secret or refresh token reached a server that is marked [Server.Foreign].
+//   - a token, session secret, refresh token or client secret reached a server that is marked
+//     [Server.Foreign].
 //
-// The first three go by the [RequestID]: requests that have none are not checked for them, and a client that never sends one
-// passes whatever it does. [Ledger.Unnamed] counts them.
+// The first three go by the [RequestID]: requests that have none are not checked for them, and a
+// client that never sends one passes whatever it does. [Ledger.Unnamed] counts them.
 //
-// Call Check at the end of a test. The error joins one error for each violation, in the order in which they happened.
+// Call Check at the end of a test. The error joins one error for each violation, in the order in
+// which they happened.
 func (s *Server) Check() error {
+	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	errs := slices.Clone(s.ledger.violations)
-	if n := s.ledger.moreViolations; n > 0 {
-		errs = append(errs, fmt.Errorf("testserver: and %d more", n))
-	}
-	return errors.Join(errs...)
+	return s.authority.Ledger.Check()
 }

@@ -209,11 +209,16 @@ func TestForeign(t *testing.T) {
 		somebody.do("POST", "/a", "")
 		nobody.do("POST", "/token?authorization="+secret, `{"session":"`+secret+`"}`)
 		nobody.do("POST", "/c", `{"refresh_token":"`+secret+`"}`)
+		nobody.do("POST", "/d", "grant_type=refresh_token&refresh_token="+secret)
+		nobody.do("POST", "/e", "grant_type=client_credentials&client_secret="+secret)
+		nobody.do("POST", "/f", "refresh_token=&"+secret)
 		id := testserver.TokenID(secret)
 		wantViolations(t, srv, "token "+id+" reached a foreign server, with POST /a",
 			"token "+id+" reached a foreign server, with POST /token",
 			"a session secret reached a foreign server, with POST /token",
-			"a refresh token reached a foreign server, with POST /c")
+			"a refresh token reached a foreign server, with POST /c",
+			"a refresh token reached a foreign server, with POST /d",
+			"a client secret reached a foreign server, with POST /e")
 		if strings.Contains(srv.Check().Error(), secret) {
 			t.Error("Check's error holds a secret")
 		}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/memory"
 )
 
 // A quota is what is left of a rate limit after a call. The zero quota is no limit.
@@ -21,7 +23,7 @@ func (s *Server) limit(c *call) *failure {
 	now := s.now()
 	minute := now.Truncate(time.Minute)
 	if !minute.Equal(s.minute) {
-		s.minute, s.calls = minute, memory[int]{}
+		s.minute, s.calls = minute, memory.Map[int]{}
 	}
 	who := "user " + c.user
 	switch {
@@ -31,8 +33,8 @@ func (s *Server) limit(c *call) *failure {
 		who = "nobody"
 	}
 	key := c.route.op + " by " + who
-	n, _ := s.calls.get(key)
-	s.calls.put(key, n+1, len(key))
+	n, _ := s.calls.Get(key)
+	s.calls.Put(key, n+1, len(key))
 
 	c.quota = quota{limit: s.RateLimit, remaining: max(0, s.RateLimit-n-1), reset: minute.Add(time.Minute)}
 	if n < s.RateLimit {

@@ -67,7 +67,7 @@ func (v *view) maySee(a *activity) bool {
 		return true
 	}
 	for _, fid := range a.feeds {
-		if f, ok := v.s.feeds.get(fid); ok && v.mayRead(f) && (a.Visibility != visiblePrivate || v.owns(f)) {
+		if f, ok := v.s.feeds.Get(fid); ok && v.mayRead(f) && (a.Visibility != visiblePrivate || v.owns(f)) {
 			return true
 		}
 	}
@@ -81,7 +81,7 @@ func (v *view) seesWhole(a *activity) bool {
 		return true
 	}
 	return slices.ContainsFunc(a.feeds, func(fid string) bool {
-		f, ok := v.s.feeds.get(fid)
+		f, ok := v.s.feeds.Get(fid)
 		return ok && v.belongs(f)
 	})
 }
@@ -126,7 +126,7 @@ func (c *call) owns(owner, thing string) *failure {
 
 // readable returns a feed that exists and that the viewer may read.
 func (v *view) readable(fid string) (*feed, *failure) {
-	f, ok := v.s.feeds.get(fid)
+	f, ok := v.s.feeds.Get(fid)
 	switch {
 	case !ok:
 		return nil, notFound("feed '%s' does not exist: GetOrCreateFeed makes it", fid)
@@ -139,7 +139,7 @@ func (v *view) readable(fid string) (*feed, *failure) {
 // ownFeed returns the feed that the path names, if the caller may change it.
 func (s *Server) ownFeed(c *call) (*feed, *failure) {
 	fid := pathFID(c)
-	f, ok := s.feeds.get(fid)
+	f, ok := s.feeds.Get(fid)
 	if !ok {
 		return nil, notFound("feed '%s' does not exist: GetOrCreateFeed makes it", fid)
 	}
@@ -148,7 +148,7 @@ func (s *Server) ownFeed(c *call) (*feed, *failure) {
 
 // ownerOf returns whose a feed is, or "" if there is no such feed.
 func (s *Server) ownerOf(fid string) string {
-	if f, ok := s.feeds.get(fid); ok {
+	if f, ok := s.feeds.Get(fid); ok {
 		return f.owner
 	}
 	return ""

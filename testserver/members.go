@@ -184,7 +184,7 @@ func (s *Server) answerInvite(accept bool) func(*call) (object, *failure) {
 		if fail != nil {
 			return nil, fail
 		}
-		f, ok := s.feeds.get(pathFID(c))
+		f, ok := s.feeds.Get(pathFID(c))
 		if !ok {
 			return nil, notFound("feed '%s' does not exist", pathFID(c))
 		}

@@ -168,7 +168,7 @@ func (s *Server) groupsOf(f *feed) []*group {
 // is what happened. s.mu is held.
 func (s *Server) notificationsChanged(fids []string, a *activity) {
 	for i, fid := range fids {
-		f, ok := s.feeds.get(fid)
+		f, ok := s.feeds.Get(fid)
 		if !ok || !f.notifies() || len(s.watchers[fid]) == 0 || slices.Contains(fids[:i], fid) {
 			continue
 		}

@@ -22,7 +22,7 @@ func (v *view) own(f *feed) *ownData {
 	if v.user == "" {
 		return o
 	}
-	for _, e := range v.s.follows.all() {
+	for _, e := range v.s.follows.All() {
 		switch {
 		case e.target == f.fid && v.s.ownerOf(e.source) == v.user:
 			o.Follows = append(o.Follows, plain.follow(e))

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+
+	"github.com/stayauth/stayauth/testserver/internal/memory"
 )
 
 // paging is how a client asks for a part of a list.
@@ -119,9 +121,9 @@ func find[T numbered](list []T, q query, fs fields[T], keys sortKeys[T]) ([]T, o
 }
 
 // only returns the entries that are wanted, oldest first.
-func only[V any](m *memory[V], wanted func(V) bool) []V {
+func only[V any](m *memory.Map[V], wanted func(V) bool) []V {
 	var list []V
-	for _, v := range m.all() {
+	for _, v := range m.All() {
 		if wanted(v) {
 			list = append(list, v)
 		}

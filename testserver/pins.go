@@ -26,7 +26,7 @@ type pinResponse struct {
 }
 
 func (v *view) pin(p *pin) pinResponse {
-	a, _ := v.s.acts.get(p.activity) // it is there, see pinnedIn
+	a, _ := v.s.acts.Get(p.activity) // it is there, see pinnedIn
 	return pinResponse{
 		Feed: p.feed, Activity: v.activity(a, p.feed), User: v.userNamed(p.user), CreatedAt: p.created.UnixNano(), UpdatedAt: p.created.UnixNano(),
 	}
@@ -36,7 +36,7 @@ func (v *view) pin(p *pin) pinResponse {
 // forgotten.
 func (s *Server) pinnedIn(f *feed) []*pin {
 	return slices.DeleteFunc(slices.Clone(f.pins), func(p *pin) bool {
-		_, ok := s.acts.get(p.activity)
+		_, ok := s.acts.Get(p.activity)
 		return !ok
 	})
 }
@@ -92,7 +92,7 @@ func (s *Server) pinning(c *call) (f *feed, a *activity, user string, fail *fail
 	if f, fail = s.ownFeed(c); fail != nil {
 		return nil, nil, "", fail
 	}
-	a, ok := s.acts.get(c.r.PathValue("activity"))
+	a, ok := s.acts.Get(c.r.PathValue("activity"))
 	if !ok || !slices.Contains(a.feeds, f.fid) {
 		return nil, nil, "", notFound("activity '%s' is not in feed '%s'", c.r.PathValue("activity"), f.fid)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // Revoke kills the tokens that the user has at this moment, and none that is issued later, not even in the same second. There
@@ -20,41 +22,27 @@ func (s *Server) Revoke(userID string) {
 	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.ensureUser(userID)
-	u.revokedSerial = s.serial
-	u.revokedAt = s.now()
+	s.ensureUser(userID)
+	s.authority.Revoke(userID)
 	s.recheckSockets()
 }
 
-// revoked reports whether a user's token was revoked, by Revoke or by a cutoff. s.mu is held.
-func (s *Server) revoked(t token, rec *tokenRecord) bool {
-	u, ok := s.users.get(t.user)
-	if !ok { // forgotten, and what was revoked with it
-		u = &user{}
-	}
-	serial := t.serial
-	if serial == 0 {
-		serial = rec.serial
-	}
-	switch {
-	case rec.dead, serial <= u.revokedSerial:
-		return true
-	case t.serial == 0 && !t.iat.IsZero() && !u.revokedAt.IsZero() && t.iat.Before(floor(u.revokedAt)):
-		return true // minted elsewhere and first seen after the revocation, but older than it
-	}
-	return s.cutOff(t, u.cutoff) || s.cutOff(t, s.app.cutoff)
+// cutOff reports whether a revocation through the API kills a user's token. s.mu is held.
+func (s *Server) cutOff(t login.Token) bool {
+	u, ok := s.users.Get(t.User)
+	return ok && s.before(t, u.cutoff) || s.before(t, s.app.cutoff)
 }
 
-// cutOff reports whether a revocation through the API, as of cutoff, kills the token. A token without an iat could be from any
-// time, and is dead while there is a cutoff.
-func (s *Server) cutOff(t token, cutoff time.Time) bool {
+// before reports whether the token was issued before a cutoff. A token without an iat could be from any time, and is dead
+// while there is a cutoff.
+func (s *Server) before(t login.Token, cutoff time.Time) bool {
 	if cutoff.IsZero() {
 		return false
 	}
 	if !s.StrictRevocation {
-		cutoff = floor(cutoff)
+		cutoff = login.Floor(cutoff)
 	}
-	return t.iat.IsZero() || t.iat.Before(cutoff)
+	return t.IssuedAt.IsZero() || t.IssuedAt.Before(cutoff)
 }
 
 // parseCutoff reads a revoke_tokens_issued_before: RFC 3339, with or without a fraction, or null for none (the zero time).

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // maxBody is how much of a request's body the server reads, uploads apart; the package comment names it.
@@ -38,9 +38,9 @@ type call struct {
 	bodyErr *failure // the body is too large
 
 	// Written by recordArrival:
-	attempt   attempt  // its place in the ledger
-	token     token    // what its token says
-	malformed *failure // why its token says nothing
+	attempt   login.Attempt // its place in the ledger
+	token     login.Token   // what its token says
+	malformed *failure      // why its token says nothing
 
 	// Written by authenticate, for operations that need a token:
 	user   string // the user whose token this is; empty for the other two
@@ -75,14 +75,7 @@ func (s *Server) arrive(r *http.Request, rt route) *call {
 		cut()
 	}
 	s.recordBody(c)
-	if !s.wait(r.Context(), c.fault.Latency) {
-		cut()
-	}
-	if c.fault.Hang {
-		s.hang(r.Context())
-		cut()
-	}
-	if c.fault.Cut == CutBefore {
+	if !c.fault.arrive(r.Context(), s.done) {
 		cut()
 	}
 	return c
@@ -90,6 +83,14 @@ func (s *Server) arrive(r *http.Request, rt route) *call {
 
 // finish judges the request, lets it take effect and answers it.
 func (s *Server) finish(w http.ResponseWriter, c *call) {
+	if c.fault.Answer != nil {
+		if !s.hold(c, false) {
+			cut()
+		}
+		c.r.Body = io.NopCloser(bytes.NewReader(c.body))
+		c.fault.Answer.ServeHTTP(w, c.r)
+		return
+	}
 	status, body, refusal := s.decide(c)
 	if !s.hold(c, refusal) {
 		cut()
@@ -99,27 +100,15 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store") // answers hold tokens (RFC 6749 section 5.1)
 	c.quota.setHeader(h)
-	if c.fault.Location != "" {
-		h.Set("Location", c.fault.Location)
-	}
-	if d := c.fault.RetryAfter; d > 0 {
-		h.Set("Retry-After", seconds(d))
-	}
+	c.fault.setHeader(h)
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // an error means that the client has gone
 }
 
 // hold lets pass what a fault puts between a request's effect and its answer. It returns false if there is to be no answer.
 func (s *Server) hold(c *call, refusal bool) bool {
-	d := c.fault.Hold
-	if refusal {
-		d += c.fault.HoldRefusal
-	}
-	return s.wait(c.r.Context(), d) && c.fault.Cut != CutAfter
+	return c.fault.hold(c.r.Context(), s.done, refusal)
 }
-
-// seconds returns d in whole seconds, rounded up, as Retry-After wants it.
-func seconds(d time.Duration) string { return strconv.FormatFloat(math.Ceil(d.Seconds()), 'f', 0, 64) }
 
 // readBody reads the request's body. It returns false if the client left in the middle of it.
 func (c *call) readBody() bool {
@@ -198,12 +187,15 @@ func (c *call) successStatus() int {
 	return http.StatusOK
 }
 
-// decode reads the request's body into v. No body, and null, leave v alone: some SDKs send null where nothing is meant.
-func (c *call) decode(v any) *failure {
-	if len(bytes.TrimSpace(c.body)) == 0 {
+// decode reads the request's body into v.
+func (c *call) decode(v any) *failure { return decode(c.body, v) }
+
+// decode reads a body into v. No body, and null, leave v alone: some SDKs send null where nothing is meant.
+func decode(body []byte, v any) *failure {
+	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	err := json.Unmarshal(c.body, v)
+	err := json.Unmarshal(body, v)
 	if err == nil {
 		return nil
 	}

@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
+	"github.com/stayauth/stayauth/testserver/internal/memory"
 )
 
 // The API key and secret of a [Server] that names none. The secret is no secret: everybody knows it.
@@ -61,8 +64,9 @@ type Server struct {
 	// Rotation says what POST /token does with a refresh token that is used. The zero value is SingleUse.
 	Rotation Rotation
 
-	// Foreign marks a server that no secret may ever reach: where a client is sent by a redirect, say. It answers as usual,
-	// and every token, session secret and refresh token that arrives is a violation; see [Server.Check].
+	// Foreign marks a server that no secret may ever reach: where a client is sent by a redirect,
+	// say. It answers as usual, and every token, refresh token, session or client secret that
+	// arrives is a violation; see [Server.Check].
 	Foreign bool
 
 	// Fault, if not nil, is asked once for each request, before anything else, and says what goes wrong with it. It may read
@@ -70,31 +74,27 @@ type Server struct {
 	// with no lock held, so it may call the server's methods.
 	Fault func(*http.Request) Fault
 
-	once     sync.Once
-	mux      *http.ServeMux // written by init, then only read
-	instance string         // marks the tokens that this server minted; written by init, then only read
-	done     chan struct{}  // closed by Close: ends every delay
-	pipe     pipe           // the connections in memory; it has its own lock
+	once sync.Once
+	mux  *http.ServeMux // written by init, then only read
+	done chan struct{}  // closed by Close: ends every delay
+	pipe pipe           // the connections in memory; it has its own lock
 
-	mu     sync.Mutex // guards the fields below; never held across a wait or while an answer is written
-	closed bool
-	offset time.Duration // the clock's, see AdvanceClock
-	serial uint64        // the newest token's; see token.serial
-	app    app
-	users  memory[*user]
-	feeds  memory[*feed]
-	acts   memory[*activity]
-	seq    int // the newest thing's
-	logins memory[*login]
-	ledger ledger
+	mu        sync.Mutex // guards the fields below; never held across a wait or while an answer is written
+	closed    bool
+	authority login.Authority // tokens, refresh tokens and the ledger; its own fields are written by init, then only read
+	app       app
+	users     memory.Map[*user]
+	feeds     memory.Map[*feed]
+	acts      memory.Map[*activity]
+	seq       int // the newest thing's
 
-	comments memory[*comment]
-	follows  memory[*follow]
-	folders  memory[*folder]
-	uploads  memory[*upload]
+	comments memory.Map[*comment]
+	follows  memory.Map[*follow]
+	folders  memory.Map[*folder]
+	uploads  memory.Map[*upload]
 
-	minute time.Time   // that is being counted for RateLimit
-	calls  memory[int] // in it, by operation and caller
+	minute time.Time       // that is being counted for RateLimit
+	calls  memory.Map[int] // in it, by operation and caller
 
 	sockets  map[string]*socket          // the open ones, by connection id
 	watchers map[string]map[*socket]bool // by feed
@@ -105,9 +105,11 @@ type Server struct {
 // init makes the zero value ready. Every exported method that reads what it writes calls it first.
 func (s *Server) init() {
 	s.once.Do(func() {
-		s.instance = rand.Text()
+		s.authority = login.Authority{
+			Secret: s.secret(), Instance: rand.Text(), Claim: "user_id", TTL: s.ttl(), Rotation: login.Rotation(s.Rotation),
+		}
+		s.authority.Advance(s.ClockOffset)
 		s.done = make(chan struct{})
-		s.offset = s.ClockOffset
 		s.app.disableAuthChecks = s.DisableAuthChecks
 		s.sockets = make(map[string]*socket)
 		s.watchers = make(map[string]map[*socket]bool)
@@ -123,12 +125,12 @@ func (s *Server) AdvanceClock(d time.Duration) {
 	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.offset += d
+	s.authority.Advance(d)
 	s.recheckSockets()
 }
 
 // now returns the time by the server's clock. s.mu is held.
-func (s *Server) now() time.Time { return time.Now().Round(0).Add(s.offset) }
+func (s *Server) now() time.Time { return s.authority.Now() }
 
 func (s *Server) key() string {
 	if s.Key == "" {

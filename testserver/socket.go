@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 const (
@@ -30,8 +32,8 @@ type socket struct {
 	id        string
 	user      string // empty: anonymous
 	anonymous bool
-	token     token
-	record    *tokenRecord
+	token     login.Token
+	record    *login.TokenRecord
 
 	watching map[string]bool // feeds, as "group:id"; guarded by server.mu
 }
@@ -110,8 +112,8 @@ func (k *socket) mayStay(next *time.Timer) bool {
 			_ = k.ws.Close(websocket.StatusPolicyViolation, "") // it is over either way; Stream's clients would not come back after 1000
 		}
 		return false
-	case !k.token.exp.IsZero():
-		next.Reset(k.token.exp.Sub(now))
+	case !k.token.Expires.IsZero():
+		next.Reset(k.token.Expires.Sub(now))
 	}
 	return true
 }

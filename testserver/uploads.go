@@ -62,7 +62,7 @@ func (s *Server) upload(c *call, kind string) (object, *failure) {
 		return nil, badInput("the file is no image but %s", detected)
 	}
 	id := newUUID() + "/" + name
-	s.uploads.put(id, &upload{user, kind, detected, content}, len(id)+len(content))
+	s.uploads.Put(id, &upload{user, kind, detected, content}, len(id)+len(content))
 	s.recordEffect(c)
 	scheme := "http"
 	if c.r.TLS != nil {
@@ -121,7 +121,7 @@ const uploadPath = "/uploads/"
 // serveUpload hands out a file. It asks for neither an API key nor a token.
 func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	u, ok := s.uploads.get(strings.TrimPrefix(r.URL.Path, uploadPath))
+	u, ok := s.uploads.Get(strings.TrimPrefix(r.URL.Path, uploadPath))
 	s.mu.Unlock()
 	if !ok {
 		http.NotFound(w, r)
@@ -138,14 +138,14 @@ func (s *Server) deleteUpload(kind string) func(*call) (object, *failure) {
 	return func(c *call) (object, *failure) {
 		url := c.r.URL.Query().Get("url")
 		_, id, _ := strings.Cut(url, uploadPath)
-		u, ok := s.uploads.get(id)
+		u, ok := s.uploads.Get(id)
 		if !ok || u.kind != kind {
 			return nil, notFound("there is no such %s", kind)
 		}
 		if f := c.owns(u.user, "this "+kind); f != nil {
 			return nil, f
 		}
-		s.uploads.remove(id)
+		s.uploads.Remove(id)
 		s.recordEffect(c)
 		return object{}, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 // A user is one user of the app.
@@ -14,9 +16,7 @@ type user struct {
 	custom           map[string]any
 	created, updated time.Time
 
-	cutoff        time.Time // revoke_tokens_issued_before; zero: none
-	revokedSerial uint64    // Revoke: tokens up to this serial number are dead
-	revokedAt     time.Time // Revoke: when
+	cutoff time.Time // revoke_tokens_issued_before; zero: none
 }
 
 // userCommon is the API's UserResponseCommonFields, which is all that events say of a user. Dates
@@ -99,7 +99,7 @@ func orEmptyMap[T any](m map[string]T) map[string]T {
 
 // ensureUser returns the user, who comes into being if there is none. s.mu is held.
 func (s *Server) ensureUser(id string) *user {
-	if u, ok := s.users.get(id); ok {
+	if u, ok := s.users.Get(id); ok {
 		return u
 	}
 	now := s.now()
@@ -111,7 +111,7 @@ func (s *Server) ensureUser(id string) *user {
 // keepUser writes u down as it is now. s.mu is held.
 func (s *Server) keepUser(u *user) {
 	b, _ := json.Marshal(u.response()) // made of JSON
-	s.users.put(u.id, u, len(b))
+	s.users.Put(u.id, u, len(b))
 }
 
 // A userRequest is a user as a client describes it.
@@ -126,8 +126,8 @@ type userRequest struct {
 }
 
 func (r userRequest) validate() *failure {
-	if r.ID == "" || len(r.ID) > maxUserID {
-		return badInput("a user's id must have 1 to %d characters", maxUserID)
+	if r.ID == "" || len(r.ID) > login.MaxUserID {
+		return badInput("a user's id must have 1 to %d characters", login.MaxUserID)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (s *Server) updateUsers(c *call) (object, *failure) {
 			return nil, f
 		}
 		role := r.Role
-		if u, ok := s.users.get(id); ok && u.role == role {
+		if u, ok := s.users.Get(id); ok && u.role == role {
 			role = ""
 		}
 		if f := c.mayChange(id, role != ""); f != nil {
@@ -91,7 +91,7 @@ func (s *Server) updateUsersPartial(c *call) (object, *failure) {
 		}
 		u := next[r.ID]
 		if u == nil {
-			old, ok := s.users.get(r.ID)
+			old, ok := s.users.Get(r.ID)
 			if !ok {
 				return nil, notFound("user '%s' does not exist", r.ID)
 			}

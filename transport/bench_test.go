@@ -18,8 +18,8 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/rounds"
 )
 
-// shared is what floorTrip puts into each request: one value for all of them.
-var shared = []string{"Bearer token"}
+// sharedHeader is what floorTrip puts into each request: one value for all of them.
+var sharedHeader = []string{"Bearer token"}
 
 // floorTrip is the least that a RoundTripper which adds a header has to do, since it must not modify its request: a shallow
 // copy and a header map.
@@ -30,7 +30,7 @@ func floorTrip(base http.RoundTripper, req *http.Request) (*http.Response, error
 	for k, v := range req.Header {
 		out.Header[k] = v
 	}
-	out.Header["Authorization"] = shared
+	out.Header["Authorization"] = sharedHeader
 	return base.RoundTrip(out)
 }
 
@@ -140,9 +140,8 @@ func BenchmarkWaiters(b *testing.B) {
 		})}
 		defer tr.Close()
 		req := echoed().WithContext(b.Context())
-		carried := req.Body.(*carrier)
 		tr.Base = roundTripper(func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: carried}, nil
+			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 		})
 		return gather(func() {
 			if _, err := tr.RoundTrip(req); err != nil {
@@ -172,6 +171,162 @@ func BenchmarkWaiters(b *testing.B) {
 		heap[len(heap)/2], heap[0], heap[len(heap)-1], stack[len(stack)/2], bareStack[len(bareStack)/2])
 	b.ReportMetric(heap[len(heap)/2], "heap-B/waiter")
 	wake.Report(b, "wake")
+}
+
+// inFlight is how many requests are under way when their token is rejected.
+const inFlight = 10_000
+
+// A rejecting base answers a request under a good token with 200. The first inFlight others it holds until all of them are there, and
+// rejects them with a page.
+type rejecting struct {
+	good string
+	page int
+	held sync.WaitGroup
+}
+
+func (r *rejecting) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Header.Get("Authorization") == r.good {
+		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: req}, nil
+	}
+	r.held.Done()
+	r.held.Wait()
+	resp := refuse(req)
+	resp.Header.Set("Content-Type", "text/html")
+	resp.Body, resp.ContentLength = io.NopCloser(&zeros{r.page}), int64(r.page)
+	return resp, nil
+}
+
+// BenchmarkErrorPages is the heap that 10,000 requests keep which were rejected with a page of 64 KiB each and wait for a refresh,
+// beyond as many that wait on a bare channel with the same request in hand.
+func BenchmarkErrorPages(b *testing.B) {
+	var kept []float64
+	measure := func() {
+		release := make(chan struct{})
+		crowd := func(trip func(*http.Request), waiting func() bool) float64 {
+			before := heap()
+			var wg sync.WaitGroup
+			for range inFlight {
+				wg.Go(func() {
+					req, _ := http.NewRequest("GET", "https://api.example.com/", nil)
+					trip(req)
+				})
+			}
+			for !waiting() {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(20 * time.Millisecond) // from being counted to being parked
+			during := heap()
+			close(release)
+			wg.Wait()
+			return float64(during-before) / inFlight
+		}
+		parked := runtime.NumGoroutine() + inFlight
+		bare := crowd(func(req *http.Request) { <-release; runtime.KeepAlive(req) }, func() bool { return runtime.NumGoroutine() >= parked })
+
+		release = make(chan struct{})
+		base := &rejecting{good: "Bearer t2", page: 64 << 10}
+		base.held.Add(inFlight)
+		calls := 0
+		tr := &transport.Transport{Base: base, RefreshTimeout: time.Hour, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+			if calls++; calls > 1 {
+				<-release
+			}
+			return provider.NewToken(fmt.Sprint("t", calls), time.Time{}), nil
+		})}
+		defer tr.Close()
+		if _, err := tr.Token(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		ours := crowd(func(req *http.Request) {
+			if status, err := send(tr, req); status != 200 || err != nil {
+				b.Error(status, err)
+			}
+		}, func() bool { return tr.Stats().Waiting == inFlight })
+		kept = append(kept, ours-bare)
+	}
+	for b.Loop() {
+		measure()
+	}
+	for len(kept) < 5 {
+		measure()
+	}
+	slices.Sort(kept)
+	b.Logf("heap for one rejected request that waits, beyond one on a bare channel: median %.0f B, from %.0f to %.0f; its page has 65536 B",
+		kept[len(kept)/2], kept[0], kept[len(kept)-1])
+	b.ReportMetric(kept[len(kept)/2], "heap-B/waiter")
+}
+
+// BenchmarkRefreshOfMany is 10,000 requests from their common rejection to the last reply, beside the same by hand: each waits on one
+// channel for the one call of the provider, and is sent again.
+func BenchmarkRefreshOfMany(b *testing.B) {
+	run := func(trip func(base *rejecting, req *http.Request)) time.Duration {
+		base := &rejecting{good: "Bearer t2", page: 100}
+		base.held.Add(inFlight + 1)
+		var wg sync.WaitGroup
+		for range inFlight {
+			wg.Go(func() {
+				req, _ := http.NewRequest("GET", "https://api.example.com/", nil)
+				trip(base, req)
+			})
+		}
+		for runtime.NumGoroutine() < inFlight {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(20 * time.Millisecond)
+		began := time.Now()
+		base.held.Done()
+		wg.Wait()
+		return time.Since(began)
+	}
+	byHand := func() time.Duration {
+		var once sync.Once
+		done := make(chan struct{})
+		return run(func(base *rejecting, req *http.Request) {
+			resp, _ := floorTrip(base, req)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			once.Do(func() { go close(done) })
+			<-done
+			out := req.Clone(req.Context())
+			out.Header.Set("Authorization", "Bearer t2")
+			if resp, err := base.RoundTrip(out); err != nil || resp.StatusCode != 200 {
+				b.Error(resp, err)
+			}
+		})
+	}
+	ours := func() time.Duration {
+		calls := 0
+		tr := &transport.Transport{Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+			calls++
+			return provider.NewToken(fmt.Sprint("t", calls), time.Time{}), nil
+		})}
+		defer tr.Close()
+		if _, err := tr.Token(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		var set sync.Once
+		return run(func(base *rejecting, req *http.Request) {
+			set.Do(func() { tr.Base = base })
+			if resp, err := tr.RoundTrip(req); err != nil || resp.StatusCode != 200 {
+				b.Error(resp, err)
+			}
+		})
+	}
+	var ratio rounds.Ratios
+	var took []float64
+	measure := func() {
+		x, y := byHand(), ours()
+		ratio, took = append(ratio, float64(y)/float64(x)), append(took, y.Seconds()*1000)
+	}
+	for b.Loop() {
+		measure()
+	}
+	for len(ratio) < 15 {
+		measure()
+	}
+	slices.Sort(took)
+	b.Logf("from the rejection to the last of %d replies: median %.0f ms", inFlight, took[len(took)/2])
+	ratio.Report(b, "refresh")
 }
 
 // BenchmarkAcrossExpiries is the 99th percentile of requests to a server on this machine while tokens of 200 ms end under

@@ -1,11 +1,15 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
 // ErrClosed is the error of requests that need a token after [Transport.Close], and of those that waited for one.
@@ -25,7 +29,8 @@ type RefreshError struct {
 	// Attempts is how many times the token provider was called in the refresh.
 	Attempts int
 
-	// Err is why: the token provider's own last error, as it came, or what was wrong with its answer.
+	// Err is why: the token provider's own last error, or what was wrong with its answer. It matches what the provider's
+	// error matches, except context.DeadlineExceeded and context.Canceled: a caller would take them for its own context's.
 	Err error
 
 	// StatusCode and Message are those of the rejected response that made the refresh necessary, if one did: what the API
@@ -33,8 +38,8 @@ type RefreshError struct {
 	StatusCode int
 	Message    string
 
-	// NextTry is when the token provider may be called again; until then requests get this same error. It is zero if the
-	// session is over, and in the errors of requests that found the provider still at work.
+	// NextTry is when the token provider may be called again, by the wall clock; until then requests get this same error. It is
+	// zero if the session is over.
 	NextTry time.Time
 }
 
@@ -43,7 +48,11 @@ func (e *RefreshError) Error() string {
 	if e.Permanent {
 		s = "transport: no token, and asking again won't help: "
 	}
-	s += e.Err.Error()
+	if e.Err != nil {
+		s += e.Err.Error()
+	} else {
+		s += "no reason is known"
+	}
 	if e.Attempts > 1 {
 		s += fmt.Sprintf(" (after %d attempts)", e.Attempts)
 	}
@@ -59,16 +68,22 @@ func (e *RefreshError) Error() string {
 // Unwrap returns Err.
 func (e *RefreshError) Unwrap() error { return e.Err }
 
-// errReentry is what a provider gets that waits for itself, and with it all that wait for the provider.
-var errReentry = errors.New("the token provider sent a request through its own Transport, which was waiting for the provider: " +
-	"give the provider an http.Client of its own, or mark its requests with WithoutToken")
-
-// errOwnClient is errReentry as the provider's own request gets it.
-var errOwnClient = fmt.Errorf("transport: %w", errReentry)
+// refreshError returns err as callers know it.
+func refreshError(err error) error {
+	if err == session.ErrClosed {
+		return ErrClosed
+	}
+	if e, ok := err.(*session.Error); ok {
+		return (*RefreshError)(e)
+	}
+	return err
+}
 
 var (
-	errGoexit  = errors.New("the token provider ended its goroutine (runtime.Goexit) instead of returning")
-	errNoToken = errors.New("the token provider returned neither a token nor an error")
+	errGoexit          = errors.New("the token provider ended its goroutine (runtime.Goexit) instead of returning")
+	errNoToken         = errors.New("the token provider returned neither a token nor an error")
+	errEmpty           = errors.New("it is empty")
+	errRejectedAlready = errors.New("transport: SetToken: this token was just rejected by the API")
 )
 
 // A panicError says that the provider panicked.
@@ -76,62 +91,89 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("the token provider panicked: %v", e.value) }
 
-// A hungError says that the provider was called and has not returned.
-type hungError struct{ since time.Time }
-
-func (e *hungError) Error() string {
-	return fmt.Sprintf("the token provider was called at %s and has not returned since", e.since.Format(time.RFC3339))
+// A badErrorError says that the provider returned an error that is none.
+type badErrorError struct {
+	is  reflect.Type
+	how string
 }
 
-// A timeoutError says that RefreshTimeout ended the refresh. It unwraps to what the provider last said before, and never to
-// the context's error: callers would take context.DeadlineExceeded for a deadline of their own.
-type timeoutError struct {
-	after time.Duration
-	last  error // nil if the provider said nothing
+func (e *badErrorError) Error() string {
+	return fmt.Sprintf("the token provider returned an error of type %s that %s", e.is, e.how)
 }
 
-func (e *timeoutError) Error() string {
-	if e.last == nil {
-		return fmt.Sprintf("the token provider has not returned within %s", e.after)
+// notOurs returns err so that it does not match the errors of contexts. Whoever asks whether a request's error is
+// context.DeadlineExceeded means the request's context, and that has not ended: the provider's has, or one of its own.
+func notOurs(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &foreignError{err}
 	}
-	return fmt.Sprintf("the token provider has brought no token within %s, its last error: %v", e.after, e.last)
+	return err
 }
 
-func (e *timeoutError) Unwrap() error { return e.last }
+// A foreignError is an error that matches all that it wraps, except the errors of contexts.
+type foreignError struct{ err error }
 
-// A badTokenError says that the provider returned something that is no token.
-type badTokenError struct{ why string }
+func (e *foreignError) Error() string { return e.err.Error() }
 
-func (e *badTokenError) Error() string {
-	return "the token provider returned an unusable token: " + e.why
+func (e *foreignError) Is(target error) bool {
+	return target != context.DeadlineExceeded && target != context.Canceled && errors.Is(e.err, target)
 }
 
-// notAToken reports whether err is checkToken's.
-func notAToken(err error) bool {
-	_, bad := err.(*badTokenError)
-	return bad || err == errNoToken
+func (e *foreignError) As(target any) bool { return errors.As(e.err, target) }
+
+// A waitError is what a caller gets who has given up waiting for a token.
+type waitError struct {
+	err, cause error // of its context; cause may be the same, or nil
+	since      time.Time
+	after      time.Duration
+	said       error // what the provider last said; or nil
 }
+
+func (e *waitError) Error() string {
+	s := fmt.Sprintf("transport: gave up waiting for a token after %s (since %s): %v", e.after.Round(time.Millisecond), e.since.Format(time.TimeOnly), e.err)
+	if e.cause != nil && e.cause != e.err {
+		s += fmt.Sprintf(" (%v)", e.cause)
+	}
+	if e.said != nil {
+		s += fmt.Sprintf("; the token provider last said: %v", e.said)
+	}
+	return s
+}
+
+// Unwrap returns what the caller's own context says, and not what the provider said.
+func (e *waitError) Unwrap() []error {
+	if e.cause != nil && e.cause != e.err {
+		return []error{e.err, e.cause}
+	}
+	return []error{e.err}
+}
+
+// Timeout reports whether the caller's time was up, for [net/url.Error.Timeout].
+func (e *waitError) Timeout() bool { return errors.Is(e.err, context.DeadlineExceeded) }
 
 // maxToken is the longest token that is sent. Servers reject headers long before this.
 const maxToken = 64 << 10
 
 // checkToken reports what makes tok unfit to be sent. It never repeats any of it.
-func checkToken(tok provider.Token) error {
+func (t *Transport) checkToken(tok provider.Token) error {
 	v := tok.Value()
 	switch {
 	case v == "":
-		return errNoToken
+		return errEmpty
 	case len(v) > maxToken:
-		return &badTokenError{fmt.Sprintf("it has %d bytes, more than %d", len(v), maxToken)}
+		return fmt.Errorf("it has %d bytes, more than %d", len(v), maxToken)
 	case v[0] == ' ' || v[len(v)-1] == ' ':
-		return &badTokenError{"it begins or ends with a space"}
+		return errors.New("it begins or ends with a space")
 	}
 	for i := range len(v) {
 		// RFC 9110 section 5.5 less tab and obs-text, which no token uses and some servers mangle.
 		if v[i] < ' ' || v[i] > '~' {
-			return &badTokenError{fmt.Sprintf("byte %d of it may not stand in a header (a line break, perhaps, or another "+
-				"control or non-ASCII character)", i)}
+			return fmt.Errorf("byte %d of it may not stand in a header (a line break, perhaps, or another "+
+				"control or non-ASCII character)", i)
 		}
+	}
+	if t.Authorize == nil && strings.Contains(v, " ") { // RFC 6750 section 2.1
+		return errors.New("it has a space in it, so it is more than a token; return it without the scheme (\"Bearer\"), or set Authorize")
 	}
 	return nil
 }

@@ -4,18 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
-// An origin is where a token may go: RFC 6454's triple of scheme, host and port.
+// An origin is where a token may go: RFC 6454's triple of scheme, host and port, as net/http dials them.
 type origin struct {
-	scheme, host, port string
+	scheme string // in lower case
+	host   string // as canonicalHost returns it
+	port   string // never empty
+	below  bool   // any host with one label more than host
 }
 
-// parseOrigin reads "scheme://host" or "scheme://host:port".
+// parseOrigin reads "scheme://host" or "scheme://host:port". The host may begin with "*.".
 func parseOrigin(s string) (origin, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -31,24 +38,85 @@ func parseOrigin(s string) (origin, error) {
 		return origin{}, fmt.Errorf("transport: the entry for %q in Origins has more than scheme, host and port; "+
 			"a token is for a whole origin", u.Hostname())
 	}
-	return origin{u.Scheme, strings.ToLower(u.Hostname()), portOf(u)}, nil
+	host, below := strings.CutPrefix(u.Hostname(), "*.")
+	if strings.Contains(host, "*") {
+		return origin{}, fmt.Errorf("transport: the entry for %q in Origins has a * that is not its first label; "+
+			"https://*.example.com stands for all hosts one label below example.com", u.Hostname())
+	}
+	ascii, ok := canonicalHost(host)
+	if !ok || ascii == "" {
+		return origin{}, fmt.Errorf("transport: the entry for %q in Origins is not a host name that can be dialled", u.Hostname())
+	}
+	return origin{u.Scheme, ascii, portOf(u), below}, nil
 }
 
-// is reports whether u lies in o. It does not allocate.
+// is reports whether u lies in o. For a host in ASCII it does not allocate.
 func (o origin) is(u *url.URL) bool {
-	return strings.EqualFold(u.Scheme, o.scheme) && strings.EqualFold(u.Hostname(), o.host) && portOf(u) == o.port
+	if !strings.EqualFold(u.Scheme, o.scheme) || portOf(u) != o.port {
+		return false
+	}
+	host := u.Hostname()
+	if o.below {
+		_, parent, ok := strings.Cut(host, ".")
+		return ok && len(parent) < len(host)-1 && sameHost(parent, o.host)
+	}
+	return sameHost(host, o.host)
 }
 
 // sameOrigin reports whether a and b have the same origin.
 func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+	return strings.EqualFold(a.Scheme, b.Scheme) && portOf(a) == portOf(b) && sameHost(a.Hostname(), b.Hostname())
 }
 
+// sameHost reports whether net/http dials the same for a and b. Upper and lower case are the same in ASCII alone: strings.EqualFold
+// takes a Kelvin sign for a k, and one sigma for another, which are other hosts.
+func sameHost(a, b string) bool {
+	if isASCII(a) && isASCII(b) && strings.EqualFold(a, b) {
+		return true
+	}
+	if isASCII(a) && isASCII(b) && !isAddress(a) {
+		return false
+	}
+	a, okA := canonicalHost(a)
+	b, okB := canonicalHost(b)
+	return okA && okB && a == b
+}
+
+// canonicalHost returns host as net/http dials it: in ASCII (RFC 5891), or an address in its one form. ok is false where net/http
+// would refuse it.
+func canonicalHost(host string) (canonical string, ok bool) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().String(), true
+	}
+	if isASCII(host) {
+		return strings.ToLower(host), true
+	}
+	host, err := idna.Lookup.ToASCII(host)
+	return host, err == nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// isAddress reports whether host, which is in ASCII, may be an IP address.
+func isAddress(host string) bool {
+	return strings.Contains(host, ":") || host != "" && '0' <= host[len(host)-1] && host[len(host)-1] <= '9'
+}
+
+// portOf returns u's port without leading zeros, or the default one of its scheme.
 func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
+	if p := strings.TrimLeft(u.Port(), "0"); p != "" {
 		return p
 	}
 	switch {
+	case u.Port() != "":
+		return "0"
 	case strings.EqualFold(u.Scheme, "https"):
 		return "443"
 	case strings.EqualFold(u.Scheme, "http"):
@@ -57,12 +125,14 @@ func portOf(u *url.URL) string {
 	return ""
 }
 
+// isLoopback reports whether host is this machine: an address, or a name that RFC 6761 section 6.3 keeps for it.
 func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") && isASCII(name) {
 		return true
 	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
 }
 
 type withoutToken struct{}
@@ -91,6 +161,9 @@ func (t *Transport) configured() error {
 			}
 			t.origins = append(t.origins, o)
 		}
+		t.getBodies = freshGetBodies()
+		t.began = time.Now()
+		t.session = t.newSession()
 	})
 	return t.invalid
 }
@@ -108,7 +181,11 @@ func (t *Transport) carriesToken(req *http.Request) (bool, error) {
 	if req.URL == nil {
 		return false, errors.New("transport: the request has no URL")
 	}
-	if req.Context().Value(withoutToken{}) != nil || !t.allowed(req) {
+	if req.Context().Value(withoutToken{}) != nil {
+		return false, nil
+	}
+	if !t.allowed(req) {
+		t.onBare(req)
 		return false, nil
 	}
 	switch {
@@ -128,13 +205,13 @@ func (t *Transport) carriesToken(req *http.Request) (bool, error) {
 func (t *Transport) allowed(req *http.Request) bool {
 	for r := req; ; r = r.Response.Request {
 		switch {
-		case len(t.Origins) > 0 && !t.lists(r.URL):
+		case t.Origins != nil && !t.lists(r.URL):
 			return false
 		case r.Response == nil:
 			return true // the caller's own request
 		case r.Response.Request == nil || r.Response.Request.URL == nil:
 			return false // a chain whose beginning nobody knows
-		case len(t.Origins) == 0 && !sameOrigin(r.URL, r.Response.Request.URL):
+		case t.Origins == nil && !sameOrigin(r.URL, r.Response.Request.URL):
 			return false
 		}
 	}

@@ -3,74 +3,83 @@ package transport
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// A replayer is what it takes to send a request again.
-type replayer struct {
-	kind bodyKind
-	kept *keptBody // if kind is bodyKept
-}
+const (
+	// maxReplays is how often one request is sent again. Three outlast a token minted in the same second as a revocation.
+	maxReplays = 3
 
-// answered401 does what is to be done about a 401 to req, which was sent under s: hand it on if it is no rejection, or else
-// get another token and send req again, at most maxReplays times.
-func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response, b replayer) (*http.Response, error) {
+	// maxReplaysUnsaid is the same where the API gave no sign that the token is to blame. What it rejects may be a wrong
+	// password, and asking four times may lock the account.
+	maxReplaysUnsaid = 1
+)
+
+// answered does what is to be done about an answer to req, which was sent under v, if it may be a rejection: hand it on if it is
+// none, or else get another token and send req again.
+func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Response, body *body) (*http.Response, error) {
+	var cookies []string // of the answers that were put aside
 	for n := 1; ; n++ {
-		if resp.StatusCode != http.StatusUnauthorized || !t.isRejected(resp) {
+		if !t.asked(resp) || !t.isRejected(resp) {
 			if n > 1 && resp.StatusCode < 500 {
-				t.accepted(s)
+				t.accepted(v)
 			}
 			if resp.StatusCode == http.StatusUnauthorized {
-				t.onOther401(req, resp, s.token)
+				t.onOther401(req, resp, v.Token)
 			}
-			return resp, nil
+			return withCookies(resp, cookies), nil
 		}
 
-		k := t.strike(s.token, rejectionOf(resp, s.token))
-		rejected := func(once bool) *rejection {
-			why := rejectionOf(resp, s.token)
-			t.onRejected(Rejected{Late: k.late, Strikes: k.strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path,
-				StatusCode: why.status, Message: why.message, OneShot: once}, k)
-			return why
+		var why *session.Rejection
+		if t.view.Load() == v { // or it has been told already
+			why = rejectionOf(resp, v.Token)
 		}
-		if n > maxReplays || t.isClosed() {
-			rejected(false)
-			return resp, nil
+		k := t.reject(v.Token, why)
+		told := Rejected{Late: k.Late, Strikes: k.Strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path, StatusCode: resp.StatusCode}
+		if k.Closed || n > maxReplays || n > maxReplaysUnsaid && t.unsaid(resp) {
+			told.Message = rejectionOf(resp, v.Token).Message
+			t.onRejected(told, k)
+			return withCookies(resp, cookies), nil
 		}
-		once := b.kind == bodyOnce || b.kept != nil && !b.kept.replayable()
+		once := body != nil && !body.replayable()
+		restore := func() *http.Response { return resp }
 		if !once {
 			// The connection goes back before anybody waits: the provider may need it.
-			keepAnswer(resp)
-			once = b.kept != nil && !b.kept.reject()
+			restore = t.putAside(resp)
+			once = body != nil && !body.reject()
 		}
-		why := rejected(once)
+		why = rejectionOf(resp, v.Token)
+		told.OneShot, told.Message = once, why.Message
+		t.onRejected(told, k)
 		if once {
 			// This request can't be helped. The next should find a better token all the same.
-			_, _ = t.acquire(req.Context(), need{rejection: why, under: s, goAhead: true})
-			return resp, nil
+			t.refreshFor(req.Context(), session.Need{Sent: v, Why: why})
+			return withCookies(restore(), cookies), nil
 		}
-		next, err := t.acquire(req.Context(), need{rejection: why, under: s})
+
+		cookies = append(cookies, resp.Header["Set-Cookie"]...)
+		resp = nil // or what putAside has given up would stay
+		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, req.Cancel)
+		resp = restore()
 		switch {
 		case err != nil:
 			return nil, err
-		case next.token.Value() == s.token.Value():
-			return resp, nil // nothing better is to be had for now
+		case next.Token.Value() == v.Token.Value():
+			return resp, nil // there is nothing better for now
 		}
-		s = next
+		v = next
 
-		if b.kept != nil && !b.kept.released(req.Context().Done()) {
+		if body != nil && !body.released(req.Context().Done()) {
 			if err := req.Context().Err(); err != nil {
 				return nil, err
 			}
 			return resp, nil
 		}
-		out := t.authorized(req, s)
-		switch {
-		case b.kept != nil:
-			out.Body = b.kept.attempt()
-		case req.Body != nil && req.Body != http.NoBody:
-			if out.Body, err = req.GetBody(); err != nil {
-				return nil, fmt.Errorf("transport: the request was rejected and can't be replayed: GetBody: %w", err)
-			}
+		out := t.authorized(req, v)
+		if err := again(out, req, body); err != nil {
+			return nil, fmt.Errorf("transport: the request was rejected and can't be replayed: its body can't be had again: %w", err)
 		}
 		t.onReplayed(Replayed{Method: req.Method, Host: req.URL.Host, Replay: n})
 		if t.isClosed() { // while the body was got ready
@@ -82,4 +91,39 @@ func (t *Transport) answered401(req *http.Request, s *state, resp *http.Response
 		}
 		resp.Request = req
 	}
+}
+
+// again gives out the body of another attempt.
+func again(out, req *http.Request, body *body) (err error) {
+	switch {
+	case body != nil:
+		out.Body, err = body.next()
+	case req.Body != nil && req.Body != http.NoBody:
+		out.Body, err = req.GetBody()
+	}
+	return err
+}
+
+// unsaid reports whether the API gave no sign that it is the token that it rejects: the classifier would say the same of a bare
+// answer with that status, and no challenge says otherwise.
+func (t *Transport) unsaid(resp *http.Response) bool {
+	for _, c := range provider.ParseChallenges(resp.Header) {
+		if c.Params["error"] == invalidToken {
+			return false
+		}
+	}
+	return t.isRejected(&http.Response{Status: resp.Status, StatusCode: resp.StatusCode, Proto: resp.Proto, ProtoMajor: resp.ProtoMajor,
+		ProtoMinor: resp.ProtoMinor, Header: http.Header{}, Body: http.NoBody, Request: resp.Request})
+}
+
+// withCookies returns resp with the cookies that earlier answers to the same request have set, so that a cookie jar gets them in
+// their order.
+func withCookies(resp *http.Response, earlier []string) *http.Response {
+	if len(earlier) > 0 {
+		if resp.Header == nil {
+			resp.Header = make(http.Header)
+		}
+		resp.Header["Set-Cookie"] = append(earlier, resp.Header["Set-Cookie"]...)
+	}
+	return resp
 }

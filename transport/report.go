@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
 // The functions here tell what happens: to the counters, the Logger and the Trace. What belongs to a
@@ -61,6 +63,32 @@ func (t *Transport) tell(f func()) {
 	}
 }
 
+// report tells what the session reports. t.mu is held.
+func (t *Transport) report(e any) {
+	waiting := int(t.waiting.Load())
+	switch e := e.(type) {
+	case session.Started:
+		t.onRefreshStart(RefreshStart{Reason(e.Reason)})
+	case session.Retrying:
+		t.onAttemptFailed(AttemptFailed{Reason: Reason(e.Reason), Attempt: e.Attempt, Err: e.Err, RetryIn: e.RetryIn}, waiting)
+	case session.Slow:
+		t.onSlowProvider(Reason(e.Reason), e.Ago, waiting)
+	case session.Ended:
+		t.onSessionEnded((*RefreshError)(e.Err))
+	case session.Refreshed:
+		done := RefreshDone{Reason: Reason(e.Reason), Attempts: e.Attempts, Duration: e.Duration, Waiting: waiting, Unchanged: e.Unchanged,
+			Message: e.Message, Expiry: e.Expiry, SessionEnded: e.Ended}
+		if e.Err != nil {
+			done.Err = (*RefreshError)(e.Err)
+		}
+		if e.Again {
+			t.onBroughtAgain(done)
+		} else {
+			t.onRefreshDone(done)
+		}
+	}
+}
+
 func (t *Transport) onRefreshStart(e RefreshStart) {
 	t.tell(func() {
 		t.log(slog.LevelDebug, "asking the token provider", "reason", e.Reason)
@@ -70,8 +98,7 @@ func (t *Transport) onRefreshStart(e RefreshStart) {
 	})
 }
 
-func (t *Transport) onAttemptFailed(e AttemptFailed) {
-	waiting := t.waiting.Load()
+func (t *Transport) onAttemptFailed(e AttemptFailed, waiting int) {
 	t.tell(func() {
 		t.log(slog.LevelWarn, "token provider failed, will ask again",
 			"reason", e.Reason, "attempt", e.Attempt, "retry_in", e.RetryIn, "waiting", waiting, "err", e.Err)
@@ -81,13 +108,10 @@ func (t *Transport) onAttemptFailed(e AttemptFailed) {
 	})
 }
 
-// slowProvider is how long the provider may take before the log says that requests wait for it, and how often it says so.
-const slowProvider = 5 * time.Second
-
-func (t *Transport) onSlowProvider(reason Reason, since time.Time) {
-	if n, ago := t.waiting.Load(), time.Since(since); n > 0 {
+func (t *Transport) onSlowProvider(reason Reason, ago time.Duration, waiting int) {
+	if waiting > 0 {
 		t.tell(func() {
-			t.log(slog.LevelWarn, "requests wait for the token provider", "reason", reason, "waiting", n, "called_ago", ago)
+			t.log(slog.LevelWarn, "requests wait for the token provider", "reason", reason, "waiting", waiting, "called_ago", ago)
 		})
 	}
 }
@@ -134,7 +158,7 @@ func (t *Transport) tellRefreshDone(e RefreshDone) {
 }
 
 // onRejected tells of a rejection, and of what it came to.
-func (t *Transport) onRejected(e Rejected, k strike) {
+func (t *Transport) onRejected(e Rejected, k session.Strike) {
 	t.counters.rejected.Add(1)
 	args := []any{"strikes", e.Strikes}
 	if e.StatusCode != 0 {
@@ -142,11 +166,15 @@ func (t *Transport) onRejected(e Rejected, k strike) {
 	}
 	switch {
 	case e.OneShot:
-		t.counters.notReplayable.Add(1)
+		n := t.counters.notReplayable.Add(1)
+		if !t.throttles.oneShot.due() {
+			break
+		}
+		args = append(args, "so_far", n)
 		t.log(slog.LevelWarn, "a rejected request can't be replayed, its body is gone: give it GetBody or a larger KeepBody", args...)
-	case k.counted && k.strikes > patience && k.pause > 0:
+	case k.Counted && k.Strikes > session.Patience && k.Pause > 0:
 		t.log(slog.LevelWarn, "new tokens are rejected too: requests go out under the last one and get its 401",
-			append(args, "next_call_in", k.pause)...)
+			append(args, "next_call_in", k.Pause)...)
 	default:
 		t.log(slog.LevelDebug, "token rejected", append(args, "late", e.Late)...)
 	}
@@ -159,12 +187,12 @@ func (t *Transport) onRejected(e Rejected, k strike) {
 // classifier shows. It may be every response, so the log gets one in a while.
 func (t *Transport) onOther401(req *http.Request, resp *http.Response, sent provider.Token) {
 	n := t.counters.other401.Add(1)
-	if t.Logger == nil || !t.other401.due() {
+	if t.Logger == nil || !t.throttles.other401.due() {
 		return
 	}
 	args := []any{"method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "so_far", n}
-	if why := rejectionOf(resp, sent); why.message != "" { // as far as the classifier has read
-		args = append(args, "message", why.message)
+	if why := rejectionOf(resp, sent); why.Message != "" { // as far as the classifier has read
+		args = append(args, "message", why.Message)
 	}
 	if t.IsRejected == nil && len(resp.Header.Values("WWW-Authenticate")) == 0 {
 		args = append(args, "hint", "there is no WWW-Authenticate header in it; if this API answers expired tokens so, set IsRejected: transport.Any401")
@@ -172,9 +200,20 @@ func (t *Transport) onOther401(req *http.Request, resp *http.Response, sent prov
 	t.log(slog.LevelWarn, "a 401 was handed on: IsRejected did not take it for a rejected token", args...)
 }
 
+// onBare tells of a request that goes out without the token, because its origin may not have it. That is as it should be where a
+// redirect has led to another host, and a mistake in Origins where the program itself sends it there.
+func (t *Transport) onBare(req *http.Request) {
+	n := t.counters.otherOrigin.Add(1)
+	if t.Logger == nil || req.Response != nil || !t.throttles.otherOrigin.due() {
+		return
+	}
+	where := (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host}).String()
+	t.log(slog.LevelWarn, "a request goes out without the token: its origin is not in Origins", "origin", where, "origins", t.Origins, "so_far", n)
+}
+
 func (t *Transport) onQueueFull() {
 	t.counters.queueFull.Add(1)
-	if t.queueFull.due() {
+	if t.throttles.queueFull.due() {
 		t.log(slog.LevelWarn, "requests are turned away, too many wait for a token", "max_waiting", t.MaxWaiting)
 	}
 }
@@ -212,6 +251,9 @@ func (t *Transport) log(level slog.Level, msg string, args ...any) {
 		t.Logger.Log(context.Background(), level, "stayauth: "+msg, args...)
 	}
 }
+
+// throttles are of what would otherwise be logged with every request.
+type throttles struct{ other401, otherOrigin, queueFull, oneShot throttle }
 
 // A throttle lets something be said once in a while, at first at once.
 type throttle struct{ last atomic.Int64 } // when it was said last, in Unix nanoseconds; written by due

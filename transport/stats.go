@@ -14,6 +14,7 @@ type Stats struct {
 
 	Rejected      int64 // responses that rejected a token
 	Other401      int64 // 401s that IsRejected did not take for a rejected token; the callers got them
+	OtherOrigin   int64 // requests that went out without the token, because their origin may not have it
 	Replayed      int64 // requests sent again
 	NotReplayable int64 // rejected requests whose body was gone, so that the caller got the 401
 	QueueFull     int64 // requests turned away because of MaxWaiting
@@ -26,38 +27,35 @@ type Stats struct {
 	Hung       time.Time // when the provider was called, if a refresh has given it up and it has not returned; else zero
 }
 
-// counters are the counts behind Stats.
+// counters are those counts behind Stats that the session does not keep.
 type counters struct {
-	refreshed, unchanged, failed, failedPermanently, rejected, other401, replayed, notReplayable, queueFull atomic.Int64
+	rejected, other401, otherOrigin, replayed, notReplayable, queueFull atomic.Int64
 }
 
 // Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by itself; between two of
 // them time may have passed.
 func (t *Transport) Stats() Stats {
-	c := &t.counters
-	s := Stats{
-		Refreshed:         c.refreshed.Load(),
-		Unchanged:         c.unchanged.Load(),
-		Failed:            c.failed.Load(),
-		FailedPermanently: c.failedPermanently.Load(),
-		Rejected:          c.rejected.Load(),
-		Other401:          c.other401.Load(),
-		Replayed:          c.replayed.Load(),
-		NotReplayable:     c.notReplayable.Load(),
-		QueueFull:         c.queueFull.Load(),
-		Waiting:           int(t.waiting.Load()),
+	if t.configured() != nil {
+		return Stats{}
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	s.Strikes = t.strikes
-	if now := t.state.Load(); now != nil && now.live {
-		s.Expiry = now.expiry
+	st := t.session.Status()
+	t.mu.Unlock()
+	return Stats{
+		Refreshed:         st.Refreshed,
+		Unchanged:         st.Unchanged,
+		Failed:            st.Failed,
+		FailedPermanently: st.FailedPermanently,
+		Rejected:          t.counters.rejected.Load(),
+		Other401:          t.counters.other401.Load(),
+		OtherOrigin:       t.counters.otherOrigin.Load(),
+		Replayed:          t.counters.replayed.Load(),
+		NotReplayable:     t.counters.notReplayable.Load(),
+		QueueFull:         t.counters.queueFull.Load(),
+		Waiting:           int(t.waiting.Load()),
+		Strikes:           st.Strikes,
+		Expiry:            st.Expiry,
+		Refreshing:        st.Refreshing.Wall,
+		Hung:              st.Hung.Wall,
 	}
-	if t.refresh != nil {
-		s.Refreshing = t.refresh.began
-	}
-	if t.call != nil && t.call.left {
-		s.Hung = t.call.started
-	}
-	return s
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
 // A Transport is an [http.RoundTripper] that keeps a client logged in. It sends each request with the current token,
@@ -31,12 +32,17 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Origins are the scheme, host and port that may get the token, as "https://api.example.com" or
-	// "https://api.example.com:8443". Requests to others go out as they are. Nil means the origin of the caller's request,
-	// whatever it is; in either case a redirect to somewhere else takes no token along, and neither does what follows it.
+	// "https://api.example.com:8443"; "https://*.example.com" stands for all hosts one label below example.com, as in a
+	// certificate. They are compared as net/http dials them: names in any script, addresses in any form, default ports.
+	// Requests to others go out as they are, which is counted and, if no redirect has led there, logged. An empty list lets
+	// nobody have the token.
+	//
+	// Nil means the origin of the caller's request, whatever it is. In either case a redirect to somewhere else takes no token
+	// along, and neither does what follows it.
 	Origins []string
 
-	// AllowHTTP permits the token on plain http to hosts other than localhost, 127.0.0.0/8 and ::1. Without it such a
-	// request fails before anything is sent.
+	// AllowHTTP permits the token on plain http to other hosts than this machine, which is localhost, the names below it (RFC
+	// 6761 section 6.3), 127.0.0.0/8 and ::1. Without it such a request fails before anything is sent.
 	AllowHTTP bool
 
 	// Authorize puts the token into a request. It gets a request with a Header and a URL of its own, and may change
@@ -44,10 +50,16 @@ type Transport struct {
 	// Authorization header that is there already.
 	Authorize func(*http.Request, provider.Token)
 
-	// IsRejected reports whether a response says that the token has expired or was revoked, so that a new one would help.
-	// It is asked about responses with status 401 alone. It may read the first 64 KiB of the body, which is whole again
-	// afterwards. Nil means [Bearer]; see also [Any401] and [BodyCode].
+	// IsRejected reports whether a response says that the token has expired or was revoked, so that a new one would help. It is
+	// asked about every response whose status is from 300 to 499. It may read the first 64 KiB of the body, as far as they come
+	// within a second; the body is whole again afterwards. Whatever it says, the caller gets the response with its true status
+	// if there is no better one.
+	//
+	// Nil means [Bearer]. See also [Any401], [BodyCode], [RedirectTo], and [As401] and [AnyOf] to put them together.
 	IsRejected func(*http.Response) bool
+
+	// Check200 has IsRejected asked about responses with status 200, too, for an API that puts its errors there: see [CodeIn200].
+	Check200 bool
 
 	// RefreshTimeout bounds one refresh with all its retries; the pauses after dead tokens come on top. 0 means 30 seconds.
 	RefreshTimeout time.Duration
@@ -68,41 +80,23 @@ type Transport struct {
 	// What could repeat with every request is said every 30 s at most. No secret is ever logged. Nil is silent.
 	Logger *slog.Logger
 
-	setup   sync.Once
-	origins []origin // what Origins says; written by setup
-	invalid error    // what is wrong with the fields above; written by setup
+	setup     sync.Once  // writes the next four, and session
+	invalid   error      // what is wrong with the fields above
+	origins   []origin   // what Origins says
+	getBodies [3]uintptr // see isFresh
+	began     time.Time  // from which the monotonic clock counts
 
-	// state is what requests go out under. It is replaced as a whole under mu, and what it points to never changes, so
-	// that a request under a live token needs no lock. Nil before the first token.
-	state atomic.Pointer[state]
+	login // the token and its refresh
 
-	waiting  atomic.Int64 // requests in wait, each adds and removes itself
-	counters counters     // written wherever the thing counted happens
-
-	other401, queueFull throttle   // of two warnings
-	events              eventQueue // what the Logger and the Trace are still to be told of refreshes
-
-	mu sync.Mutex // guards the fields below and the replacing of state; never held across a wait or a call of anybody's code
-
-	closed   bool          // set by Close
-	refresh  *refresh      // the one under way, or nil; set by admit, cleared when it is settled
-	call     *call         // the provider call that has not returned, or nil; outlives refresh when the provider hangs
-	strikes  int           // rejections since a replay was last accepted; see strike and accepted
-	doomed   *RefreshError // an early refresh failed for good: the session ends with the token it has
-	failure  *RefreshError // why the last refresh brought nothing; nil once one succeeds
-	failures int           // refreshes that failed in a row, for the length of the pause after the next
-	pausedTo time.Time     // until then requests that need a token get failure at once
-
-	notBefore    time.Time // the provider said RetryAfter: it is not called sooner
-	notBeforeErr error     // and this is what it said
+	counters  counters     // written wherever the thing counted happens
+	throttles throttles    // of what could be logged with every request
+	events    eventQueue   // what the Logger and the Trace are still to be told of refreshes
+	held      atomic.Int64 // bytes of rejected responses that are kept while their requests wait; each adds and removes its own
 }
 
 const (
 	defaultRefreshTimeout = 30 * time.Second
 	defaultKeepBody       = 64 << 10
-
-	// maxReplays is how often one request is sent again. Three outlast a token minted in the same second as a revocation.
-	maxReplays = 3
 
 	authorization = "Authorization"
 )
@@ -119,48 +113,47 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base().RoundTrip(req)
 	}
 
-	kind, long := t.bodyOf(req)
-	s := t.state.Load()
-	if !s.fresh() || long && s.asking {
+	v := t.view.Load()
+	body, once := t.bodyOf(req)
+	if !t.fresh(v) || once && v.Refreshing {
 		var err error
-		if s, err = t.acquire(req.Context(), need{young: long, first: true}); err != nil {
+		if v, err = t.acquire(req.Context(), session.Need{Once: once}, req.Cancel); err != nil {
 			closeBody(req)
 			return nil, err
 		}
 	}
 
-	out := t.authorized(req, s)
-	var kept *keptBody
-	if kind == bodyKept {
-		kept = keep(req.Body, t.keepBody())
-		defer kept.finish()
-		out.Body = kept.attempt()
+	out := t.authorized(req, v)
+	if body != nil {
+		defer body.finish()
+		body.first(out)
 	}
 	resp, err := t.base().RoundTrip(out)
 	if err != nil || resp == nil {
 		return resp, err
 	}
 	resp.Request = req
-	if resp.StatusCode != http.StatusUnauthorized {
+	if !t.asked(resp) {
 		return resp, nil
 	}
-	return t.answered401(req, s, resp, replayer{kind: kind, kept: kept})
+	return t.answered(req, v, resp, body)
 }
 
-// Token returns the live token, waiting for a refresh if there is none: for whatever is not HTTP, such as the first frame of
-// a WebSocket. Ask for it each time; a token that was kept aside grows old.
+// Token returns a token that is not known to have expired or to be rejected, for whatever is not a request through this
+// Transport, such as the first frame of a WebSocket. It waits for a refresh if there is none, and fails with a [*RefreshError].
+// Ask for the token each time it is needed: one that was kept aside grows old.
 func (t *Transport) Token(ctx context.Context) (provider.Token, error) {
 	if err := t.configured(); err != nil {
 		return provider.Token{}, err
 	}
-	s := t.state.Load()
-	if !s.fresh() {
+	v := t.view.Load()
+	if !t.fresh(v) {
 		var err error
-		if s, err = t.acquire(ctx, need{}); err != nil {
+		if v, err = t.acquire(ctx, session.Need{Valid: true}, nil); err != nil {
 			return provider.Token{}, err
 		}
 	}
-	return s.token, nil
+	return v.Token, nil
 }
 
 // Reject says that the API rejected tok somewhere other than in a response to a request of this Transport, as on a WebSocket.
@@ -169,38 +162,42 @@ func (t *Transport) Reject(tok provider.Token) {
 	if tok.IsZero() || t.configured() != nil {
 		return
 	}
-	if k := t.strike(tok, nil); k.late || k.counted {
-		t.onRejected(Rejected{Late: k.late, Strikes: k.strikes}, k)
+	if k := t.reject(tok, nil); k.Late || k.Counted {
+		t.onRejected(Rejected{Late: k.Late, Strikes: k.Strikes}, k)
 	}
 }
 
-// Close ends the session on this side: requests that wait for a token and all later ones fail with [ErrClosed]. A request
-// that already has its token may finish; it is never replayed.
+// SetToken hands over a token that came by another way than the Provider: in a header of an ordinary answer, or from a person
+// who has logged in again. Requests go on with it at once, also those that wait, and a session that had ended goes on. It must
+// be a token of the same user: requests that are under way may be replayed with it.
 //
-// If the provider is at work Close waits for it, for at most RefreshTimeout, so that a program does not exit before a
-// rotated token is saved; a provider that takes longer is an error, and one that calls Close would wait for itself. Close may
-// be called more than once. Base is left open.
+// If tok carries no refresh token, the one at hand stays in force, and then the token of a refresh that is under way replaces
+// tok when it comes. SetToken fails if tok can't be sent, if it is the token that was just rejected, and with [ErrClosed].
+func (t *Transport) SetToken(tok provider.Token) error {
+	if err := t.configured(); err != nil {
+		return err
+	}
+	if err := t.checkToken(tok); err != nil {
+		return fmt.Errorf("transport: SetToken: the token can't be sent: %w", err)
+	}
+	return t.give(tok)
+}
+
+// Close logs out: requests that wait for a token fail with [ErrClosed], as do later ones. Those that have been sent already may
+// finish, and get their answer as it comes. No request is sent again.
+//
+// If the provider is at work and its answer could be lost for good, Close waits for it, for at most RefreshTimeout, so that a
+// program does not exit before a rotated refresh token is saved; a provider that takes longer is an error, and one that calls
+// Close would wait for itself. Nothing can be lost if the token that is to be replaced has no refresh token and the Provider is
+// a [provider.Func] or a [provider.HTTP]: then Close cancels the context of the call and returns at once.
+//
+// Close tells nobody that the session is over. A login that is kept in a store stays there, for the next start of the
+// program; revoke or remove it there to log out for good. Close may be called more than once. Base is left open.
 func (t *Transport) Close() error {
-	t.mu.Lock()
-	t.closed = true
-	t.state.Store(&state{})
-	if t.refresh != nil {
-		t.refresh.finish(nil, ErrClosed)
-		t.refresh = nil
-	}
-	c := t.call
-	t.mu.Unlock()
-	if c == nil {
+	if t.configured() != nil {
 		return nil
 	}
-	limit := time.NewTimer(t.refreshTimeout())
-	defer limit.Stop()
-	select {
-	case <-c.done:
-		return nil
-	case <-limit.C:
-		return fmt.Errorf("transport: %w", &hungError{c.started})
-	}
+	return t.close()
 }
 
 // CloseIdleConnections forwards to Base, for [http.Client.CloseIdleConnections].
@@ -210,10 +207,13 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
+// WrappedRoundTripper returns Base, for libraries that look through a RoundTripper in the manner of Kubernetes'.
+func (t *Transport) WrappedRoundTripper() http.RoundTripper { return t.base() }
+
 // authorized returns the request that goes out in place of req, whose header and body stay as the caller made them:
 // RoundTrip must not modify its request. A shallow copy and a new header map are all that it costs, because what the map
-// holds is shared with req or with all other requests under s.
-func (t *Transport) authorized(req *http.Request, s *state) *http.Request {
+// holds is shared with req or with all other requests under v.
+func (t *Transport) authorized(req *http.Request, v *session.View) *http.Request {
 	out := new(http.Request)
 	*out = *req
 	if t.Authorize != nil {
@@ -223,7 +223,7 @@ func (t *Transport) authorized(req *http.Request, s *state) *http.Request {
 		}
 		u := *req.URL
 		out.URL = &u
-		t.Authorize(out, s.token)
+		t.Authorize(out, v.Token)
 		return out
 	}
 	out.Header = make(http.Header, len(req.Header)+1)
@@ -232,7 +232,7 @@ func (t *Transport) authorized(req *http.Request, s *state) *http.Request {
 			out.Header[k] = v
 		}
 	}
-	out.Header[authorization] = s.header
+	out.Header[authorization] = v.Header
 	return out
 }
 

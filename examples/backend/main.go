@@ -27,18 +27,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/provider"
 )
 
@@ -47,15 +45,12 @@ import (
 const secretVariable = "STREAM_API_SECRET"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if it was asked for what makes no sense.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("backend", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := frame.New("backend", stderr)
 	addr := flags.String("addr", "127.0.0.1:8081", "`host:port` to listen on; port 0 picks a free one")
 	usersPath := flags.String("users", "", "`file` with the users, one line each, as -new-user prints them; may be changed at any time")
 	newUser := flags.String("new-user", "", "print a line for the file of users for a new user with this `id`, and its password, and exit")
@@ -65,36 +60,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	tlsCert := flags.String("tls-cert", "", "`file` with the certificate chain for https, read at the start")
 	tlsKey := flags.String("tls-key", "", "`file` with its key")
 	allowHTTP := flags.Bool("allow-http", false, "serve plain http to other machines, for use behind something that does TLS")
-	fail := func(status int, format string, a ...any) int {
-		fmt.Fprintf(stderr, "backend: "+format+"\n", a...)
+	if status, done := flags.Parse(args, 0, ""); done {
 		return status
 	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	case flags.NArg() > 0:
-		return fail(2, "unexpected argument %q", flags.Arg(0))
+	switch {
 	case *newUser != "":
 		if err := printNewUser(*newUser, stdout, stderr); err != nil {
-			return fail(2, "%v", err)
+			return flags.Fail(frame.Usage, "%v", err)
 		}
-		return 0
+		return frame.OK
 	case *usersPath == "":
-		return fail(2, "-users is missing: begin with -new-user")
+		return flags.Fail(frame.Usage, "-users is missing: begin with -new-user")
 	case *tokenLife <= 0 || *sessionLife <= 0:
-		return fail(2, "-token-life and -session-life must be more than 0")
+		return flags.Fail(frame.Usage, "-token-life and -session-life must be more than 0")
 	case (*tlsCert == "") != (*tlsKey == ""):
-		return fail(2, "-tls-cert and -tls-key go together")
+		return flags.Fail(frame.Usage, "-tls-cert and -tls-key go together")
 	}
 	secret, err := apiSecret(*secretFile)
 	if err != nil {
-		return fail(2, "%v", err)
+		return flags.Fail(frame.Usage, "%v", err)
 	}
 	table := usersFile(*usersPath)
 	if _, err := table.read(); err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
 
 	log := slog.New(slog.NewTextHandler(stderr, nil))
@@ -117,25 +105,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *tlsCert != "" {
 		pair, err := tls.LoadX509KeyPair(*tlsCert, *tlsKey)
 		if err != nil {
-			return fail(1, "%v", err)
+			return flags.Fail(frame.Failed, "%v", err)
 		}
 		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
 		scheme = "https"
 	}
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
 	if scheme == "http" && !*allowHTTP && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = l.Close() // nothing was accepted
-		return fail(2, "%s can be reached from other machines, and over plain http everybody on the way could read passwords and "+
+		return flags.Fail(frame.Usage, "%s can be reached from other machines, and over plain http everybody on the way could read passwords and "+
 			"tokens: set -tls-cert and -tls-key, or -allow-http if something before it does TLS", *addr)
 	}
 	fmt.Fprintf(stdout, "backend is ready at %s://%s: POST /login, /token and /logout\n", scheme, l.Addr())
 	if err := serve(ctx, server, l); err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
-	return 0
+	return frame.OK
 }
 
 // serve serves until ctx is done and the requests under way have their answers.

@@ -35,8 +35,9 @@ type bot struct {
 
 // run logs in and answers until ctx is done, which is no error, or until something is wrong that takes a person to mend.
 //
-// Package feeds sees to expired and revoked tokens and to lost connections. What is left is a session that is over because
-// the token endpoint has forgotten it: it takes a new login, which starts from the session secret again.
+// Package feeds sees to expired and revoked tokens and to lost connections, and provider.HTTP to refresh tokens that the token
+// endpoint has forgotten: it goes on with the session secret. What is left is a session that is over because the endpoint was
+// away at the wrong moment. It takes a new login.
 func (b *bot) run(ctx context.Context) error {
 	pace := newPace(time.Second, 30*time.Second)
 	for {

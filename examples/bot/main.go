@@ -25,27 +25,23 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"net/url"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stderr) })
 }
 
 // run runs the bot until ctx is done, and returns the exit status: 1 if the bot had to give up, 2 if args make no sense.
@@ -54,8 +50,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	b := &bot{client: &feeds.Client{Logger: log, Trace: trace(log)}, reply: reply, log: log}
 	tokens := provider.HTTP{Session: os.Getenv("TOKEN_SESSION")} // a secret: flags are seen by everybody on the machine
 
-	flags := flag.NewFlagSet("bot", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := frame.New("bot", stderr)
 	flags.StringVar(&b.client.BaseURL, "url", "http://127.0.0.1:8080", "the API's `URL`")
 	flags.StringVar(&b.client.Key, "key", "stayauth-key", "API `key`")
 	flags.StringVar(&tokens.URL, "token-url", "http://127.0.0.1:8080/token", "`URL` of the endpoint that the tokens come from")
@@ -67,21 +62,14 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		b.follow = append(b.follow, fid)
 		return nil
 	})
-	fail := func(status int, format string, a ...any) int {
-		fmt.Fprintf(stderr, "bot: "+format+"\n", a...)
+	if status, done := flags.Parse(args, 0, ""); done {
 		return status
 	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	case flags.NArg() > 0:
-		return fail(2, "unexpected argument %q", flags.Arg(0))
+	switch {
 	case b.client.Key == "" || b.user.ID == "":
-		return fail(2, "-key and -user must not be empty")
+		return flags.Fail(frame.Usage, "-key and -user must not be empty")
 	case !usable(b.client.BaseURL):
-		return fail(2, "-url must be of the form https://host, or http://host for this machine: whoever reads a token can be the bot")
+		return flags.Fail(frame.Usage, "-url must be of the form https://host, or http://host for this machine: whoever reads a token can be the bot")
 	}
 	if b.follow == nil {
 		b.follow = []string{"user:alice"}
@@ -92,9 +80,9 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	err := b.run(ctx)
 	log.Info("stopped", "answered", b.answered, "logins", b.logins)
 	if err != nil {
-		return fail(1, "%v", err)
+		return flags.Fail(frame.Failed, "%v", err)
 	}
-	return 0
+	return frame.OK
 }
 
 // usable reports whether package feeds will take the URL. What it refuses must not be tried for ever.

@@ -34,30 +34,49 @@ func (t *tool) post(ctx context.Context, feed, text string) error {
 		return err
 	}
 	if text == "" {
-		if f, ok := t.stdin.(*os.File); ok && isTerminal(f) {
-			return usageError{"", "there is no text"}
+		var err error
+		if text, err = t.typed(ctx); err != nil {
+			return err
 		}
-		data, err := io.ReadAll(t.stdin)
-		if err != nil {
-			return fmt.Errorf("reading the text: %w", err)
-		}
-		text = strings.TrimRight(string(data), "\r\n")
 	}
 	if strings.TrimSpace(text) == "" {
 		return usageError{"", "the text is empty"}
 	}
-	c, err := t.connect(ctx)
-	if err != nil {
-		return err
+	return t.connected(ctx, func(c *connection) error {
+		ctx, cancel := limited(ctx)
+		defer cancel()
+		added, err := c.AddActivity(ctx, &feeds.AddActivityRequest{Type: "post", Feeds: []string{c.feed(feed)}, Text: text})
+		if err != nil {
+			return err
+		}
+		return t.print(entryOf(added.Activity), fmt.Sprintf("Posted to %s.", c.feed(feed)))
+	})
+}
+
+// typed returns what is on standard input, without the end of its last line. A person at a terminal
+// is told how to end it.
+func (t *tool) typed(ctx context.Context) (string, error) {
+	if f, ok := t.stdin.(*os.File); ok && isTerminal(f) {
+		t.say("type the text; Ctrl-D at the beginning of a line ends it")
 	}
-	defer c.Close()
-	ctx, cancel := limited(ctx)
-	defer cancel()
-	added, err := c.AddActivity(ctx, &feeds.AddActivityRequest{Type: "post", Feeds: []string{c.feed(feed)}, Text: text})
-	if err != nil {
-		return err
+	type input struct {
+		data []byte
+		err  error
 	}
-	return t.print(entryOf(added.Activity), fmt.Sprintf("Posted to %s.", c.feed(feed)))
+	read := make(chan input, 1)
+	go func() { // ends with the input, or with the process
+		data, err := io.ReadAll(t.stdin)
+		read <- input{data, err}
+	}()
+	select {
+	case in := <-read:
+		if in.err != nil {
+			return "", fmt.Errorf("reading the text: %w", in.err)
+		}
+		return strings.TrimRight(string(in.data), "\r\n"), nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 func listCommand() command {
@@ -75,26 +94,31 @@ func (t *tool) list(ctx context.Context, feed string, most int) error {
 	if most < 1 {
 		return usageError{"", "-n must be at least 1"}
 	}
-	c, err := t.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	for next := ""; ; {
-		activities, more, err := c.page(ctx, feed, next, min(most, maxPage))
-		if err != nil {
-			return err
-		}
-		for _, a := range activities[:min(most, len(activities))] {
+	return t.connected(ctx, func(c *connection) error {
+		activities, err := c.list(ctx, feed, most)
+		for _, a := range activities {
 			if err := t.printActivity(a); err != nil {
 				return err
 			}
 		}
-		if most -= len(activities); most <= 0 || more == "" {
-			return nil
+		return err
+	})
+}
+
+// list returns the newest activities of a feed, the newest first.
+func (c *connection) list(ctx context.Context, feed string, most int) (found []feeds.Activity, err error) {
+	for next := ""; len(found) < most; {
+		activities, more, err := c.page(ctx, feed, next, min(most-len(found), maxPage))
+		if err != nil {
+			return found, err
+		}
+		found = append(found, activities[:min(most-len(found), len(activities))]...)
+		if more == "" {
+			break
 		}
 		next = more
 	}
+	return found, nil
 }
 
 // page returns a page of a feed, the newest activity first, and where the next one begins.
@@ -157,8 +181,8 @@ func (t *tool) printActivity(a feeds.Activity) error {
 	return t.print(entryOf(a), fmt.Sprintf("%s  %s  %s", a.CreatedAt.Local().Format(time.DateTime), a.User.ID, a.Text))
 }
 
-// printable returns s without what could do something to the terminal: it may come from anybody. Lines are joined unless they
-// are to stay.
+// printable returns s without what could do something to the terminal: it may come from anybody.
+// Lines are joined unless they are to stay.
 func printable(s string, lines bool) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -6,11 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 func loginCommand() command {
@@ -35,7 +37,7 @@ func (t *tool) login(ctx context.Context, s settings, sessionFile string) error 
 	if err != nil {
 		return err
 	}
-	if s, err = s.complete(last); err != nil {
+	if s, err = s.complete(last.settings); err != nil {
 		return err
 	}
 	secret, ok, err := t.secret(sessionFile, "STREAM_SESSION")
@@ -50,25 +52,58 @@ func (t *tool) login(ctx context.Context, s settings, sessionFile string) error 
 	token, err := t.tryLogin(ctx, s, secret)
 	if err != nil {
 		// Not wrapped: a session that never began is not over.
+		said := strings.ReplaceAll(err.Error(), "; log in again", "") // which is what has just failed
 		hint := ""
 		if secret == "" && provider.IsPermanent(err) {
 			hint = " (there was no session secret: if one is needed, name a file with -session-file, or set STREAM_SESSION)"
 		}
-		return fmt.Errorf("%s could not be logged in: %v%s", s.User, err, hint)
+		return fmt.Errorf("%s could not be logged in: %s%s", s.User, said, hint)
 	}
-	ctx = context.WithoutCancel(ctx) // three small files, and half of them would be a muddle
+	// A few small files, and half of them would be a muddle.
+	return t.alone(context.WithoutCancel(ctx), func(ctx context.Context) error { return t.replaceLogin(ctx, s, token) })
+}
+
+// replaceLogin saves a login in place of the last one. Whenever it is interrupted, a logout finds
+// what is there to forget.
+func (t *tool) replaceLogin(ctx context.Context, s settings, token provider.Token) error {
+	m, err := t.remembered(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(m.Logins, s.loginKey()) {
+		m.Logins = append(m.Logins, s.loginKey())
+	}
+	if err := t.remember(ctx, m); err != nil {
+		return err
+	}
 	if err := t.sharedLogin(s).Login(ctx, token); err != nil {
 		return err
 	}
-	if err := t.remember(ctx, s); err != nil {
+	m.settings = s
+	if err := t.remember(ctx, m); err != nil {
 		return err
 	}
-	if last.User != "" && (last.User != s.User || last.Key != s.Key) {
-		if err := t.sharedLogin(last).Forget(ctx); err != nil {
-			return fmt.Errorf("%s is logged in now, but %s could not be logged out: %w", s.User, last.User, err)
-		}
+	if err := t.forget(ctx, m, s.loginKey()); err != nil {
+		return fmt.Errorf("%s is logged in now, but somebody else could not be logged out: %w", s.User, err)
 	}
 	return t.print(s, fmt.Sprintf("Logged in as %s at %s.", s.User, s.BaseURL))
+}
+
+// forget logs out all logins but the one to keep, and remembers that.
+func (t *tool) forget(ctx context.Context, m memory, keep string) error {
+	left := slices.Clone(m.Logins)
+	for _, key := range m.Logins {
+		if key == keep {
+			continue
+		}
+		login := &shared.Login{Provider: backend{}, Store: &t.store, Key: key}
+		if err := login.Forget(ctx); err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(left, func(k string) bool { return k == key })
+	}
+	m.Logins = left
+	return t.remember(ctx, m)
 }
 
 // complete returns s with what was left out, or says what is missing.
@@ -96,8 +131,8 @@ func (s settings) complete(last settings) (settings, error) {
 	return s, nil
 }
 
-// tryLogin logs in and makes sure that the API takes the token for that user's. The person at the terminal is told at once
-// what is wrong: nothing is tried again.
+// tryLogin logs in and makes sure that the API takes the token for that user's. The person at the
+// terminal is told at once what is wrong: nothing is tried again.
 func (t *tool) tryLogin(ctx context.Context, s settings, secret string) (provider.Token, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
@@ -116,7 +151,8 @@ func (t *tool) tryLogin(ctx context.Context, s settings, secret string) (provide
 	return from.newest, nil
 }
 
-// A newLogin provides the tokens of a login that is not saved yet. A session asks for one token at a time.
+// A newLogin provides the tokens of a login that is not saved yet. A session asks for one token at
+// a time.
 type newLogin struct {
 	backend provider.TokenProvider
 	newest  provider.Token
@@ -139,17 +175,19 @@ func logoutCommand() command {
 the backend, which may have its own way to end a session.`,
 		setup: func(t *tool, _ *flag.FlagSet) work {
 			return func(ctx context.Context, _ []string) error {
-				s, err := t.remembered(ctx)
-				if err != nil {
-					return err
-				}
-				if s.User == "" {
-					return t.print(s, "Nobody was logged in.")
-				}
-				if err := t.sharedLogin(s).Forget(ctx); err != nil {
-					return err
-				}
-				return t.print(s, fmt.Sprintf("%s is logged out.", s.User))
+				return t.alone(context.WithoutCancel(ctx), func(ctx context.Context) error {
+					m, err := t.remembered(ctx)
+					switch {
+					case err != nil:
+						return err
+					case m.User == "" && len(m.Logins) == 0:
+						return t.print(m.settings, "Nobody was logged in.")
+					}
+					if err := t.forget(ctx, m, ""); err != nil {
+						return err
+					}
+					return t.print(m.settings, fmt.Sprintf("%s is logged out.", cmp.Or(m.User, "Whoever logged in")))
+				})
 			}
 		}}
 }
@@ -158,18 +196,16 @@ func whoamiCommand() command {
 	return command{name: "whoami", short: "tell who is logged in", long: `Tells who is logged in, after having asked the API.`,
 		setup: func(t *tool, _ *flag.FlagSet) work {
 			return func(ctx context.Context, _ []string) error {
-				c, err := t.connect(ctx)
-				if err != nil {
-					return err
-				}
-				text := fmt.Sprintf("%s at %s", c.settings.User, c.settings.BaseURL)
-				if end := c.Stats().Expiry; !end.IsZero() {
-					text += fmt.Sprintf(", with a token until %s", end.Local().Format(time.DateTime))
-				}
-				if err := c.Close(); err != nil {
-					return err
-				}
-				return t.print(c.settings, text)
+				return t.connected(ctx, func(c *connection) error {
+					text, end := fmt.Sprintf("%s at %s", c.settings.User, c.settings.BaseURL), c.Stats().Expiry
+					if !end.IsZero() {
+						text += fmt.Sprintf(", with a token until %s", end.Local().Format(time.DateTime))
+					}
+					return t.print(struct {
+						settings
+						ExpiresAt time.Time `json:"expires_at,omitzero"` // the token's; the login outlives it
+					}{c.settings, end.UTC()}, text)
+				})
 			}
 		}}
 }

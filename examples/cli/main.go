@@ -1,12 +1,15 @@
-// Command cli is a small tool for feeds that stays logged in: log in once, and post the next day without being asked.
+// Command cli is a small tool for feeds that stays logged in: log in once, and post the next day
+// without being asked.
 //
 //	go run ./examples/testserver
 //	go run ./examples/cli login -user alice -key stayauth-key -base http://127.0.0.1:8080 -token-url http://127.0.0.1:8080/token
 //	go run ./examples/cli post Hello
 //	go run ./examples/cli tail
+//	STREAM_API_SECRET=stayauth-secret go run ./examples/cli revoke -user alice
 //
-// The login is kept by package filestore and shared by all copies of the tool that run at a time: when the token ends, one of
-// them gets the next for all. Logging out in one terminal logs out the others.
+// The login is kept by package filestore and shared by all copies of the tool that run at a time:
+// when the token ends, one of them gets the next for all. Logging out in one terminal logs out the
+// others.
 package main
 
 import (
@@ -22,28 +25,33 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/feeds"
-	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/transport"
 )
 
 // The exit statuses.
 const (
-	exitOK        = 0
-	exitFailed    = 1
-	exitUsage     = 2 // the command line makes no sense
+	exitOK        = frame.OK
+	exitFailed    = frame.Failed
+	exitUsage     = frame.Usage
 	exitLoggedOut = 3 // nobody is logged in, or the session is over
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C is not waited for
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, frame.Signals()...)
+	signal.Ignore(syscall.SIGPIPE) // a reader that is gone must not end a refresh either: writing fails
+	t := newTool(os.Stdin, os.Stdout, os.Stderr)
+	ctx, cancel := context.WithCancel(context.Background())
+	go t.obey(signals, cancel) // ends with the process
+	os.Exit(t.run(ctx, os.Args[1:]))
 }
 
-// A command is one of the things that the tool can do. setup defines its flags and returns what it does with the arguments that
-// are left after them.
+// A command is one of the things that the tool can do. setup defines its flags and returns what it
+// does with the arguments that are left after them.
 type command struct {
 	name, args, short, long string
 	setup                   func(*tool, *flag.FlagSet) work
@@ -52,7 +60,8 @@ type command struct {
 type work func(ctx context.Context, args []string) error
 
 func commands() []command {
-	return []command{loginCommand(), whoamiCommand(), postCommand(), listCommand(), tailCommand(), logoutCommand(), tokenCommand()}
+	return []command{loginCommand(), whoamiCommand(), postCommand(), listCommand(), tailCommand(), logoutCommand(), tokenCommand(),
+		revokeCommand(), authChecksCommand()}
 }
 
 // A tool is one run of one command.
@@ -60,14 +69,17 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	json           bool // print JSON, one object a line
+	waits          bool // for a server that is away, as nobody waits for the command's end
 	store          filestore.Store
+	guard          guard
+}
+
+func newTool(stdin io.Reader, stdout, stderr io.Writer) *tool {
+	return &tool{stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr}, store: filestore.Store{App: "stayauth-cli"}}
 }
 
 // run does what args say and returns the exit status.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &tool{stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr}, store: filestore.Store{App: "stayauth-cli"}}
-	return t.report(t.dispatch(ctx, args))
-}
+func (t *tool) run(ctx context.Context, args []string) int { return t.report(t.dispatch(ctx, args)) }
 
 func (t *tool) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -118,7 +130,7 @@ func (t *tool) overview() error {
 	var b strings.Builder
 	b.WriteString("usage: cli command [flags] [arguments]\n\nA small tool for feeds that stays logged in. Its commands:\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.short)
+		fmt.Fprintf(&b, "  %-11s %s\n", c.name, c.short)
 	}
 	b.WriteString("\n\"cli help command\" tells more. All take -json.\n\n" +
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 not logged in or the session is over.\n")
@@ -146,7 +158,7 @@ func (t *tool) report(err error) int {
 	case errors.Is(err, errNotLoggedIn):
 		t.say("you are not logged in\nTry: cli login")
 		return exitLoggedOut
-	case errors.Is(err, provider.ErrLoginEnded), feeds.IsSessionOver(err):
+	case errors.Is(err, shared.ErrEnded), feeds.IsSessionOver(err):
 		if e, ok := errors.AsType[*transport.RefreshError](err); ok {
 			err = e.Err
 		}
@@ -157,12 +169,16 @@ func (t *tool) report(err error) int {
 	case errors.Is(err, context.DeadlineExceeded):
 		t.say("%v: there was no answer within %v", err, callLimit)
 	default:
+		if e, ok := errors.AsType[*transport.RefreshError](err); ok {
+			err = e.Err // what the person has to know
+		}
 		t.say("%v", err)
 	}
 	return exitFailed
 }
 
-// say writes to the person at the terminal, who knows flags and not the fields that the libraries speak of.
+// say writes to the person at the terminal, who knows flags and not the fields that the libraries
+// speak of.
 func (t *tool) say(format string, args ...any) {
 	flags := strings.NewReplacer("HTTP.URL", "-token-url", "Client.Key", "-key", "Client.BaseURL", "-base")
 	fmt.Fprintf(t.stderr, "cli: %s\n", printable(flags.Replace(fmt.Sprintf(format, args...)), true))

@@ -58,7 +58,6 @@ func TestMistakes(t *testing.T) {
 		{"list -n 0", "", 2, "list: -n must be at least 1"},
 		{"list -feed alice", "", 2, `list: -feed "alice" is not of the form group:id`},
 		{"tail -feed user:", "", 2, `tail: -feed "user:" is not of the form group:id`},
-		{"tail -every 0s", "", 2, "tail: -n must not be negative, and -every must be more than 0"},
 		{"tail -n -1", "", 2, "tail: -n must not be negative"},
 		{"post", "", 2, "post: the text is empty"},
 		{"post", " \n", 2, "post: the text is empty"},
@@ -82,6 +81,16 @@ func TestMistakes(t *testing.T) {
 		{"login -session-file - -token-url " + elsewhere.URL, session, 1, "alice could not be logged in: ...status 404: is -token-url right?"},
 		{"login -session-file - -key other", session, 1, "alice could not be logged in: ...the API key is not one of this API's: check -key and -base"},
 
+		{"revoke", "", 2, "revoke: it has to know either -user or -app"},
+		{"revoke -app -user alice", "", 2, "revoke: it has to know either -user or -app"},
+		{"revoke -app", "", 2, "revoke: there is no API secret"},
+		{"revoke -app -base http://example.com", "", 2, "revoke: -base must be https"},
+		{"revoke -app -secret-file -", "s3cret", 1, "...signed with another secret"},
+		{"revoke -app alice", "", 2, "revoke: it takes flags only"},
+		{"auth-checks", "", 2, "auth-checks: say on or off"},
+		{"auth-checks on off", "", 2, "auth-checks: say on or off"},
+		{"auth-checks off", "", 2, "auth-checks: there is no API secret"},
+
 		{"token", "", 2, "token: it has to know -user"},
 		{"token -user alice", "", 2, "token: there is no API secret"},
 		{"token -user alice -valid 0s", "", 2, "token: -valid 0"},
@@ -96,9 +105,12 @@ func TestMistakes(t *testing.T) {
 			line = d.args(line)
 		}
 		var stdout, stderr bytes.Buffer
-		status := run(t.Context(), line, strings.NewReader(test.stdin), &stdout, &stderr)
+		status := newTool(strings.NewReader(test.stdin), &stdout, &stderr).run(t.Context(), line)
 		if status != test.status || !matches(stderr.String(), "cli: "+test.says) || stdout.Len() > 0 {
 			t.Errorf("cli %s: exit status %d, and it says %q; want %d and %q", test.line, status, stderr.String(), test.status, test.says)
+		}
+		if strings.HasPrefix(test.line, "login") && strings.Contains(stderr.String(), "log in again") {
+			t.Errorf("cli %s: a login that failed ends in %q", test.line, stderr.String())
 		}
 		for _, secret := range []string{session, strings.ReplaceAll(session, " ", "-"), "s3cret", testserver.DefaultSecret} {
 			if strings.Contains(stderr.String(), secret) {
@@ -156,7 +168,7 @@ func TestHelp(t *testing.T) {
 	help := func(line ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		if status := run(t.Context(), line, nil, &stdout, &stderr); status != exitOK || stderr.Len() > 0 {
+		if status := newTool(nil, &stdout, &stderr).run(t.Context(), line); status != exitOK || stderr.Len() > 0 {
 			t.Errorf("cli %s: exit status %d, and it says %q; want 0 and nothing", strings.Join(line, " "), status, stderr.String())
 		}
 		return stdout.String()
@@ -181,12 +193,12 @@ func TestOutputFails(t *testing.T) {
 	full := errors.New("no space left on device")
 	for _, line := range [][]string{{"help"}, {"help", "post"}, d.args([]string{"whoami"}), d.args([]string{"list", "-json"}), d.args([]string{"tail"})} {
 		var stderr bytes.Buffer
-		if status := run(t.Context(), line, nil, failing{full}, &stderr); status != exitFailed || stderr.String() != "cli: "+full.Error()+"\n" {
+		if status := newTool(nil, failing{full}, &stderr).run(t.Context(), line); status != exitFailed || stderr.String() != "cli: "+full.Error()+"\n" {
 			t.Errorf("%s: exit status %d, and it says %q", line[0], status, stderr.String())
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), d.args([]string{"post"}), iotest.ErrReader(full), &stdout, &stderr); status != exitFailed || stdout.Len() > 0 {
+	if status := newTool(iotest.ErrReader(full), &stdout, &stderr).run(t.Context(), d.args([]string{"post"})); status != exitFailed || stdout.Len() > 0 {
 		t.Errorf("post from a broken file: exit status %d, and it says %q", status, stdout.String())
 	}
 }

@@ -14,8 +14,9 @@ import (
 // maxSecret bounds what is read of a secret, in bytes: more is the wrong file.
 const maxSecret = 64 << 10
 
-// secret reads a secret from the file, with "-" for standard input, or else from the environment variable. ok is false if there is
-// neither. A secret is never an argument: the machine's other users can see those, and the shell remembers them.
+// secret reads a secret from the file, with "-" for standard input, or else from the environment
+// variable. ok is false if there is neither. A secret is never an argument: the machine's other
+// users can see those, and the shell remembers them.
 func (t *tool) secret(file, variable string) (secret string, ok bool, err error) {
 	var data []byte
 	switch {
@@ -51,14 +52,28 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSecret+1))
 }
 
-// prompt asks the person at the terminal for a secret and shows nothing of it. ok is false where nobody can be asked: standard
-// input is no terminal, or there is no stty, as on Windows.
+// prompt asks the person at the terminal for a secret and shows nothing of it. ok is false where
+// nobody can be asked: standard input is no terminal, or there is no stty, as on Windows.
 func (t *tool) prompt(ctx context.Context, question string) (secret string, ok bool, err error) {
 	terminal, isFile := t.stdin.(*os.File)
-	if !isFile || !isTerminal(terminal) || stty(terminal, "-echo") != nil {
+	if !isFile || !isTerminal(terminal) {
 		return "", false, nil
 	}
-	defer func() { _ = stty(terminal, "echo") }()
+	// Before the echo goes it is certain to come back.
+	show := func() { _ = stty(terminal, "echo") }
+	t.guard.restore.Store(&show)
+	stop := whileHidden(show, func() {
+		_ = stty(terminal, "-echo")
+		fmt.Fprint(t.stderr, question)
+	})
+	defer func() {
+		stop()
+		show()
+		t.guard.restore.Store(nil)
+	}()
+	if stty(terminal, "-echo") != nil {
+		return "", false, nil
+	}
 	fmt.Fprint(t.stderr, question)
 	type line struct {
 		text string
@@ -87,7 +102,8 @@ func stty(terminal *os.File, setting string) error {
 	return cmd.Run()
 }
 
-// isTerminal reports whether f may be a terminal. It is also true of /dev/null, which stty then refuses.
+// isTerminal reports whether f may be a terminal. It is also true of /dev/null, which stty then
+// refuses.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0

@@ -9,11 +9,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/transport"
 )
 
@@ -25,25 +28,38 @@ type settings struct {
 	TokenURL string `json:"token_url"` // where the user's tokens come from
 }
 
-// settingsKey is their place in the store, beside the login: a folder that is the user's own, and writes that are atomic.
+// settingsKey is their place in the store, beside the login: a folder that is the user's own, and
+// writes that are atomic.
 const settingsKey = "settings"
 
-// remembered returns the settings of the last login, or the zero settings.
-func (t *tool) remembered(ctx context.Context) (s settings, err error) {
+// A memory is what is kept between runs.
+type memory struct {
+	settings // of the last login
+
+	// Logins are the keys in the store under which there may be secrets: those of the last login,
+	// and of one that did not come to its end.
+	Logins []string `json:"logins,omitempty"`
+}
+
+// remembered returns what the last run has kept, or the zero memory.
+func (t *tool) remembered(ctx context.Context) (m memory, err error) {
 	data, version, err := t.store.Load(ctx, settingsKey)
 	if err != nil || version == 0 {
-		return settings{}, err
+		return memory{}, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields() // a later version's: half understood, the login could go to the wrong place
-	if err := dec.Decode(&s); err != nil {
-		return settings{}, fmt.Errorf("the settings of the last login are those of another version of this tool: %v", err)
+	if err := dec.Decode(&m); err != nil {
+		return memory{}, fmt.Errorf("the settings of the last login are those of another version of this tool: %v", err)
 	}
-	return s, nil
+	if m.User != "" && !slices.Contains(m.Logins, m.loginKey()) {
+		m.Logins = append(m.Logins, m.loginKey())
+	}
+	return m, nil
 }
 
-func (t *tool) remember(ctx context.Context, s settings) error {
-	data, err := json.Marshal(s)
+func (t *tool) remember(ctx context.Context, m memory) error {
+	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
@@ -52,21 +68,68 @@ func (t *tool) remember(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		if _, err = t.store.CompareAndSwap(ctx, settingsKey, data, version); !errors.Is(err, provider.ErrConflict) {
+		if _, err = t.store.CompareAndSwap(ctx, settingsKey, data, version); !errors.Is(err, shared.ErrConflict) {
 			return err
 		}
 	}
 }
 
-// sharedLogin is the login in the store, for whoever runs with the same settings.
-func (t *tool) sharedLogin(s settings) *provider.SharedLogin {
-	return &provider.SharedLogin{
-		Provider: backend{settings: s}, Store: &t.store, Key: s.User + "@" + s.Key,
+// alone runs f while no other copy of the tool changes who is logged in. The system lets the next
+// one in, should this one be killed.
+func (t *tool) alone(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	for {
+		unlock, ok, err := t.store.TryLock(ctx, settingsKey)
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			defer unlock()
+			return f(ctx)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("another copy of the tool logs in or out: %w", ctx.Err())
+		}
+	}
+}
+
+// loginKey is the place of the login in the store.
+func (s settings) loginKey() string { return s.User + "@" + s.Key }
+
+// sharedLogin is the login in the store, for all that run with the same settings.
+func (t *tool) sharedLogin(s settings) *shared.Login {
+	return &shared.Login{
+		Provider: backend{settings: s, guard: &t.guard}, Store: &t.store, Key: s.loginKey(),
 		Logger: slog.New(slog.NewTextHandler(t.stderr, nil)),
 	}
 }
 
+// A provider of tokens for a session that a person waits for.
+type impatient struct {
+	*shared.Login
+	guard *guard
+	waits bool // as tail does
+}
+
+// Token implements [provider.TokenProvider]. When it returns what the backend has answered is
+// saved. A session would ask for half a minute where asking fails: a person wants to know at once
+// what is wrong, and tries again if it may help.
+func (p impatient) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
+	defer p.guard.refreshing.Store(false)
+	t, err := p.Login.Token(ctx, old)
+	if err != nil && !p.waits && !provider.IsPermanent(err) {
+		err = provider.RetryAfter(err, time.Hour)
+	}
+	return t, err
+}
+
 func (t *tool) client(s settings) *feeds.Client {
+	if t.waits {
+		return &feeds.Client{Key: s.Key, BaseURL: s.BaseURL, Logger: slog.New(plainLog{t})}
+	}
 	return &feeds.Client{Key: s.Key, BaseURL: s.BaseURL, Trace: &transport.Trace{
 		AttemptFailed: func(e transport.AttemptFailed) {
 			t.say("%v; trying again in %v", e.Err, e.RetryIn.Round(100*time.Millisecond))
@@ -78,38 +141,38 @@ func (t *tool) client(s settings) *feeds.Client {
 type connection struct {
 	*feeds.Session
 	settings settings
-	login    *provider.SharedLogin
+	login    *shared.Login
+	store    *filestore.Store
 }
 
-// connect opens a session with the remembered login. Its Close waits for a refresh that is under way, so that the next token is
-// saved before the process ends.
-func (t *tool) connect(ctx context.Context) (*connection, error) {
-	s, err := t.remembered(ctx)
+// connected does work in a session with the remembered login. It waits for a refresh that is under
+// way in the end, so that the next token is saved before the process ends.
+func (t *tool) connected(ctx context.Context, work func(*connection) error) error {
+	m, err := t.remembered(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if s.User == "" {
-		return nil, errNotLoggedIn
+	if m.User == "" {
+		return errNotLoggedIn
 	}
-	ctx, cancel := limited(ctx)
+	login := t.sharedLogin(m.settings)
+	connecting, cancel := limited(ctx)
 	defer cancel()
-	login := t.sharedLogin(s)
-	// A session would try for half a minute. A person wants to know at once what is wrong, and tries again if it may help.
-	if _, err := login.Token(ctx, provider.Token{}); err != nil {
-		return nil, err
-	}
-	session, err := t.client(s).ConnectUser(ctx, feeds.User{ID: s.User}, login)
+	session, err := t.client(m.settings).ConnectUser(connecting, feeds.User{ID: m.User}, impatient{login, &t.guard, t.waits})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &connection{session, s, login}, nil
+	err = work(&connection{session, m.settings, login, &t.store})
+	return errors.Join(err, session.Close())
 }
 
-// A backend gets a user's tokens from the token URL. What buys the next token is kept in place of the refresh token, where it
-// is saved with the login and goes with it: the refresh token if the backend gives out such, and the session secret if not.
+// A backend gets a user's tokens from the token URL. What buys the next token is kept in place of
+// the refresh token, where it is saved with the login and goes with it: the refresh token if the
+// backend gives out such, and the session secret if not.
 type backend struct {
 	settings
 	session *string // to log in with; nil: only a login that is there can be refreshed
+	guard   *guard  // is told that a refresh is under way; may be nil
 }
 
 const (
@@ -129,6 +192,9 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 	} else {
 		return provider.Token{}, provider.Permanent(errNotLoggedIn)
 	}
+	if b.guard != nil {
+		b.guard.refreshing.Store(true)
+	}
 	t, err := endpoint.Token(ctx, old)
 	switch {
 	case err != nil:
@@ -139,7 +205,8 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 	return t.WithRefreshToken(sessionKind + endpoint.Session), nil
 }
 
-// checkURL returns what is wrong with an address that somebody typed, or "". Tokens and secrets go there.
+// checkURL returns what is wrong with an address that somebody typed, or "". Tokens and secrets go
+// there.
 func checkURL(value string) string {
 	u, err := url.Parse(value)
 	switch {

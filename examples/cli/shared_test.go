@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/testserver"
 )
 
@@ -58,7 +60,7 @@ func TestLogoutIsForAll(t *testing.T) {
 	d := newDesk(t, srv)
 	d.login()
 	d.ok("post", "Hello")
-	tail := d.tail(t.Context(), "-every", "1ms")
+	tail := d.tail(t.Context())
 	tail.want("Hello")
 
 	if out := d.ok("logout"); out != "alice is logged out.\n" {
@@ -83,6 +85,77 @@ func TestLogoutIsForAll(t *testing.T) {
 	t.Setenv("STREAM_SESSION", session)
 	d.ok("login") // as before
 	d.ok("post", "Hello")
+}
+
+// TestTwoUsersAtOnce: two people log in at the same time. Both get an answer, one of them is logged
+// in afterwards, and after a logout no secret is left of either.
+func TestTwoUsersAtOnce(t *testing.T) {
+	for range 10 {
+		d := newDesk(t, &testserver.Server{Session: session})
+		t.Setenv("STREAM_SESSION", session)
+		var wg sync.WaitGroup
+		for _, user := range []string{"alice", "bob"} {
+			wg.Go(func() {
+				cmd := exec.CommandContext(t.Context(), os.Args[0], d.args([]string{"login", "-user", user, "-key", testserver.DefaultKey,
+					"-base", d.url, "-token-url", d.url + "/token"})...)
+				cmd.Env = append(os.Environ(), asTool+"=1")
+				if out, err := cmd.CombinedOutput(); err != nil || string(out) != fmt.Sprintf("Logged in as %s at %s.\n", user, d.url) {
+					t.Errorf("cli login -user %s: %v, and it says %q", user, err, out)
+				}
+			})
+		}
+		wg.Wait()
+		d.ok("post", "Hello")
+		d.ok("logout")
+		d.wantNoSecrets()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestInterruptedLogin: a login whose process was killed when it had saved the token is forgotten
+// by a logout, too.
+func TestInterruptedLogin(t *testing.T) {
+	d := newDesk(t, &testserver.Server{Session: session})
+	d.login()
+	tool := newTool(nil, t.Output(), t.Output())
+	tool.store.Dir = d.state
+	m, err := tool.remembered(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Logins = append(m.Logins, "bob@"+testserver.DefaultKey)
+	if err := tool.remember(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	bob := tool.sharedLogin(settings{User: "bob", Key: testserver.DefaultKey})
+	if err := bob.Login(t.Context(), provider.NewToken("bob's token", time.Time{}).WithRefreshToken("bob's")); err != nil {
+		t.Fatal(err)
+	}
+	d.ok("post", "Hello") // alice is still logged in
+	d.ok("logout")
+	d.wantNoSecrets()
+}
+
+// wantNoSecrets checks that no file in the state folder holds a token.
+func (d *desk) wantNoSecrets() {
+	d.t.Helper()
+	files, err := os.ReadDir(d.state)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(filepath.Join(d.state, f.Name()))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		for _, field := range []string{`"token":"`, `"refresh":"`} {
+			if bytes.Contains(data, []byte(field)) {
+				d.t.Errorf("%s still holds a secret", f.Name())
+			}
+		}
+	}
 }
 
 func TestAnotherUser(t *testing.T) {

@@ -27,12 +27,9 @@ func (t *tool) token(user string, validity time.Duration, secretFile string) err
 	case validity == 0:
 		return usageError{"", "-valid 0 would be no life at all"}
 	}
-	secret, ok, err := t.secret(secretFile, "STREAM_API_SECRET")
-	switch {
-	case err != nil:
+	secret, err := t.apiSecret(secretFile)
+	if err != nil {
 		return err
-	case !ok:
-		return usageError{"", "there is no API secret: name a file with -secret-file, or set STREAM_API_SECRET"}
 	}
 	value, err := provider.Signer{Secret: secret, Validity: validity}.UserToken(user)
 	if err != nil {

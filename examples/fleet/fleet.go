@@ -30,6 +30,7 @@ type fleet struct {
 	ttl            time.Duration // of the tokens
 	pause          time.Duration // between two kills, on average
 	gap            bool          // kill in the gap, too
+	chaotic        bool          // make trouble for the store instead of killing
 
 	server *testserver.Server // set by run
 	lost   chan struct{}      // made by run, closed when the login is lost
@@ -44,6 +45,7 @@ type fleet struct {
 type tally struct {
 	posts, failed  int
 	kills          int
+	troubles       int    // that the store had
 	asking         int    // kills of a worker that had the lease, before its secret was spent
 	inGap          int    // kills that cost an answer to a secret that was spent, or was spent later
 	spared         int    // kills that were put off to the end of the gap
@@ -67,7 +69,7 @@ type worker struct {
 	killed   bool
 }
 
-func (f *fleet) run(ctx context.Context, store *redisServer) error {
+func (f *fleet) run(ctx context.Context, store *store) error {
 	session := rand.Text()
 	f.server = &testserver.Server{TTL: f.ttl, Session: session, Fault: backend{f}.fault}
 	if f.gap {
@@ -86,23 +88,34 @@ func (f *fleet) run(ctx context.Context, store *redisServer) error {
 	go func() { _ = api.Serve(l) }() // ends with Close
 	defer api.Close()
 	url := "http://" + l.Addr().String()
-	if err := logIn(ctx, url, session, store); err != nil {
+	if err := logIn(ctx, url, session, store.place()); err != nil {
 		return err
 	}
 
-	fmt.Fprintf(f.stdout, "%d workers share one login through Redis at %s. Their tokens live for %v.\n", f.size, store.addr, f.ttl)
-	fmt.Fprintf(f.stdout, "One of them is killed every %v or so, and started again.\n\n", f.pause)
+	fmt.Fprintf(f.stdout, "%d workers share one login through Redis at %s. Their tokens live for %v.\n", f.size, store.place().Addr, f.ttl)
+	if f.chaotic {
+		fmt.Fprintf(f.stdout, "Redis is flushed, paused or failed over every %v or so.\n\n", chaosPause)
+	} else {
+		fmt.Fprintf(f.stdout, "One of them is killed every %v or so, and started again.\n\n", f.pause)
+	}
 
 	working, stop := context.WithTimeout(ctx, f.duration)
 	defer stop()
 	var wg sync.WaitGroup
 	for place := range f.size {
 		wg.Go(func() {
-			j := job{API: url, Redis: store.addr, Password: store.password, Reusable: f.gap}
+			j := job{API: url, Store: store.place(), Reusable: f.gap}
 			f.keepRunning(working, place+1, j)
 		})
 	}
-	wg.Go(func() { f.kill(working) })
+	var trouble error // with making trouble
+	wg.Go(func() {
+		if f.chaotic {
+			trouble = f.chaos(working, store)
+		} else {
+			f.kill(working)
+		}
+	})
 	wg.Go(func() { // ends with working
 		select {
 		case <-f.lost:
@@ -112,11 +125,11 @@ func (f *fleet) run(ctx context.Context, store *redisServer) error {
 	})
 	f.show(working)
 	wg.Wait()
-	return f.summary()
+	return errors.Join(trouble, f.summary())
 }
 
 // logIn logs the user in, once for the whole fleet.
-func logIn(ctx context.Context, url, session string, store *redisServer) error {
+func logIn(ctx context.Context, url, session string, store place) error {
 	client := store.client()
 	defer client.Close()
 	backend := provider.HTTP{URL: url + "/token", UserID: user, Session: session}

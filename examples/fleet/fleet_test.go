@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -20,6 +22,9 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(jobVariable); job != "" {
 		os.Exit(work(job, os.Stdin, os.Stdout))
 	}
+	if dir := os.Getenv(keeperVariable); dir != "" {
+		os.Exit(keep(dir, os.Stdin))
+	}
 	os.Exit(m.Run())
 }
 
@@ -34,6 +39,7 @@ func TestFleet(t *testing.T) {
 	for name, flags := range map[string]string{
 		"spared in the gap": "-for 6s -workers 4 -kill 2s",
 		"killed in the gap": "-for 6s -workers 4 -kill 2s -gap",
+		"chaos":             "-for 20s -workers 4 -chaos",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,9 +53,12 @@ func TestFleet(t *testing.T) {
 				t.Fatalf("it printed %s", stdout.String())
 			}
 			for i, what := range []string{"", "kills", "expiries", "token calls", "", "posts"} {
-				if n, _ := strconv.Atoi(numbers[i]); what != "" && n == 0 {
-					t.Errorf("there were no %s: %s", what, numbers[0])
+				if n, _ := strconv.Atoi(numbers[i]); what != "" && (n == 0) != (what == "kills" && name == "chaos") {
+					t.Errorf("there were %d %s: %s", n, what, numbers[0])
 				}
+			}
+			if name == "chaos" && !strings.Contains(stdout.String(), "killed the master, and ") {
+				t.Errorf("the store did not fail over:\n%s", stdout.String())
 			}
 			if reused := numbers[4]; reused != "0" && !strings.Contains(flags, "-gap") {
 				t.Errorf("%s calls came with a spent secret", reused)
@@ -68,13 +77,14 @@ func TestWithoutRedis(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for args, says := range map[string]string{
-		"-bogus":     "flag provided but not defined: -bogus",
-		"-for soon":  `invalid value "soon" for flag -for`,
-		"-for 0s":    "fleet: -for, -workers, -ttl and -kill must be more than 0",
-		"-workers 0": "fleet: -for, -workers, -ttl and -kill must be more than 0",
-		"-ttl -1s":   "fleet: -for, -workers, -ttl and -kill must be more than 0",
-		"-kill 0s":   "fleet: -for, -workers, -ttl and -kill must be more than 0",
-		"now":        `fleet: unexpected argument "now"`,
+		"-bogus":      "flag provided but not defined: -bogus",
+		"-for soon":   `invalid value "soon" for flag -for`,
+		"-for 0s":     "fleet: -for, -workers, -ttl and -kill must be more than 0",
+		"-workers 0":  "fleet: -for, -workers, -ttl and -kill must be more than 0",
+		"-ttl -1s":    "fleet: -for, -workers, -ttl and -kill must be more than 0",
+		"-kill 0s":    "fleet: -for, -workers, -ttl and -kill must be more than 0",
+		"-chaos -gap": "fleet: -chaos kills no workers: leave -gap out",
+		"now":         `fleet: unexpected argument "now"`,
 	} {
 		var stderr bytes.Buffer
 		if status := run(t.Context(), strings.Fields(args), io.Discard, &stderr); status != exitUsage || !strings.HasPrefix(stderr.String(), says) {
@@ -180,6 +190,36 @@ func TestStopsEarly(t *testing.T) {
 	var stderr bytes.Buffer
 	if status := run(ctx, []string{"-for", "1h", "-workers", "2"}, out, &stderr); status != 0 {
 		t.Errorf("exit status %d, and it says %q", status, stderr.String())
+	}
+}
+
+// TestKilledFleet: when the fleet is killed its Redis ends, too, and leaves nothing behind.
+func TestKilledFleet(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("there is no redis-server on this machine")
+	}
+	s, err := startStore(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.alive.Close() // as the system does
+	if err := s.keeper.Wait(); err != nil {
+		t.Errorf("the keeper: %v", err)
+	}
+	for _, server := range append(s.servers, s.sentinel) {
+		err := await(t.Context(), "the "+server.name+" is still there", func() bool {
+			c, err := net.Dial("tcp", server.addr)
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(s.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its folder is still there: %v", err)
 	}
 }
 

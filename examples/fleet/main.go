@@ -17,6 +17,12 @@
 //
 // What closes the gap is a backend that answers once more for the secret that was spent last. With -gap the backend is
 // such a one, and nobody is spared.
+//
+// # Chaos
+//
+// With -chaos it is the store that suffers: Redis, here a master and a replica under a Sentinel, is flushed, takes no writes for two
+// leases, and its master is killed, in turn. No worker is killed then: one that was started just after a flush would know nothing, and
+// that is a gap, too.
 package main
 
 import (
@@ -41,6 +47,9 @@ func main() {
 	if job := os.Getenv(jobVariable); job != "" {
 		os.Exit(work(job, os.Stdin, os.Stdout))
 	}
+	if dir := os.Getenv(keeperVariable); dir != "" {
+		os.Exit(keep(dir, os.Stdin))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C is not waited for
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -56,6 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&f.ttl, "ttl", 200*time.Millisecond, "how long tokens live; up to a second more, as they end with a whole one")
 	flags.DurationVar(&f.pause, "kill", time.Second, "the pause between two kills, on average")
 	flags.BoolVar(&f.gap, "gap", false, "kill in the gap too; the backend answers once more for a spent secret then")
+	flags.BoolVar(&f.chaotic, "chaos", false, "make trouble for Redis instead of killing workers")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -64,11 +74,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "fleet: unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
+	case f.chaotic && f.gap:
+		fmt.Fprintln(stderr, "fleet: -chaos kills no workers: leave -gap out")
+		return exitUsage
 	case f.duration <= 0 || f.size < 1 || f.ttl <= 0 || f.pause <= 0:
 		fmt.Fprintln(stderr, "fleet: -for, -workers, -ttl and -kill must be more than 0")
 		return exitUsage
 	}
-	store, err := startRedis(ctx)
+	store, err := startStore(ctx, f.chaotic)
 	if err != nil {
 		fmt.Fprintln(stderr, "fleet:", err)
 		return exitUsage

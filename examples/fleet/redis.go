@@ -5,24 +5,33 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// A redisServer is a Redis of our own, without a disk.
-type redisServer struct {
-	addr, password string
-	dir            string // for its log
+// keeperVariable is the environment variable that makes a keeper of this program, and holds the folder that it looks after.
+const keeperVariable = "FLEET_KEEPER"
+
+// A redisFolder is where our own servers keep their logs and process ids. They have no disk otherwise.
+//
+// They are daemons, which spares them the terminal's Ctrl-C: they are there until the workers have gone. A keeper, a process of this
+// program, ends them when the fleet ends, however that may be.
+type redisFolder struct {
+	dir, program, password string
+	keeper                 *exec.Cmd
+	alive                  io.Closer // the keeper acts when this is closed, as the system does for the dead
 }
 
-// startRedis starts redis-server on a free port of this machine.
-func startRedis(ctx context.Context) (*redisServer, error) {
+func newRedisFolder() (*redisFolder, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errors.New("there is no redis-server on this machine: install it first (on Debian and Ubuntu: apt-get install redis-server)")
@@ -31,30 +40,90 @@ func startRedis(ctx context.Context) (*redisServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &redisServer{password: rand.Text(), dir: dir}
-	for range 3 { // somebody may take the port in between
-		if err = r.start(ctx, program); err == nil {
-			return r, nil
+	d := &redisFolder{dir: dir, program: program, password: rand.Text()}
+	self, err := os.Executable()
+	if err == nil {
+		d.keeper = exec.Command(self)
+		d.keeper.Env = append(os.Environ(), keeperVariable+"="+dir)
+		d.alive, err = d.keeper.StdinPipe()
+	}
+	if err == nil {
+		err = d.keeper.Start()
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return d, nil
+}
+
+// stop ends all servers.
+func (d *redisFolder) stop() {
+	d.alive.Close()
+	_ = d.keeper.Wait() // whatever it comes to, there is nothing left to do
+}
+
+// keep is a keeper's whole life. It returns the exit status.
+func keep(dir string, stdin io.Reader) int {
+	signal.Ignore(os.Interrupt)
+	_, _ = io.Copy(io.Discard, stdin)
+	files, _ := filepath.Glob(filepath.Join(dir, "*.pid"))
+	for _, file := range files {
+		if pid, err := readPID(file); err == nil {
+			kill(pid)
 		}
 	}
 	os.RemoveAll(dir)
+	return 0
+}
+
+func readPID(file string) (int, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+func kill(pid int) {
+	if p, err := os.FindProcess(pid); err == nil {
+		_ = p.Kill()
+	}
+}
+
+// A redisServer is one of our own servers, or a Sentinel.
+type redisServer struct {
+	folder *redisFolder
+	name   string
+	addr   string
+}
+
+// start starts a server on a free port of this machine, with more configuration.
+func (d *redisFolder) start(ctx context.Context, name, config string, args ...string) (r *redisServer, err error) {
+	for range 3 { // somebody may take the port in between
+		l, lerr := net.Listen("tcp", "127.0.0.1:0")
+		if lerr != nil {
+			return nil, lerr
+		}
+		r = &redisServer{folder: d, name: name, addr: l.Addr().String()}
+		l.Close()
+		if err = r.start(ctx, config, args...); err == nil {
+			return r, nil
+		}
+	}
 	return nil, err
 }
 
-func (r *redisServer) start(ctx context.Context, program string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// start starts the server, or starts it again after kill. args are for the command line.
+func (r *redisServer) start(ctx context.Context, config string, args ...string) error {
+	host, port, _ := net.SplitHostPort(r.addr)
+	log := r.file("log")
+	text := fmt.Sprintf("daemonize yes\nbind %s\nport %s\nrequirepass %s\ndir %s\nlogfile %s\npidfile %s\n%s\n",
+		host, port, r.folder.password, r.folder.dir, log, r.file("pid"), config)
+	if err := os.WriteFile(r.file("conf"), []byte(text), 0o600); err != nil { // a Sentinel writes into its own
 		return err
 	}
-	r.addr = l.Addr().String()
-	l.Close()
-	host, port, _ := net.SplitHostPort(r.addr)
-
-	// As a daemon it is spared the terminal's Ctrl-C, and is there until the workers have gone.
-	cmd := exec.CommandContext(ctx, program, "-")
-	log := filepath.Join(r.dir, "log")
-	cmd.Stdin = strings.NewReader(fmt.Sprintf(
-		"daemonize yes\nbind %s\nport %s\nrequirepass %s\nsave \"\"\nappendonly no\ndir %s\nlogfile %s\n", host, port, r.password, r.dir, log))
+	cmd := exec.CommandContext(ctx, r.folder.program, append([]string{r.file("conf")}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("redis-server: %w: %s", err, out)
 	}
@@ -73,13 +142,19 @@ func (r *redisServer) start(ctx context.Context, program string) error {
 	}
 }
 
-func (r *redisServer) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: r.addr, Password: r.password, MaxRetries: -1})
+func (r *redisServer) file(extension string) string {
+	return filepath.Join(r.folder.dir, r.name+"."+extension)
 }
 
-func (r *redisServer) stop() {
-	client := r.client()
-	defer client.Close()
-	_ = client.ShutdownNoSave(context.Background()).Err() // it never answers to that
-	os.RemoveAll(r.dir)
+// kill ends the server as a power failure would.
+func (r *redisServer) kill() {
+	if pid, err := readPID(r.file("pid")); err == nil {
+		os.Remove(r.file("pid"))
+		kill(pid)
+	}
+}
+
+// client returns a client of this server.
+func (r *redisServer) client() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: r.addr, Password: r.folder.password, MaxRetries: -1})
 }

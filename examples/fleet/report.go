@@ -48,6 +48,11 @@ func (f *fleet) summary() error {
 	r.workers, r.gap = f.size, f.gap
 	fmt.Fprintf(f.stdout, "\n%d posts, of which %d failed; %d took effect, each exactly once.\n", r.posts+r.failed, r.failed, r.arrived)
 	fmt.Fprintf(f.stdout, "%d tokens came to an end, and all workers together asked %d times for one, the first included.\n", r.expiries, r.calls)
+	if f.chaotic {
+		fmt.Fprintf(f.stdout, "Redis had trouble %d times.\n", r.troubles)
+		fmt.Fprintf(f.stdout, "\n%s\n", r.line())
+		return r.err()
+	}
 	fmt.Fprintf(f.stdout, "%d workers were killed: %d of them while they asked for a token, ", r.kills, r.asking+r.inGap+r.spared)
 	if r.gap {
 		fmt.Fprintf(f.stdout, "%d in the gap, where %d answers were lost and asked for again.\n", r.inGap, r.refused)

@@ -17,6 +17,7 @@ import (
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/redisstore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/testserver"
 )
 
@@ -27,9 +28,8 @@ const jobVariable = "FLEET_JOB"
 type job struct {
 	Worker   string // its name: the place in the fleet, and how many held it before
 	API      string
-	Redis    string
-	Password string // of Redis
-	Reusable bool   // see provider.HTTP
+	Store    place
+	Reusable bool // see provider.HTTP
 }
 
 const (
@@ -71,7 +71,8 @@ func work(description string, stdin io.Reader, stdout io.Writer) int {
 		report(failed, err)
 		return exitUsage
 	}
-	store := redis.NewClient(&redis.Options{Addr: j.Redis, Password: j.Password})
+	redis.SetLogger(silent{}) // what it has to say about connections that break is no news here
+	store := j.Store.client()
 	defer store.Close()
 	// There is nothing to log in with: all that a worker has is what is in Redis.
 	wire := &counted{worker: j.Worker}
@@ -111,8 +112,8 @@ func work(description string, stdin io.Reader, stdout io.Writer) int {
 }
 
 // sharedLogin is the one login of the fleet.
-func sharedLogin(p provider.TokenProvider, store *redis.Client) *provider.SharedLogin {
-	return &provider.SharedLogin{Provider: p, Store: &redisstore.Store{Client: store}, Key: user, Lease: lease}
+func sharedLogin(p provider.TokenProvider, store *redis.Client) *shared.Login {
+	return &shared.Login{Provider: p, Store: &redisstore.Store{Client: store}, Key: user, Lease: lease}
 }
 
 // reporting tells when a call for a token has returned.
@@ -140,3 +141,9 @@ func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Header.Set(workerHeader, c.worker)
 	return http.DefaultTransport.RoundTrip(req)
 }
+
+// silent is a log that nobody reads.
+type silent struct{}
+
+// Printf discards it.
+func (silent) Printf(context.Context, string, ...any) {}

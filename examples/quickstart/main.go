@@ -13,13 +13,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/testserver"
@@ -34,16 +33,16 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 {
-		fmt.Fprintln(os.Stderr, "quickstart takes no arguments: it runs by itself for about 10 s")
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
-	}
+	frame.Main(func(ctx context.Context) int {
+		p := frame.New("quickstart", os.Stderr)
+		if status, done := p.Parse(os.Args[1:], 0, ""); done {
+			return status
+		}
+		if err := run(ctx); err != nil {
+			return p.Fail(frame.Failed, "%v", err)
+		}
+		return frame.OK
+	})
 }
 
 func run(ctx context.Context) error {

@@ -1,8 +1,15 @@
-// Command testserver runs the test server as a process of its own, for clients in any language:
+// Command testserver runs a test server as a process of its own, for clients in any language. By
+// itself it is Stream's API:
 //
 //	go run ./examples/testserver -addr 127.0.0.1:8080 -key KEY -secret SECRET -ttl 5s
 //
-// It prints one line when it is ready and stops on SIGINT and SIGTERM.
+// With -guard it stands in front of any other API, asks for Bearer tokens, and is the OAuth 2.0
+// server that issues them:
+//
+//	go run ./examples/testserver -guard -ttl 5s
+//	go run ./examples/testserver -guard -upstream http://127.0.0.1:9000 -client my-tool -client-secret SECRET
+//
+// It prints what to do when it is ready, and stops on SIGINT and SIGTERM.
 package main
 
 import (
@@ -27,47 +34,62 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if args make no sense.
+// A server is what this program runs.
+type server interface {
+	http.Handler
+	io.Closer
+}
+
+// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if args make no
+// sense.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	srv := &testserver.Server{}
-	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	addr := flags.String("addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 picks a free one")
-	flags.StringVar(&srv.Key, "key", testserver.DefaultKey, "API `key` that requests must name")
-	flags.StringVar(&srv.Secret, "secret", testserver.DefaultSecret, "`secret` that signs the tokens")
-	flags.StringVar(&srv.Session, "session", "", "session `secret` that POST /token wants; empty: none")
-	flags.DurationVar(&srv.TTL, "ttl", testserver.DefaultTTL, "how long tokens live; negative: for ever")
-	flags.BoolVar(&srv.DisableAuthChecks, "disable-auth-checks", false, "accept developer tokens, and check no signature")
-	latency := flags.Duration("latency", 0, "how long every answer takes")
-	switch err := flags.Parse(args); {
+	o, err := parse(args, stderr)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
+	case errors.Is(err, errSaid):
+		return 2
 	case err != nil:
-		return 2
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "testserver: unexpected argument %q\n", flags.Arg(0))
-		return 2
-	case srv.Key == "" || srv.Secret == "":
-		fmt.Fprintln(stderr, "testserver: -key and -secret must not be empty")
-		return 2
-	case *latency < 0:
-		fmt.Fprintln(stderr, "testserver: -latency must not be negative")
+		fmt.Fprintf(stderr, "testserver: %v\n", err)
 		return 2
 	}
-	srv.Fault = func(*http.Request) testserver.Fault { return testserver.Fault{Latency: *latency} }
-
-	l, err := net.Listen("tcp", *addr)
+	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		fmt.Fprintf(stderr, "testserver: %v\n", err)
 		return 1
 	}
-	ready := fmt.Sprintf("testserver is ready at http://%s with API key %s", l.Addr(), srv.Key)
-	if srv.Secret == testserver.DefaultSecret { // nobody's secret, so it may be shown
-		ready += " and secret " + srv.Secret
+	var srv server
+	url := "http://" + l.Addr().String()
+	if o.guard {
+		guard := o.newGuard()
+		welcomeGuard(stdout, url, guard, o)
+		srv = guard
+	} else {
+		srv = o.newServer()
+		ready := "testserver is ready at " + url + " with API key " + o.key
+		if o.secret == testserver.DefaultSecret { // nobody's secret, so it may be shown
+			ready += " and secret " + o.secret
+		}
+		fmt.Fprintln(stdout, ready)
 	}
-	fmt.Fprintln(stdout, ready)
+	if err := serve(ctx, l, srv); err != nil {
+		fmt.Fprintf(stderr, "testserver: %v\n", err)
+		return 1
+	}
+	return 0
+}
 
+func (o options) newServer() *testserver.Server {
+	return &testserver.Server{
+		Key: o.key, Secret: o.secret, Session: o.session, TTL: o.ttl, DisableAuthChecks: o.disableAuthChecks, Fault: o.fault,
+	}
+}
+
+// serve answers at l until ctx is done.
+func serve(ctx context.Context, l net.Listener, srv server) error {
 	hs := &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	stopped := make(chan struct{})
 	go func() { // ends once ctx is done: at the signal, or with the deferred cancel
 		defer close(stopped)
@@ -78,9 +100,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_ = hs.Shutdown(grace)
 	}()
 	if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		fmt.Fprintf(stderr, "testserver: %v\n", err)
-		return 1
+		return err
 	}
 	<-stopped
-	return 0
+	return nil
 }

@@ -1,26 +1,50 @@
 package filestore
 
-import "context"
+import (
+	"errors"
+	"os"
+)
 
 var (
 	FileName  = fileName
 	StateHome = stateHome
 )
 
+// AtMost is how many calls of the system can be under way.
+const AtMost = atMost
+
 // Steps are the points at which a write can be interrupted.
 var Steps = []string{"the temporary file", "the fsync", "the rename", "the fsync of the folder"}
 
-// SwapUntil does what CompareAndSwap does, up to the step of the given number, and stops there with the lock held: a process that
-// is killed does no more.
-func (s *Store) SwapUntil(ctx context.Context, key string, record []byte, version uint64, last int) error {
-	r, _, err := s.begin(ctx, key, record, version)
+// A Writing is what CompareAndSwap does, a step at a time.
+type Writing struct{ r *replacement }
+
+// Begin begins to write under key, and returns with the lock held.
+func (s *Store) Begin(key string, record []byte, version uint64) (*Writing, error) {
+	r, err := s.begin(key, record, version)
+	return &Writing{r}, err
+}
+
+// Step takes the step of the given number.
+func (w *Writing) Step(i int) error { return w.r.steps()[i]() }
+
+// End gives the lock back.
+func (w *Writing) End() { _ = w.r.lock.Close() }
+
+// LockRemoved locks a file that is removed after it was opened, and reports whether that was taken
+// for a lock.
+func LockRemoved(path string) (bool, error) {
+	h, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
-	for _, step := range r.steps()[:last+1] {
-		if err := step(); err != nil {
-			return err
-		}
+	l := &fileLock{path, h}
+	defer l.Close()
+	if err := os.Remove(path); err != nil {
+		return false, err
 	}
-	return nil
+	if err := l.check(file{path: path}); !errors.Is(err, errLocked) {
+		return err == nil, err
+	}
+	return false, nil
 }

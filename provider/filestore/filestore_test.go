@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
@@ -25,7 +27,7 @@ func Example() {
 
 	// The first run logs in, the next one finds the login.
 	for range 2 {
-		token, err := provider.Stored(backend, store, "alice").Token(context.Background(), provider.Token{})
+		token, err := (&shared.Login{Provider: backend, Store: store, Key: "alice"}).Token(context.Background(), provider.Token{})
 		fmt.Println(token.Value(), err)
 	}
 	// Output:
@@ -35,13 +37,23 @@ func Example() {
 
 func TestConformance(t *testing.T) {
 	dir := folder(t)
-	storetest.Run(t, func(*testing.T) provider.Store { return &filestore.Store{Dir: dir} })
+	storetest.Run(t, func(*testing.T) shared.Store { return &filestore.Store{Dir: dir} })
+}
+
+func TestLoss(t *testing.T) {
+	dir := folder(t)
+	storetest.RunLoss(t, func(*testing.T) shared.Store { return &filestore.Store{Dir: dir} }, func(t *testing.T) {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // folder returns the path of a folder that is not there yet.
 func folder(t *testing.T) string { return filepath.Join(t.TempDir(), "logins") }
 
-// saved returns a store in a new folder, with a record under "alice", the record's file and its version.
+// saved returns a store in a new folder, with a record under "alice", the record's file and its
+// version.
 func saved(t *testing.T) (s *filestore.Store, path string, version uint64) {
 	t.Helper()
 	s = &filestore.Store{Dir: folder(t)}
@@ -107,8 +119,8 @@ func TestDefaultPlace(t *testing.T) {
 		}
 	}
 	_, err := filestore.StateHome("linux", func(string) string { return "" }, func() (string, error) { return "", errors.New("$HOME is not defined") })
-	if err == nil || !strings.Contains(err.Error(), "$HOME") || !strings.Contains(err.Error(), "Store.Dir") {
-		t.Errorf("without a home: %v; want an error that says what is missing and what to do", err)
+	if err == nil || !strings.Contains(err.Error(), "$HOME") || !strings.Contains(err.Error(), "Store.Dir") || !provider.IsPermanent(err) {
+		t.Errorf("without a home: %v; want a permanent error that says what is missing and what to do", err)
 	}
 }
 
@@ -125,13 +137,18 @@ func TestApp(t *testing.T) {
 		t.Errorf("the login of mytool is not in its folder below %s", state)
 	}
 	for _, s := range []*filestore.Store{{}, {App: "."}, {App: ".."}, {App: "a/b"}, {App: "../a"}} {
-		if _, _, err := s.Load(t.Context(), "alice"); err == nil || !strings.Contains(err.Error(), "Store.App") {
-			t.Errorf("Load with App %q: %v; want an error that names the field", s.App, err)
+		_, _, loadErr := s.Load(t.Context(), "alice")
+		_, swapErr := s.CompareAndSwap(t.Context(), "alice", []byte("x"), 0)
+		for _, err := range []error{loadErr, swapErr} {
+			if err == nil || !strings.Contains(err.Error(), "Store.App") || !provider.IsPermanent(err) {
+				t.Errorf("with App %q: %v; want a permanent error that names the field", s.App, err)
+			}
 		}
 	}
 }
 
-// TestDamaged cuts the file after every byte, and changes every byte. What is left must never pass for a record or for none.
+// TestDamaged cuts the file after every byte, and changes every byte. What is left must never pass
+// for a record or for none.
 func TestDamaged(t *testing.T) {
 	s, path, version := saved(t)
 	whole, err := os.ReadFile(path)
@@ -147,8 +164,11 @@ func TestDamaged(t *testing.T) {
 		_, swapErr := s.CompareAndSwap(t.Context(), "alice", []byte("new"), version)
 		_, newErr := s.CompareAndSwap(t.Context(), "alice", []byte("new"), 0)
 		for _, err := range []error{loadErr, swapErr, newErr} {
-			if err == nil || errors.Is(err, provider.ErrConflict) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "geheim") {
+			if err == nil || errors.Is(err, shared.ErrConflict) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "geheim") {
 				t.Fatalf("%s: %v; want an error that names the file and shows nothing of it", what, err)
+			}
+			if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) {
+				t.Fatalf("%s: a pause of %v, permanent %v; want to be told at once, and asked again later", what, pause, provider.IsPermanent(err))
 			}
 		}
 		if left, _ := os.ReadFile(path); string(left) != string(damaged) {
@@ -167,6 +187,54 @@ func TestDamaged(t *testing.T) {
 	check("another file", []byte("[core]\n\tbare = false\n"))
 }
 
+// TestDamagedAndMended: a login whose file is damaged is not over. Its users are told at once, and
+// as soon as a person has put the file right, or moved it away, they go on.
+func TestDamagedAndMended(t *testing.T) {
+	for name, mend := range map[string]func(path string, whole []byte) error{
+		"put right":  func(path string, whole []byte) error { return os.WriteFile(path, whole, 0o600) },
+		"moved away": func(path string, _ []byte) error { return os.Rename(path, path+".damaged") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &filestore.Store{Dir: folder(t)}
+			calls := 0
+			backend := provider.Func(func(context.Context) (string, error) {
+				calls++
+				return fmt.Sprint("token ", calls), nil
+			})
+			login := func() *shared.Login { return &shared.Login{Provider: backend, Store: s, Key: "alice"} }
+			first, err := login().Token(t.Context(), provider.Token{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(s.Dir, filestore.FileName("alice"))
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, whole[:len(whole)/2], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			another := login() // of a process that has nothing in memory
+			for range 2 {
+				_, err := another.Token(t.Context(), provider.Token{})
+				if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) || errors.Is(err, shared.ErrEnded) {
+					t.Fatalf("Token where the file is damaged: %v; want an error that is told at once and not permanent", err)
+				}
+			}
+			if err := mend(path, whole); err != nil {
+				t.Fatal(err)
+			}
+			want := first.Value()
+			if name == "moved away" {
+				want = "token 2"
+			}
+			if got, err := another.Token(t.Context(), provider.Token{}); got.Value() != want || err != nil {
+				t.Errorf("Token after the file was %s = %q, %v; want %q", name, got.Value(), err, want)
+			}
+		})
+	}
+}
+
 // TestVersionsSurviveDeletion: a file that was deleted by hand does not bring old versions back.
 func TestVersionsSurviveDeletion(t *testing.T) {
 	s, path, version := saved(t)
@@ -179,7 +247,8 @@ func TestVersionsSurviveDeletion(t *testing.T) {
 	}
 }
 
-// TestLeftBehind: the temporary file of a process that was killed is in nobody's way, and there is never more than one.
+// TestLeftBehind: the temporary file of a process that was killed is in nobody's way, and there is
+// never more than one.
 func TestLeftBehind(t *testing.T) {
 	s, path, version := saved(t)
 	if err := os.WriteFile(path+".tmp", []byte("half a rec"), 0o600); err != nil {

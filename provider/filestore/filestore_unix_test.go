@@ -5,6 +5,7 @@ package filestore_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,9 +17,11 @@ import (
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// holdLock locks the file of alice as another process would, says so by returning, and lets go when ctx is done.
+// holdLock locks the file of alice as another process would, says so by returning, and lets go when
+// ctx is done.
 func holdLock(ctx context.Context, dir string) error {
 	f, err := os.OpenFile(filepath.Join(dir, filestore.FileName("alice")+".lock"), os.O_RDWR, 0)
 	if err != nil {
@@ -31,7 +34,8 @@ func holdLock(ctx context.Context, dir string) error {
 	return nil
 }
 
-// TestLockIsHeld: a write waits for the lock, until its context ends, and goes on where the holder is gone.
+// TestLockIsHeld: a write waits for the lock, until its context ends, and goes on where the holder
+// is gone.
 func TestLockIsHeld(t *testing.T) {
 	s, _, version := saved(t)
 	holding, release := context.WithCancel(t.Context())
@@ -65,7 +69,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestRefused is about everything that lets others at the login, and about what is not a place for one.
+// TestRefused is about everything that lets others at the login, and about what is not a place for
+// one.
 func TestRefused(t *testing.T) {
 	nobody := func(t *testing.T, path string) {
 		if os.Geteuid() != 0 {
@@ -101,6 +106,22 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false, "is not a file"},
+		{"the file is a FIFO", func(t *testing.T, path string) {
+			if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}, false, "is not a file"},
+		{"the file is a socket", func(t *testing.T, path string) {
+			t.Chdir(filepath.Dir(path)) // a socket's path must be short
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			l, err := net.Listen("unix", filepath.Base(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close() })
+		}, false, filestore.FileName("alice")},
 		{"the folder is a file", func(t *testing.T, path string) {
 			if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600)); err != nil {
 				t.Fatal(err)
@@ -135,8 +156,17 @@ func TestRefused(t *testing.T) {
 			if loadErr == nil || !strings.Contains(loadErr.Error(), test.want) || strings.Contains(loadErr.Error(), "geheim") {
 				t.Errorf("Load: %v; want an error that says %q", loadErr, test.want)
 			}
-			if swapErr == nil || errors.Is(swapErr, provider.ErrConflict) {
+			if swapErr == nil || errors.Is(swapErr, shared.ErrConflict) {
 				t.Errorf("CompareAndSwap: %v; want an error", swapErr)
+			}
+			for _, err := range []error{loadErr, swapErr} {
+				if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) {
+					t.Errorf("%v: a pause of %v, permanent %v; want to be told at once, and asked again later: a person can mend it",
+						err, pause, provider.IsPermanent(err))
+				}
+			}
+			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+				return
 			}
 			if left, err := os.ReadFile(path); err == nil && !strings.Contains(string(left), "geheim") {
 				t.Error("the file was overwritten")
@@ -145,7 +175,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestLinksAreKept: the folder and the file may be links, as those are who keep their files elsewhere like them.
+// TestLinksAreKept: the folder and the file may be links, as those are who keep their files
+// elsewhere like them.
 func TestLinksAreKept(t *testing.T) {
 	for _, there := range []bool{true, false} {
 		s, path, version := saved(t)
@@ -180,7 +211,8 @@ func TestLinksAreKept(t *testing.T) {
 	}
 }
 
-// asNobody runs the named test in a process of its own, which is not root, with the environment variable dirEnv set to dir.
+// asNobody runs the named test in a process of its own, which is not root, with the environment
+// variable dirEnv set to dir.
 func asNobody(t *testing.T, name, dir string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.v")
@@ -254,7 +286,8 @@ func TestReadOnlyChild(t *testing.T) {
 	kept(t, s, version)
 }
 
-// TestDiskFull lets the system refuse to write more than a few bytes to a file: half of the record is written.
+// TestDiskFull lets the system refuse to write more than a few bytes to a file: half of the record
+// is written.
 func TestDiskFull(t *testing.T) {
 	s, _, _ := saved(t)
 	asNobody(t, "TestDiskFullChild", s.Dir)

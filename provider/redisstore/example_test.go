@@ -8,13 +8,14 @@ import (
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/redisstore"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 func ExampleStore() {
 	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"redis.internal:6379"}})
 	defer client.Close()
 	backend := provider.Func(func(context.Context) (string, error) { return "a token from your backend", nil })
-	login := &provider.SharedLogin{
+	login := &shared.Login{
 		Provider:     backend,
 		Store:        &redisstore.Store{Client: client, Prefix: "logins:"},
 		Key:          "bot-7",

@@ -1,33 +1,51 @@
 // Package redisstore keeps shared logins in Redis: one login for a fleet of hosts.
 //
 //	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
-//	login := provider.Stored(backend, &redisstore.Store{Client: client}, "bot-7")
+//	login := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "bot-7"}
 //
 // It is a module of its own, so that programs without Redis don't depend on its client.
 //
 // # Keys
 //
 // Each login is one hash with the fields "version" and "record", under the name Prefix + key; nothing else is stored. Since
-// there is one key for each login, Redis Cluster needs no hash tags. A record holds refresh tokens: who can read the database can
-// use the logins, so give it a password or access lists, and TLS.
+// there is one key for each login, Redis Cluster needs no hash tags. Each change is published on the channel of the same name, with
+// the new version and nothing else. A record holds refresh tokens: who can read the database can use the logins, so give it a
+// password or access lists, and TLS.
 //
-// Keys never expire by default. Set maxmemory-policy to noeviction, or to one of the volatile-* policies: an evicted login is
-// lost, unless a process that knows it is still running.
+// # Access lists
+//
+// These are the commands that a user needs, for the default Prefix. Without the channel, and publish and subscribe, those who wait
+// look for the new token once a second instead of being told.
+//
+//	ACL SETUSER fleet on >password ~stayauth:* &stayauth:* +eval +evalsha +hget +hmget +hset +exists +time +pexpire +persist
+//	    +publish +subscribe +unsubscribe +ping
+//
+// The client says hello to the server with commands of its own (hello, auth, select, client setinfo), which it can do without, but
+// for auth; a Cluster client needs cluster slots, too, and one of Sentinel asks the Sentinels.
+//
+// # Eviction
+//
+// Keys never expire by default. Set maxmemory-policy to noeviction, where a full server is an error that says so, or to one of the
+// volatile-* policies, which spare keys that never expire: then leave TTL at 0. With allkeys-* a login can be evicted, and is lost
+// then, unless a process that knows it is still running.
 //
 // # What a failover can lose
 //
 // Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a server without appendfsync always
-// may lose them in a crash. Then the login is as it was before the last refresh, and its refresh token is spent. The processes
-// that know the newer token write it back as soon as one of them asks the store again, see [provider.SharedLogin]; the login is
-// lost only if none of them is left, or if one without it is the first to ask. Two masters at a time, as in a network split, can
-// give the lease away twice.
+// may lose them in a crash. The processes that have seen what was lost notice it, as versions grow: they write the newest token that
+// they know back, and leave the next step to whoever may have claimed it for one Lease, see [shared.Login]. The login is lost only
+// where none of them is left, where one that has seen nothing of it is the first to ask, or where the newest token was lost together
+// with all traces of it, except in the one process that saved it and does not ask again in time. Two masters at a time, as in a
+// network split, can give the lease away twice.
 //
-// Versions follow the server's clock, so that none is used twice after a loss either.
+// Versions follow the server's clock, so that they grow after a loss, too. Where a replica is promoted whose clock is behind by more
+// than the time since the last write, the next writes look like a loss to those who wait, and cost them a Lease.
 package redisstore
 
 import (
 	"cmp"
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"strconv"
@@ -36,10 +54,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// A Store is a [provider.Store] in Redis, version 5 or later, or a server that speaks its protocol and runs its scripts. It may be
-// used by several goroutines at once. Its fields must not be changed after its first use.
+// A Store is a [shared.Store] in Redis, version 5 or later, or a server that speaks its protocol and runs its scripts. It is a
+// [shared.Watcher] and a [shared.Ager], too. It may be used by several goroutines at once. Its fields must not be changed after its first use.
 type Store struct {
 	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS. Required. The Store does not
 	// close it. Its timeouts bound how long a connection is kept that has stalled; the Store's methods return when their context
@@ -58,7 +77,7 @@ type Store struct {
 
 // script writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing. The new version is the server's
 // time in microseconds, or one more than the last if the clock was turned back; Lua's numbers hold either exactly. ARGV[3] is the
-// TTL in milliseconds.
+// TTL in milliseconds. It tells those who watch, if it may.
 const script = `
 local found = redis.call('HGET', KEYS[1], 'version')
 if not found and redis.call('EXISTS', KEYS[1]) == 1 then
@@ -76,10 +95,11 @@ if ARGV[3] ~= '0' then
 else
 	redis.call('PERSIST', KEYS[1])
 end
+redis.pcall('PUBLISH', KEYS[1], version)
 return version
 `
 
-// Load implements [provider.Store].
+// Load implements [shared.Store].
 func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	type result struct {
 		record  []byte
@@ -104,18 +124,16 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	return r.record, r.version, err
 }
 
-// CompareAndSwap implements [provider.Store].
+// CompareAndSwap implements [shared.Store].
 func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
 	ttl := (s.TTL + time.Millisecond - 1).Milliseconds() // rounded up: 0 would be for ever
-	cmd := redis.NewCmd(ctx, "eval", script, 1, s.name(key), strconv.FormatUint(version, 10), string(record), max(ttl, 0))
 	return obey(ctx, "saving", func() (uint64, error) {
 		if s.Client == nil {
 			return 0, errNoClient
 		}
-		_ = s.Client.Process(ctx, once{cmd}) // the error is in cmd, too
-		next, err := cmd.Text()
+		next, err := s.run(ctx, script, key, strconv.FormatUint(version, 10), string(record), max(ttl, 0)).Text()
 		if errors.Is(err, redis.Nil) {
-			return 0, provider.ErrConflict
+			return 0, shared.ErrConflict
 		}
 		if err != nil {
 			return 0, err
@@ -124,13 +142,27 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, v
 	})
 }
 
+// run runs a script on the key, by its hash if the server knows it.
+func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis.Cmd {
+	send := func(command, script string) *redis.Cmd {
+		cmd := redis.NewCmd(ctx, append([]any{command, script, 1, s.name(key)}, args...)...)
+		_ = s.Client.Process(ctx, once{cmd}) // the error is in cmd, too
+		return cmd
+	}
+	cmd := send("evalsha", fmt.Sprintf("%x", sha1.Sum([]byte(script))))
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") { // and has done nothing
+		return send("eval", script)
+	}
+	return cmd
+}
+
 // once is a command that the client does not send again after a network error, as it may have been carried out.
 type once struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-var errNoClient = errors.New("Store.Client is nil: set how to reach Redis")
+var errNoClient = provider.Permanent(errors.New("Store.Client is nil: set how to reach Redis"))
 
 func (s *Store) name(key string) string { return cmp.Or(s.Prefix, "stayauth:") + key }
 
@@ -153,10 +185,22 @@ func obey[T any](ctx context.Context, doing string, operation func() (T, error))
 	select {
 	case r := <-done:
 		if r.err != nil {
-			return none, fmt.Errorf("redisstore: %s: %w", doing, r.err)
+			return none, fmt.Errorf("redisstore: %s: %w", doing, judged(r.err))
 		}
 		return r.value, nil
 	case <-ctx.Done():
 		return none, fmt.Errorf("redisstore: %s: %w", doing, ctx.Err())
 	}
+}
+
+// judged marks the errors that a person has to mend: whoever waits is told at once.
+func judged(err error) error {
+	const untilMended = time.Minute // longer than anyone waits
+	switch {
+	case redis.IsPermissionError(err), redis.IsOOMError(err), redis.HasErrorPrefix(err, "MISCONF"):
+		return fmt.Errorf("%w: %w", shared.ErrUnwritable, err)
+	case redis.IsAuthError(err):
+		return provider.RetryAfter(err, untilMended)
+	}
+	return err
 }

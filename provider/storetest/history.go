@@ -2,37 +2,41 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// testLinearizable lets concurrent clients load and swap at random, records what each saw and when, and asks a checker
-// whether one register, used by one at a time, could have behaved like that.
+// testLinearizable lets concurrent clients load and swap at random, records what each saw and when,
+// and asks a checker whether one register, used by one at a time, could have behaved like that.
 //
-// With cuts, contexts end in the middle of operations. What was cut off may have happened or not; nothing else may.
-func testLinearizable(t *testing.T, open func(t *testing.T) provider.Store, cuts bool) {
+// With cuts, contexts end in the middle of operations. What was cut off may have happened or not;
+// nothing else may.
+func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts bool) {
 	const clients, steps = 6, 25
 	key, s := newKey(), open(t)
-	start := time.Now()
-	mustSwap(t, s, newKey(), "to see how long it takes", 0)
 	h := &history{start: time.Now(), records: map[uint64]string{0: ""}}
+	seed := newSeed(t)
 	if cuts {
-		h.cut = 2*time.Since(start) + time.Microsecond
+		h.cut = 2*shortest(t, s) + time.Microsecond
 	}
 	var wg sync.WaitGroup
 	for id := range clients {
 		s := open(t)
 		wg.Go(func() { // ends after its steps
+			dice := rand.New(rand.NewPCG(seed, uint64(id)))
 			for step := range steps {
-				h.step(t, s, key, id, step)
+				h.step(t, s, dice, key, id, step)
 			}
 		})
 	}
@@ -51,6 +55,32 @@ func testLinearizable(t *testing.T, open func(t *testing.T) provider.Store, cuts
 	case porcupine.Unknown:
 		t.Fatal("the checker found no answer within a minute")
 	}
+}
+
+// shortest returns how long a write takes at best.
+func shortest(t *testing.T, s shared.Store) time.Duration {
+	best := time.Hour
+	for range 5 {
+		began := time.Now()
+		mustSwap(t, s, newKey(), "to see how long it takes", 0)
+		best = min(best, time.Since(began))
+	}
+	return best
+}
+
+// newSeed returns a seed, which is printed if the test fails, or the one in the environment
+// variable STORETEST_SEED.
+func newSeed(t *testing.T) uint64 {
+	seed := rand.Uint64()
+	if s, err := strconv.ParseUint(os.Getenv("STORETEST_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("to do the same again: STORETEST_SEED=%d", seed)
+		}
+	})
+	return seed
 }
 
 // A history is what the clients did.
@@ -81,7 +111,7 @@ const (
 )
 
 // load loads, and returns the version.
-func (h *history) load(t *testing.T, s provider.Store, key string, client int) (version uint64) {
+func (h *history) load(t *testing.T, s shared.Store, key string, client int) (version uint64) {
 	h.observe(t, client, func(e *event) uint64 {
 		record, v, err := s.Load(t.Context(), key)
 		e.load, e.record, e.outcome, version = true, string(record), done, v
@@ -95,15 +125,15 @@ func (h *history) load(t *testing.T, s provider.Store, key string, client int) (
 }
 
 // step is a load and then a swap over what it found, or over something older.
-func (h *history) step(t *testing.T, s provider.Store, key string, client, step int) {
+func (h *history) step(t *testing.T, s shared.Store, dice *rand.Rand, key string, client, step int) {
 	ctx, over := t.Context(), h.load(t, s, key, client)
-	if rand.N(4) == 0 {
-		over = h.someVersion()
+	if dice.IntN(4) == 0 {
+		over = h.someVersion(dice)
 	}
 	h.observe(t, client, func(e *event) uint64 {
 		e.over, e.record = over, fmt.Sprintf("%d.%d", client, step)
-		if h.cut > 0 && rand.N(2) == 0 {
-			cut, cancel := context.WithTimeout(ctx, rand.N(h.cut))
+		if h.cut > 0 && dice.IntN(2) == 0 {
+			cut, cancel := context.WithTimeout(ctx, time.Duration(dice.Int64N(int64(h.cut))))
 			defer cancel()
 			ctx = cut
 		}
@@ -112,7 +142,7 @@ func (h *history) step(t *testing.T, s provider.Store, key string, client, step 
 		case err == nil:
 			e.outcome = done
 			return version
-		case errors.Is(err, provider.ErrConflict):
+		case isConflict(err):
 			e.outcome = conflict
 		default:
 			if ctx.Err() == nil {
@@ -124,7 +154,8 @@ func (h *history) step(t *testing.T, s provider.Store, key string, client, step 
 	})
 }
 
-// observe runs an operation and notes it. The operation returns the version that its record has, or 0.
+// observe runs an operation and notes it. The operation returns the version that its record has, or
+// 0.
 func (h *history) observe(t *testing.T, client int, run func(*event) uint64) {
 	e := event{client: client, call: time.Since(h.start)}
 	version := run(&e)
@@ -140,19 +171,19 @@ func (h *history) observe(t *testing.T, client int, run func(*event) uint64) {
 	}
 }
 
-func (h *history) someVersion() uint64 {
+func (h *history) someVersion(dice *rand.Rand) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for version := range h.records {
-		return version
-	}
-	return 0
+	versions := slices.Sorted(maps.Keys(h.records))
+	return versions[dice.IntN(len(versions))]
 }
 
-// operations translates the history for the checker. A version stands for its record, as each record is written only once.
+// operations translates the history for the checker. A version stands for its record, as each
+// record is written only once.
 //
-// A write of unknown outcome counts as done, by the time at which its record was first loaded, if it ever was. If it was not it
-// has changed nothing that anyone saw, and is left out: a write over it takes its version, which only a load can tell.
+// A write of unknown outcome counts as done, by the time at which its record was first loaded, if
+// it ever was. If it was not it has changed nothing that anyone saw, and is left out: a write over
+// it takes its version, which only a load can tell.
 func (h *history) operations() ([]porcupine.Operation, error) {
 	seen := make(map[string]time.Duration)
 	for _, e := range h.events {
@@ -195,7 +226,8 @@ func (h *history) String() string {
 	return s
 }
 
-// register is the specification. Its state is the record, "" for none; the input is the record that a swap was to replace.
+// register is the specification. Its state is the record, "" for none; the input is the record that
+// a swap was to replace.
 var register = porcupine.Model{
 	Init: func() any { return "" },
 	Step: func(state, input, output any) (bool, any) {

@@ -1,329 +1,168 @@
 package storetest_test
 
 import (
-	"bytes"
 	"context"
+	"flag"
 	"fmt"
-	"hash/crc32"
-	"os"
-	"os/exec"
-	"strings"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-func TestMemory(t *testing.T) {
-	var m storetest.Memory
-	storetest.Run(t, func(*testing.T) provider.Store { return &m })
-}
-
-// wrongEnv names the wrong store that a test process is to check.
-const wrongEnv = "STORETEST_WRONG"
-
-// wrongStores are broken in one way each. Opened once, they are shared by all clients; caught is the subtest that must fail.
-var wrongStores = []struct {
-	name, caught string
-	open         func() func(*testing.T) provider.Store
-}{
-	{"checks and then writes", "one_winner", shared(func(m *storetest.Memory) provider.Store { return &racy{Memory: m} })},
-	{"ignores the version", "register", shared(func(m *storetest.Memory) provider.Store { return overwriting{m} })},
-	{"writes and reports a conflict", "register", shared(func(m *storetest.Memory) provider.Store { return writesOnConflict{m} })},
-	{"versions are checksums", "versions", shared(func(m *storetest.Memory) provider.Store { return checksummed{m} })},
-	{"skips a write of the same bytes", "versions", shared(func(m *storetest.Memory) provider.Store { return lazy{m} })},
-	{"caches what it loads", "register", func() func(*testing.T) provider.Store {
-		m := new(storetest.Memory)
-		return func(*testing.T) provider.Store { return &caching{Memory: m, cache: map[string]cached{}} }
-	}},
-	{"every client has its own storage", "register", func() func(*testing.T) provider.Store {
-		return func(*testing.T) provider.Store { return new(storetest.Memory) }
-	}},
-	{"trims white space", "bytes", shared(func(m *storetest.Memory) provider.Store { return trimming{m} })},
-	{"keeps 64 KiB", "bytes", shared(func(m *storetest.Memory) provider.Store { return short{m} })},
-	{"keeps the caller's slice", "aliasing", shared(func(*storetest.Memory) provider.Store { return &aliasing{records: map[string]cached{}} })},
-	{"folds case", "keys", shared(func(m *storetest.Memory) provider.Store { return folding{m} })},
-	{"ends a key at NUL", "keys", shared(func(m *storetest.Memory) provider.Store { return cString{m} })},
-	{"ignores the context", "cancelled", shared(func(m *storetest.Memory) provider.Store { return deaf{m} })},
-	{"a cancelled write is a conflict", "cancelled", shared(func(m *storetest.Memory) provider.Store { return wrongWord{m} })},
-	{"loads what is not yet written", "linearizable", shared(func(m *storetest.Memory) provider.Store { return &dirty{Memory: m} })},
-	{"reports a write that was cut off as done", "linearizable_when_cut_off", shared(func(m *storetest.Memory) provider.Store { return hopeful{m} })},
-	{"reports a write that was cut off as a conflict", "linearizable_when_cut_off", shared(func(m *storetest.Memory) provider.Store { return afraid{m} })},
-}
-
-func shared(wrong func(*storetest.Memory) provider.Store) func() func(*testing.T) provider.Store {
-	return func() func(*testing.T) provider.Store {
-		s := wrong(new(storetest.Memory))
-		return func(*testing.T) provider.Store { return s }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil { // stores that are far away, or hang, leave the processor to others
+		panic(err)
 	}
+	m.Run()
 }
 
-// TestWrongStoreFails runs the conformance test on each wrong store, in a process of its own, and wants to see it fail.
-func TestWrongStoreFails(t *testing.T) {
-	for _, w := range wrongStores {
-		t.Run(w.name, func(t *testing.T) {
+// rightStores keep all promises, and must pass however slow they and the machine are.
+var rightStores = []struct {
+	name string
+	open func() func(*testing.T) shared.Store
+}{
+	{"in memory", sharing(func(m *storetest.Memory) shared.Store { return m })},
+	{"far away", sharing(func(m *storetest.Memory) shared.Store {
+		return delayed{m, func() time.Duration { return 12 * time.Millisecond }}
+	})},
+	{"on a shaky network", sharing(func(m *storetest.Memory) shared.Store {
+		return delayed{m, func() time.Duration { return rand.N(4 * time.Millisecond) }}
+	})},
+	{"one at a time, which takes long", sharing(func(m *storetest.Memory) shared.Store {
+		return &patient{delayed{m, func() time.Duration { return 2 * time.Millisecond }}, make(chan struct{}, 1)}
+	})},
+	{"watched, aging and locked", sharing(func(m *storetest.Memory) shared.Store {
+		return extras{m, watching{Memory: m}, aging{Memory: m}, &trying{}}
+	})},
+	{"versions by the clock", sharing(func(m *storetest.Memory) shared.Store {
+		start := uint64(time.Now().UnixNano())
+		return &numbered{Memory: m, number: func(n uint64) uint64 { return start + n*1000 }}
+	})},
+	{"versions that pass 2^63", sharing(func(m *storetest.Memory) shared.Store {
+		return &numbered{Memory: m, number: func(n uint64) uint64 { return 1<<63 - 5 + n }} // which pass 2^63 as they should
+	})},
+}
+
+func TestRightStores(t *testing.T) {
+	for _, r := range rightStores {
+		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWrongStore$", "-test.timeout=1m")
-			cmd.Env = append(os.Environ(), wrongEnv+"="+w.name)
-			out, err := cmd.CombinedOutput()
-			if err == nil {
-				t.Fatal("the wrong store passed")
-			}
-			if !strings.Contains(string(out), "--- FAIL: TestWrongStore/"+w.caught+" ") {
-				t.Fatalf("the subtest %q did not fail; the output was\n%s", w.caught, out)
-			}
+			storetest.Run(t, r.open())
 		})
 	}
 }
 
-// TestWrongStore is what TestWrongStoreFails runs.
-func TestWrongStore(t *testing.T) {
-	name := os.Getenv(wrongEnv)
-	if name == "" {
-		t.Skip("only as a process of TestWrongStoreFails")
+func TestMemoryAfterLoss(t *testing.T) {
+	var m storetest.Memory
+	storetest.RunLoss(t, func(*testing.T) shared.Store { return &m }, func(*testing.T) { m.Lose() })
+}
+
+// delayed takes its time, half of it before the operation and half after it, and leaves when its
+// context is done.
+type delayed struct {
+	shared.Store
+	by func() time.Duration
+}
+
+func (s delayed) Load(ctx context.Context, key string) ([]byte, uint64, error) {
+	if err := wait(ctx, s.by()/2); err != nil {
+		return nil, 0, err
 	}
-	for _, w := range wrongStores {
-		if w.name == name {
-			storetest.Run(t, w.open())
-		}
-	}
-}
-
-// ahead returns the version at which a write would succeed.
-func ahead(ctx context.Context, m *storetest.Memory, key string) uint64 {
-	_, version, _ := m.Load(ctx, key)
-	return version
-}
-
-type racy struct{ *storetest.Memory }
-
-func (s *racy) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	if ahead(ctx, s.Memory, key) != version {
-		return 0, provider.ErrConflict
-	}
-	time.Sleep(time.Millisecond)
-	return s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
-}
-
-type overwriting struct{ *storetest.Memory }
-
-func (s overwriting) CompareAndSwap(ctx context.Context, key string, record []byte, _ uint64) (uint64, error) {
-	return s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
-}
-
-type writesOnConflict struct{ *storetest.Memory }
-
-func (s writesOnConflict) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	v, err := s.Memory.CompareAndSwap(ctx, key, record, version)
-	if err != nil {
-		_, _ = s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
-	}
-	return v, err
-}
-
-type checksummed struct{ *storetest.Memory }
-
-func (s checksummed) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	record, version, err := s.Memory.Load(ctx, key)
-	if version != 0 {
-		version = 1 + uint64(crc32.ChecksumIEEE(record))
+	record, version, err := s.Store.Load(ctx, key)
+	if err := wait(ctx, s.by()/2); err != nil {
+		return nil, 0, err
 	}
 	return record, version, err
 }
 
-func (s checksummed) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	if _, v, err := s.Load(ctx, key); err != nil || v != version {
-		return 0, provider.ErrConflict
+func (s delayed) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	if err := wait(ctx, s.by()/2); err != nil {
+		return 0, err
 	}
-	_, err := s.Memory.CompareAndSwap(ctx, key, record, ahead(ctx, s.Memory, key))
-	return 1 + uint64(crc32.ChecksumIEEE(record)), err
-}
-
-type lazy struct{ *storetest.Memory }
-
-func (s lazy) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	if was, v, _ := s.Load(ctx, key); v == version && v != 0 && bytes.Equal(was, record) {
-		return version, nil
+	next, err := s.Store.CompareAndSwap(ctx, key, record, version)
+	if err := wait(ctx, s.by()/2); err != nil {
+		return 0, err
 	}
-	return s.Memory.CompareAndSwap(ctx, key, record, version)
+	return next, err
 }
 
-type cached struct {
-	record  []byte
-	version uint64
-}
-
-type caching struct {
-	*storetest.Memory
-	mu    sync.Mutex
-	cache map[string]cached
-}
-
-func (s *caching) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c, ok := s.cache[key]; ok {
-		return bytes.Clone(c.record), c.version, ctx.Err()
-	}
-	record, version, err := s.Memory.Load(ctx, key)
-	if version != 0 {
-		s.cache[key] = cached{bytes.Clone(record), version}
-	}
-	return record, version, err
-}
-
-type trimming struct{ *storetest.Memory }
-
-func (s trimming) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	return s.Memory.CompareAndSwap(ctx, key, bytes.TrimSpace(record), version)
-}
-
-type short struct{ *storetest.Memory }
-
-func (s short) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	return s.Memory.CompareAndSwap(ctx, key, record[:min(len(record), 64<<10)], version)
-}
-
-type aliasing struct {
-	mu      sync.Mutex
-	last    uint64
-	records map[string]cached
-}
-
-func (s *aliasing) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.records[key].record, s.records[key].version, ctx.Err()
-}
-
-func (s *aliasing) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.records[key].version != version {
-		return 0, provider.ErrConflict
-	}
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	s.last++
-	s.records[key] = cached{record, s.last}
-	return s.last, nil
-}
-
-type folding struct{ *storetest.Memory }
-
-func (s folding) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	return s.Memory.Load(ctx, strings.ToLower(key))
-}
-
-func (s folding) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	return s.Memory.CompareAndSwap(ctx, strings.ToLower(key), record, version)
-}
-
-type cString struct{ *storetest.Memory }
-
-func (s cString) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	key, _, _ = strings.Cut(key, "\x00")
-	return s.Memory.Load(ctx, key)
-}
-
-func (s cString) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	key, _, _ = strings.Cut(key, "\x00")
-	return s.Memory.CompareAndSwap(ctx, key, record, version)
-}
-
-type deaf struct{ *storetest.Memory }
-
-func (s deaf) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	return s.Memory.Load(context.WithoutCancel(ctx), key)
-}
-
-func (s deaf) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	return s.Memory.CompareAndSwap(context.WithoutCancel(ctx), key, record, version)
-}
-
-type wrongWord struct{ *storetest.Memory }
-
-func (s wrongWord) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	v, err := s.Memory.CompareAndSwap(ctx, key, record, version)
-	if ctx.Err() != nil {
-		return 0, fmt.Errorf("%w: %w", provider.ErrConflict, ctx.Err())
-	}
-	return v, err
-}
-
-// dirty shows a record for a moment before it is decided whether it is written.
-type dirty struct {
-	*storetest.Memory
-	mu      sync.Mutex
-	pending []byte
-}
-
-func (s *dirty) Load(ctx context.Context, key string) ([]byte, uint64, error) {
-	record, version, err := s.Memory.Load(ctx, key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pending != nil {
-		return bytes.Clone(s.pending), version + 1_000_000, err
-	}
-	return record, version, err
-}
-
-func (s *dirty) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	s.set(bytes.Clone(record))
-	time.Sleep(100 * time.Microsecond)
-	s.set(nil)
-	return s.Memory.CompareAndSwap(ctx, key, record, version)
-}
-
-func (s *dirty) set(pending []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pending = pending
-}
-
-// cut waits a little and reports whether ctx ended meanwhile.
-func cut(ctx context.Context) bool {
+func wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
-		return true
-	case <-time.After(4 * time.Millisecond):
-		return false
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 
-type hopeful struct{ *storetest.Memory }
-
-func (s hopeful) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	if cut(ctx) {
-		return ahead(context.WithoutCancel(ctx), s.Memory, key) + 1_000_000, nil
-	}
-	return s.Memory.CompareAndSwap(ctx, key, record, version)
+// patient lets writes take turns.
+type patient struct {
+	shared.Store
+	turn chan struct{}
 }
 
-type afraid struct{ *storetest.Memory }
+func (s *patient) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	defer func() { <-s.turn }()
+	return s.Store.CompareAndSwap(ctx, key, record, version)
+}
 
-func (s afraid) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	if err := ctx.Err(); err != nil {
+// numbered gives each write a number of its own making, from its count.
+type numbered struct {
+	*storetest.Memory
+	number func(n uint64) uint64
+	same   func(a, b uint64) bool // compares versions; nil: ==
+
+	mu    sync.Mutex // guards the fields below, and is held for a whole operation
+	count map[string]uint64
+	seen  map[string]uint64
+}
+
+func (s *numbered) Load(ctx context.Context, key string) ([]byte, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, _, err := s.Memory.Load(ctx, key)
+	return record, s.seen[key], err
+}
+
+func (s *numbered) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, inner, err := s.Memory.Load(ctx, key)
+	if err != nil {
 		return 0, err
 	}
-	v, err := s.Memory.CompareAndSwap(ctx, key, record, version)
-	if cut(ctx) {
-		return 0, provider.ErrConflict
+	if s.seen[key] != version && (s.same == nil || !s.same(s.seen[key], version)) {
+		return 0, shared.ErrConflict
 	}
-	return v, err
+	if _, err := s.Memory.CompareAndSwap(ctx, key, record, inner); err != nil {
+		return 0, err
+	}
+	if s.seen == nil {
+		s.seen, s.count = make(map[string]uint64), make(map[string]uint64)
+	}
+	s.count[""]++ // of all keys
+	s.count[key]++
+	s.seen[key] = s.number(s.count[""])
+	return s.seen[key], nil
 }
 
 func ExampleMemory() {
-	login := provider.Stored(
-		provider.Func(func(context.Context) (string, error) { return "a token", nil }),
-		&storetest.Memory{}, "alice",
-	)
+	login := &shared.Login{
+		Provider: provider.Func(func(context.Context) (string, error) { return "a token", nil }),
+		Store:    new(storetest.Memory),
+		Key:      "alice",
+	}
 	token, err := login.Token(context.Background(), provider.Token{})
 	fmt.Println(token.Value(), err)
 	// Output: a token <nil>

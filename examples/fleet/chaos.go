@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// chaosPause is the time between two troubles, on average: long enough for the fleet to be at work again.
+const chaosPause = 3 * time.Second
+
+// chaos makes trouble for the store until ctx is done: it loses all its data, it takes no writes for a while, its master dies. One after
+// the other, so that each has its turn.
+func (f *fleet) chaos(ctx context.Context, s *store) error {
+	troubles := []func(context.Context, *store) (string, error){flush, pauseWrites, failOver}
+	for n := 0; sleep(ctx, chaosPause/2+rand.N(chaosPause)); n++ {
+		what, err := troubles[n%len(troubles)](ctx, s)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("making trouble: %w", err)
+		}
+		f.mu.Lock()
+		f.seen.troubles++
+		f.news = append(f.news, what)
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+// flush empties the store.
+func flush(ctx context.Context, s *store) (string, error) {
+	master, _, _ := s.master(ctx)
+	client := master.client()
+	defer client.Close()
+	return "flushed Redis", client.FlushAll(ctx).Err()
+}
+
+// pauseWrites has the store answer to no write for longer than a lease. It returns when that is over: a master that dies before its
+// replica has everything takes a login with it, which is a gap that is documented, see package redisstore.
+func pauseWrites(ctx context.Context, s *store) (string, error) {
+	master, _, _ := s.master(ctx)
+	client := master.client()
+	defer client.Close()
+	pause := 2 * lease
+	err := client.Do(ctx, "CLIENT", "PAUSE", pause.Milliseconds(), "WRITE").Err()
+	if err == nil && !sleep(ctx, pause) {
+		err = ctx.Err()
+	}
+	return fmt.Sprintf("had paused writes for %v", pause), err
+}
+
+// failOver kills the master and waits until the Sentinel has made one of the replica. Then the dead one comes back, as its replica.
+func failOver(ctx context.Context, s *store) (string, error) {
+	old, next, _ := s.master(ctx)
+	old.kill()
+	err := await(ctx, "there is no new master", func() bool {
+		now, _, settled := s.master(ctx)
+		return now == next && settled
+	})
+	if err == nil {
+		err = old.start(ctx, s.config(next))
+	}
+	if err == nil {
+		err = s.awaitReplica(ctx)
+	}
+	return "killed the master, and " + next.name + " took over", err
+}

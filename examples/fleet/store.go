@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// noDisk is the configuration of a server that forgets everything when it ends.
+const noDisk = "save \"\"\nappendonly no\n"
+
+// masterName is what the Sentinel calls the master.
+const masterName = "fleet"
+
+// A place is where the login is: how a worker reaches it.
+type place struct {
+	Addr     string // of the server, or of the Sentinel
+	Sentinel bool
+	Password string
+}
+
+// client returns a client, as a real program would make it.
+func (p place) client() *redis.Client {
+	if p.Sentinel {
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: masterName, SentinelAddrs: []string{p.Addr}, SentinelPassword: p.Password, Password: p.Password,
+		})
+	}
+	return redis.NewClient(&redis.Options{Addr: p.Addr, Password: p.Password})
+}
+
+// A store is the fleet's own Redis: one server, or two under a Sentinel.
+type store struct {
+	*redisFolder
+	servers  []*redisServer
+	sentinel *redisServer // nil: there is none
+}
+
+// startStore starts the servers.
+func startStore(ctx context.Context, sentinel bool) (*store, error) {
+	folder, err := newRedisFolder()
+	if err != nil {
+		return nil, err
+	}
+	s := &store{redisFolder: folder}
+	if err := s.start(ctx, sentinel); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *store) start(ctx context.Context, sentinel bool) error {
+	master, err := s.redisFolder.start(ctx, "redis-1", s.config(nil))
+	if err != nil || !sentinel {
+		s.servers = []*redisServer{master}
+		return err
+	}
+	replica, err := s.redisFolder.start(ctx, "redis-2", s.config(master))
+	if err != nil {
+		return err
+	}
+	s.servers = []*redisServer{master, replica}
+	host, port, _ := net.SplitHostPort(master.addr)
+	s.sentinel, err = s.redisFolder.start(ctx, "sentinel", fmt.Sprintf(
+		"sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel auth-pass %[1]s %[4]s\nsentinel down-after-milliseconds %[1]s 500\n"+
+			"sentinel failover-timeout %[1]s 3000", masterName, host, port, s.password), "--sentinel")
+	if err != nil {
+		return err
+	}
+	return s.awaitReplica(ctx)
+}
+
+// config is that of a replica of master, or of a master if that is nil.
+func (s *store) config(master *redisServer) string {
+	config := noDisk + "repl-diskless-sync-delay 0\nmasterauth " + s.password + "\n"
+	if master != nil {
+		host, port, _ := net.SplitHostPort(master.addr)
+		config += fmt.Sprintf("replicaof %s %s\n", host, port)
+	}
+	return config
+}
+
+func (s *store) place() place {
+	if s.sentinel != nil {
+		return place{Addr: s.sentinel.addr, Sentinel: true, Password: s.password}
+	}
+	return place{Addr: s.servers[0].addr, Password: s.password}
+}
+
+// ask asks the Sentinel.
+func (s *store) ask(do func(*redis.SentinelClient) bool) bool {
+	c := redis.NewSentinelClient(&redis.Options{Addr: s.sentinel.addr, Password: s.password})
+	defer c.Close()
+	return do(c)
+}
+
+// master returns the server that is the master now, and the other one. settled is false while there is a failover.
+func (s *store) master(ctx context.Context) (master, other *redisServer, settled bool) {
+	master, other = s.servers[0], s.servers[1]
+	settled = s.ask(func(c *redis.SentinelClient) bool {
+		m, err := c.Master(ctx, masterName).Result()
+		if err == nil && net.JoinHostPort(m["ip"], m["port"]) == other.addr {
+			master, other = other, master
+		}
+		return err == nil && m["flags"] == "master"
+	})
+	return master, other, settled
+}
+
+// awaitReplica waits until there is a replica that could become the master.
+func (s *store) awaitReplica(ctx context.Context) error {
+	return await(ctx, "the Sentinel has no replica", func() bool {
+		return s.ask(func(c *redis.SentinelClient) bool {
+			replicas, err := c.Replicas(ctx, masterName).Result()
+			for _, r := range replicas {
+				if err == nil && r["flags"] == "slave" && r["master-link-status"] == "ok" {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// await waits until something is so, for at most half a minute.
+func await(ctx context.Context, otherwise string, is func() bool) error {
+	for deadline := time.Now().Add(30 * time.Second); !is(); {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s after half a minute", otherwise)
+		}
+		if !sleep(ctx, 50*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}

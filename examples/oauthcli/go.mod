@@ -1,0 +1,18 @@
+module github.com/stayauth/stayauth/examples/oauthcli
+
+go 1.26.0
+
+require (
+	github.com/stayauth/stayauth v0.0.0
+	golang.org/x/oauth2 v0.36.0
+)
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace github.com/stayauth/stayauth => ../..

@@ -1,0 +1,59 @@
+//go:build unix
+
+package redisstore_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// startSentinel starts a Sentinel that watches over the master and promotes a replica half a second after that has died. It returns its
+// address.
+func startSentinel(t testing.TB, master *server) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "sentinel.conf")
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor fleet 127.0.0.1 %s 1\n"+
+		"sentinel down-after-milliseconds fleet 500\nsentinel failover-timeout fleet 3000\n", port, dir, master.port)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", conf, "--sentinel")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return "127.0.0.1:" + port
+}
+
+// awaitReplica waits until the Sentinel knows of a replica that it could promote.
+func awaitReplica(t testing.TB, sentinel string) {
+	t.Helper()
+	c := redis.NewSentinelClient(&redis.Options{Addr: sentinel})
+	defer c.Close()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		replicas, err := c.Replicas(t.Context(), "fleet").Result()
+		if err == nil && len(replicas) > 0 && replicas[0]["master-link-status"] == "ok" && replicas[0]["flags"] == "slave" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the Sentinel knows of no replica: %v, %v", replicas, err)
+		}
+	}
+}

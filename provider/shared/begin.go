@@ -1,0 +1,63 @@
+package shared
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
+)
+
+// Login saves t as a new login, in place of whatever was there: no login, one that ended, or one that is still alive. All who
+// share it use t from now on; a refresh of the old login that is under way loses its result. A Token without a value but with a
+// refresh token will do.
+//
+// Use it where a person has logged in, or to revive a fleet whose processes have WaitForLogin set.
+func (l *Login) Login(ctx context.Context, t provider.Token) error {
+	if t.IsZero() && t.RefreshToken() == "" {
+		return errors.New("shared: Login needs a token or a refresh token, and got the zero Token")
+	}
+	t = lease.Storable(t)
+	id := rand.Text()
+	return l.replace(ctx, func(rec lease.Record) lease.Record {
+		return lease.Record{Login: id, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: t}
+	})
+}
+
+// Forget logs out: it ends the login for everyone who shares it and removes its secrets from the Store. A refresh that is under
+// way loses its result. What stays is a record that says so, so that nobody mistakes the empty place for a lost login.
+//
+// It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens that are already in
+// use stay valid until they expire.
+func (l *Login) Forget(ctx context.Context) error {
+	return l.replace(ctx, func(rec lease.Record) lease.Record {
+		return lease.Record{Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Forgotten: true}
+	})
+}
+
+// replace writes what change makes of the record, whoever holds the lease.
+func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Record) error {
+	if err := l.prepare(); err != nil {
+		return err
+	}
+	for {
+		rec, version, err := l.load(ctx)
+		if err != nil {
+			return err
+		}
+		next := change(rec)
+		_, err = l.swap(ctx, next, version)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil { // it may be written: look
+			now, _, lerr := l.load(ctx)
+			if lerr != nil || now.Attempts != next.Attempts || !now.Same(next) {
+				return err
+			}
+		}
+		l.learn(next, nil)
+		return nil
+	}
+}

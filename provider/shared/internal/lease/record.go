@@ -1,0 +1,80 @@
+package lease
+
+import (
+	"strings"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+)
+
+// A Record is what the processes that share a login know about it. Its secrets sit in a Token, so that it shows none when
+// somebody prints it. The zero Record is what a store without one stands for.
+type Record struct {
+	Login      string // names one login: made anew whenever somebody logs in, kept through its refreshes
+	Generation uint64 // counts the tokens, logins and logouts under the key
+	Base       string // the login in whose place this record was put; in memory only
+
+	Token     provider.Token
+	Dead      string // why the backend refused the login for good; "" if it did not
+	Forgotten bool   // logged out: the tombstone
+
+	Attempts uint64   // counts the attempts that have ended, however they did
+	Failure  *Failure // how the last one failed; nil if it brought a token or a permanent refusal
+
+	Holder string        // the claim of whoever works on the next token: its process, a slash and a number; "" for none
+	Lease  time.Duration // how long the holder may be silent
+	Silent time.Duration // how much of it others have noted
+	Locked bool          // the holder has the store's lock, too, for as long as it lives
+}
+
+// A Failure is how an attempt failed that may be made again.
+type Failure struct {
+	Reason     string
+	RetryAfter time.Duration // 0 if there was none
+}
+
+// Lost is the Holder of a place that is kept for a holder whose claim the store may have lost.
+const Lost = "lost"
+
+// Empty reports whether there is nothing to refresh with.
+func (r Record) Empty() bool { return r.Token.IsZero() && r.Token.RefreshToken() == "" }
+
+// Ended reports whether the login is over: refused for good, or forgotten.
+func (r Record) Ended() bool { return r.Forgotten || r.Dead != "" }
+
+// Why says how the login ended.
+func (r Record) Why() string {
+	if r.Dead != "" {
+		return r.Dead
+	}
+	return "it was logged out"
+}
+
+// Follows reports whether r is a successor of s and may take its place, whoever holds the lease in s and also if s was marked
+// dead: r's token came from the backend, while s holds the secret that was spent on it.
+func (r Record) Follows(s Record) bool {
+	switch {
+	case s.Generation == 0: // there was no login yet, or the store lost it
+		return r.Generation > 0
+	case r.Generation <= s.Generation:
+		return false
+	}
+	return s.Login == r.Login || s.Login == r.Base
+}
+
+// Same reports whether r and s hold the very same token of the same login, or the same logout.
+func (r Record) Same(s Record) bool {
+	return r.Login == s.Login && r.Generation == s.Generation && r.Forgotten == s.Forgotten && r.Token.Equal(s.Token)
+}
+
+// Claimed returns r with a claim in it.
+func (r Record) Claimed(holder string, lease time.Duration, locked bool) Record {
+	r.Holder, r.Lease, r.Silent, r.Locked = holder, lease, 0, locked
+	return r
+}
+
+// ownedBy reports whether the claim in r is one of the process that id names.
+func (r Record) ownedBy(id string) bool { return strings.HasPrefix(r.Holder, id+"/") }
+
+// Unclaimed returns r without a claim.
+func (r Record) Unclaimed() Record { return r.Claimed("", 0, false) }

@@ -1,0 +1,91 @@
+package lease
+
+import "time"
+
+// A Sight is what one process has seen of the record, look by look. It outlives the calls that look, so that short ones, one
+// after the other, see as much as a long one.
+type Sight struct {
+	version uint64
+	last    time.Time     // of the last look
+	watched time.Duration // for how long it has been seen at version
+	lostAt  time.Time     // when the store was last seen to have lost writes; zero: never
+	blindAt time.Time     // when it last could not be reached, or written; zero: never
+
+	// What the store itself says about the holder, where it can.
+	aged   bool // the record is older than what is left of the lease
+	locked Lock
+}
+
+// A Lock is what is known of a store's lock.
+type Lock int
+
+// The zero Lock says that nothing is known.
+const (
+	Unknown Lock = iota
+	Taken        // somebody has it: the holder lives, and may be suspended
+	Free         // nobody has it
+)
+
+// Look takes in that the process that id names sees r at version now. The time since the last look counts as watched, but no more of it than a tenth of the
+// lease: a process that was suspended, or that could not reach the store, has not watched.
+func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
+	switch {
+	case version < s.version: // versions grow
+		s.lostAt = now
+	case version > s.version && r.Holder != "" && r.Silent == 0 && !r.ownedBy(id):
+		s.lostAt = time.Time{} // the holder has written it again, or its place is kept
+	}
+	if version != s.version || s.last.IsZero() {
+		*s = Sight{version: version, lostAt: s.lostAt, blindAt: s.blindAt}
+	} else {
+		s.watched += min(now.Sub(s.last), r.Lease/10)
+	}
+	s.last = now
+}
+
+// Wrote takes in that this process has written version now.
+func (s *Sight) Wrote(version uint64, now time.Time) {
+	*s = Sight{version: version, last: now, blindAt: s.blindAt}
+}
+
+// Blind takes in that the store could not be reached, or not be written. The holder may not have been able to either.
+func (s *Sight) Blind(now time.Time) { s.blindAt, s.aged = now, false }
+
+// Doubt takes in that this process could not take over, because it could not write: what it has watched proves nothing.
+func (s *Sight) Doubt(now time.Time) {
+	s.Blind(now)
+	s.watched = 0
+}
+
+// Age takes in how long the record has been there by the store's own clock. That counts the time, too, in which nobody could reach the
+// store; so it proves nothing to a process that has met such a time less than a lease ago.
+func (s *Sight) Age(r Record, age time.Duration, now time.Time) {
+	blind := !s.blindAt.IsZero() && now.Sub(s.blindAt) < r.Lease
+	s.aged = !blind && r.Silent+age >= r.Lease
+}
+
+// Lock takes in how the store's lock stands. It means something if the holder has taken it.
+func (s *Sight) Lock(r Record, l Lock) {
+	s.locked = Unknown
+	if r.Locked {
+		s.locked = l
+	}
+}
+
+// Lost reports whether the store has lost writes less than a lease ago: a claim may be among them, of which its holder does not
+// know yet.
+func (s *Sight) Lost(now time.Time, lease time.Duration) bool {
+	return !s.lostAt.IsZero() && now.Sub(s.lostAt) < lease
+}
+
+// patience is how much longer than its lease a holder that has the store's lock may be silent: it is alive and may be suspended,
+// but nobody waits for ever.
+const patience = 5
+
+// silence returns for how long the holder has been silent, as far as this process can count it.
+func (s *Sight) silence(r Record) time.Duration {
+	if s.locked == Taken {
+		return r.Silent + s.watched/patience
+	}
+	return r.Silent + s.watched
+}

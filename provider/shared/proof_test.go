@@ -1,0 +1,209 @@
+package shared_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
+)
+
+// runs returns how often a proof runs: few times, or many with STAYAUTH_PROOF=1 in the environment. Each prints its row.
+func runs(few, many int) int {
+	if os.Getenv("STAYAUTH_PROOF") != "" {
+		return many
+	}
+	return few
+}
+
+// TestProofBadNetwork: fleets of 50 hosts live through ten expiries while operations of the store fail or hang. Nobody may see a
+// used secret.
+func TestProofBadNetwork(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		fail      float64 // of the operations: half of them are carried out
+		hang      float64
+		few, many int
+	}{
+		{"7.5 % fail or hang", 0.05, 0.025, 6, 10_000},
+		{"10 % hang", 0, 0.1, 2, 500},
+		{"20 % hang", 0, 0.2, 2, 500},
+	} {
+		n, lost := runs(test.few, test.many), 0
+		for range n {
+			synctest.Test(t, func(t *testing.T) {
+				backend := &singleUse{life: life, work: 20 * time.Second}
+				kept := runFleet(t, backend, 10, func(s shared.Store) shared.Store {
+					s.(*network).set(func(string) (bool, error) {
+						switch x := rand.Float64(); {
+						case x < test.fail:
+							return x < test.fail/2, errors.New("network: lost")
+						case x < test.fail+test.hang:
+							return false, errHang
+						}
+						return true, nil
+					})
+					return s
+				})
+				if kept != hosts || backend.reused > 0 || backend.most > 1 || backend.calls != 10 {
+					lost++
+				}
+			})
+		}
+		t.Logf("| %s, backend slower than the lease, 10 expiries | lost: %d of %d runs |", test.name, lost, n)
+		if lost > 0 {
+			t.Errorf("%s: the login was lost in %d of %d runs", test.name, lost, n)
+		}
+	}
+}
+
+// TestProofCutThenHangs: the holder's way to the store is cut for 7 s, and then an operation hangs.
+func TestProofCutThenHangs(t *testing.T) {
+	n, lost := runs(20, 100), 0
+	for range n {
+		synctest.Test(t, func(t *testing.T) {
+			m, backend := loggedIn(t), &singleUse{work: 30 * time.Second}
+			net := &network{Store: m, delay: rand.N(20 * time.Millisecond)}
+			start := time.Now().Add(rand.N(5 * time.Second))
+			var hung atomic.Bool
+			net.set(func(string) (bool, error) {
+				switch since := time.Since(start); {
+				case since > 0 && since < 7*time.Second:
+					return false, errors.New("network: cut")
+				case since >= 7*time.Second && !hung.Swap(true):
+					return false, errHang
+				}
+				return true, nil
+			})
+			var wg sync.WaitGroup
+			for _, s := range []shared.Store{net, m, m, m, m} {
+				wg.Go(func() {
+					l := newLogin(backend, s, "alice")
+					for {
+						_, err := l.Token(t.Context(), first())
+						if err == nil || provider.IsPermanent(err) {
+							return
+						}
+						time.Sleep(rand.N(time.Second))
+					}
+				})
+			}
+			wg.Wait()
+			if backend.reused > 0 || backend.most > 1 {
+				lost++
+			}
+		})
+	}
+	t.Logf("| store cut for 7 s and then hangs, lease 15 s | lost: %d of %d runs |", lost, n)
+	if lost > 0 {
+		t.Errorf("the login was lost in %d of %d runs", lost, n)
+	}
+}
+
+// TestProofTakingOver: the holder is dead, and operations of the store fail. Five others want a token, each as a transport does: half
+// a minute at a time, with a pause after an error.
+func TestProofTakingOver(t *testing.T) {
+	for _, fails := range []float64{0, 0.05, 0.1, 0.2, 0.3} {
+		var waited []time.Duration
+		for range runs(40, 600) {
+			synctest.Test(t, func(t *testing.T) {
+				m, backend := loggedIn(t), new(singleUse)
+				abandonLease(t, m, 15*time.Second)
+				start := time.Now()
+				var mu sync.Mutex // guards waited
+				var wg sync.WaitGroup
+				for range 5 {
+					net := &network{Store: m, delay: time.Millisecond}
+					net.set(func(string) (bool, error) {
+						if rand.Float64() < fails {
+							return rand.N(2) == 0, errors.New("network: lost")
+						}
+						return true, nil
+					})
+					l := &shared.Login{Provider: backend, Store: net, Key: "alice", Logger: slog.New(slog.DiscardHandler)}
+					wg.Go(func() {
+						for {
+							ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+							_, err := l.Token(ctx, first())
+							cancel()
+							if err == nil {
+								break
+							}
+							if provider.IsPermanent(err) {
+								t.Errorf("Token: %v", err)
+								break
+							}
+							time.Sleep(rand.N(time.Second))
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						waited = append(waited, time.Since(start))
+					})
+				}
+				wg.Wait()
+				endSaves(t)
+			})
+		}
+		slices.Sort(waited)
+		median, worst := waited[len(waited)/2], waited[len(waited)-1]
+		t.Logf("| taking over, %2.0f %% of the operations fail | median %v, worst %v of %d |", 100*fails,
+			median.Round(100*time.Millisecond), worst.Round(100*time.Millisecond), len(waited))
+		if median > 28*time.Second || worst > 2*time.Minute {
+			t.Errorf("with %.0f %% of the operations failing it took a median of %v, and %v at worst; want at most 28 s, and 2 min",
+				100*fails, median, worst)
+		}
+	}
+}
+
+// TestProofIdle counts what fifty idle hosts cost the store in an hour, and what they cost where a token lives for ten minutes.
+func TestProofIdle(t *testing.T) {
+	for _, life := range []time.Duration{0, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			m, backend := loggedIn(t), &singleUse{life: life, work: 200 * time.Millisecond}
+			var nets []*network
+			start := time.Now()
+			var wg sync.WaitGroup
+			for range hosts {
+				net := &network{Store: m, delay: time.Millisecond}
+				nets = append(nets, net)
+				l := newLogin(backend, net, "alice")
+				wg.Go(func() {
+					token := wantAny(t, l, first())
+					net.reset()
+					for life > 0 {
+						// Early, as a transport does, with its jitter.
+						time.Sleep(time.Until(token.Expiry()) - life/5 - rand.N(life/20))
+						if time.Since(start) > time.Hour {
+							return
+						}
+						token = wantAny(t, l, token)
+					}
+				})
+			}
+			wg.Wait()
+			time.Sleep(time.Until(start.Add(time.Hour)))
+			loads, swaps := 0, 0
+			for _, net := range nets {
+				loads, swaps = loads+net.loads, swaps+net.swaps
+			}
+			what := "idle"
+			if life > 0 {
+				what = fmt.Sprintf("with tokens of %v", life)
+			}
+			t.Logf("| %d hosts %s, an hour | %d loads, %d writes, %d provider calls |", hosts, what, loads, swaps, backend.calls)
+			if life == 0 && loads+swaps != 0 || loads > 1000 || swaps > 1000 {
+				t.Errorf("%d loads and %d writes; want none of idle hosts, and less than 1000", loads, swaps)
+			}
+		})
+	}
+}

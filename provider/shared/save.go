@@ -1,0 +1,170 @@
+package shared
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
+)
+
+// answered saves the Provider's answer, for as long as the lease is held. done is false if the record has moved on in a way
+// that makes the answer void: the caller looks again.
+//
+// When another process has taken over the lease but has not ended its attempt, the answer is written over its claim: it is the
+// successor of the refresh token that the other one is about to be rejected with. That one finds the newer token and adopts it.
+func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider.Token, done bool, err error) {
+	answer := k.c.answer(k.rec, t)
+	limit := k.since.Add(k.rec.Lease)
+	if earliest := time.Now().Add(k.c.opLimit()); limit.Before(earliest) {
+		limit = earliest // the lease may be lost, the answer must not be
+	}
+	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
+		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
+		return answer, answer.Follows(rec)
+	})
+	switch {
+	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login
+		return provider.Token{}, true, err
+	case err != nil:
+		k.c.warn(ctx, answer, err)
+		// It ends when the answer is saved, or void, or after ten minutes, and has the store's lock until then.
+		go k.c.saveLater(ctx, k.unlock)
+		k.unlock = func() {}
+		return answer.Token, true, nil
+	case rec.Same(answer):
+		return answer.Token, true, nil
+	}
+	return provider.Token{}, false, nil
+}
+
+// answer returns the record that t makes of rec. Which refresh token is in force is for the Provider to
+// say: one that t has dropped must not come back, since the backend may take it for stolen.
+func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
+	answer := lease.Record{
+		Login: rec.Login, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: lease.Storable(t),
+	}
+	if rec.Empty() {
+		answer.Login = rand.Text()
+	}
+	return answer
+}
+
+// rejected marks the record dead, unless another process has got a newer token or is about to: then done is false, err is cause,
+// and the caller looks again.
+func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
+	mine := false
+	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
+		if mine = k.holds(rec); !mine {
+			return rec, false
+		}
+		// The secrets go: the backend takes them no more.
+		return lease.Record{
+			Login: rec.Login, Generation: rec.Generation, Dead: lease.Reason(cause), Forgotten: rec.Forgotten, Attempts: rec.Attempts + 1,
+		}, true
+	})
+	switch {
+	case err != nil:
+		// Whether others have got a newer token can't be known, and a permanent error would log this process out for good.
+		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(cause), err)
+	case mine:
+		return provider.Token{}, true, k.c.endedError("", cause)
+	}
+	return provider.Token{}, false, cause
+}
+
+// release gives the lease back after a failure, and tells those who wait. If the store fails, the lease runs out by itself.
+func (k *leaseClaim) release(ctx context.Context, failure lease.Failure) {
+	_, _ = k.conclude(ctx, time.Now(), func(rec lease.Record) (lease.Record, bool) {
+		if !k.holds(rec) {
+			return rec, false
+		}
+		rec = rec.Unclaimed()
+		rec.Failure = &failure
+		rec.Attempts++
+		return rec, true
+	})
+}
+
+// withdraw gives the lease back without an attempt: whoever waits goes on, and asks.
+func (k *leaseClaim) withdraw(ctx context.Context) {
+	_, _ = k.conclude(ctx, time.Now(), func(rec lease.Record) (lease.Record, bool) { return rec.Unclaimed(), k.holds(rec) })
+}
+
+// holds reports whether rec still carries this claim.
+func (k *leaseClaim) holds(rec lease.Record) bool {
+	return rec.Holder == k.rec.Holder && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation
+}
+
+// conclude ends an attempt by writing what change makes of the record. When the record is not as this process left it, change
+// sees what it is now, and declines by returning false. conclude returns the record that is in place then. Errors of the store
+// are outlasted until limit; one try is always made.
+func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(lease.Record) (lease.Record, bool)) (lease.Record, error) {
+	rec, version := k.rec, k.version
+	for tries := 0; ; tries++ {
+		next, ok := change(rec)
+		if !ok {
+			return rec, nil
+		}
+		_, err := k.c.write(ctx, next, version)
+		if err == nil {
+			return next, nil
+		}
+		conflict := errors.Is(err, ErrConflict)
+		if !conflict && !time.Now().Before(limit) {
+			return lease.Record{}, err
+		}
+		now, found, lerr := k.c.read(ctx)
+		switch {
+		case lerr == nil:
+			rec, version = now, found
+			if conflict {
+				continue
+			}
+		case !time.Now().Before(limit):
+			return lease.Record{}, lerr
+		}
+		_ = pause(ctx, min(pollInterval(k.rec.Lease, tries), time.Until(limit)))
+	}
+}
+
+// saveLater goes on trying to save an answer that could not be saved in time, until it is, or is void, or ten minutes have
+// passed. Calls of Token go first: they do the same. It calls unlock in the end.
+func (l *Login) saveLater(ctx context.Context, unlock func()) {
+	defer unlock()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	for try := 0; pause(ctx, pollInterval(l.leaseLength(), try)) == nil; try++ {
+		select {
+		case l.turn <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		c := call{Login: l}
+		_, unsaved := l.current()
+		if unsaved != nil {
+			c.save(ctx)
+			_, unsaved = l.current()
+		}
+		<-l.turn
+		if unsaved == nil {
+			return
+		}
+	}
+}
+
+// save tries once to put in place what this process could not save yet.
+func (c *call) save(ctx context.Context) {
+	rec, version, err := c.look(ctx)
+	if err != nil {
+		return
+	}
+	if _, unsaved := c.current(); unsaved == nil {
+		return // it was saved after all, or is void: look has found out
+	}
+	do := lease.Decide(rec, c.known(), provider.Token{}, time.Now())
+	_, _, _ = c.mend(ctx, do.Record, rec, version)
+}

@@ -1,0 +1,233 @@
+package shared
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
+)
+
+// Token returns the shared token, or gets a new one if it is old. It implements [provider.TokenProvider].
+//
+// A token in the Store that is not old is returned whatever the clock says about it: a clock may be wrong, and a token that has
+// ended costs one rejection. The zero Token as old stands for a new session: if the login had ended before this call, the
+// Provider is asked to log in, unless WaitForLogin is set. Errors of the Store are temporary, except a mistake in its
+// configuration.
+func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
+	if err := l.prepare(); err != nil {
+		return provider.Token{}, provider.Permanent(err)
+	}
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return provider.Token{}, l.gaveUp(ctx)
+	}
+	c := call{Login: l, old: old, lookout: lookout{l: l}}
+	defer c.lookout.end()
+	return c.run(ctx)
+}
+
+// A call is a call of Token whose turn it is.
+type call struct {
+	*Login
+	old     provider.Token
+	lookout lookout
+
+	reads  bool   // the record could be loaded, the last time
+	looked bool   // it was, by look
+	since  uint64 // the attempts that had ended by then
+
+	awaited bool // a new login, where the last one has ended
+
+	refused lease.Record // what this call was rejected with for good, after it had lost the lease
+	refusal error        // how
+}
+
+// run looks at the record and does what it calls for, until there is a token or an error.
+func (c *call) run(ctx context.Context) (provider.Token, error) {
+	if c.asRemembered() {
+		// The usual refresh: nobody has touched the record since this process saw it last. If somebody has, this finds out.
+		if t, done, err := c.refresh(ctx, c.last, c.at); done {
+			return t, err
+		}
+	}
+	rec, version, err := c.look(ctx)
+	for {
+		if err != nil {
+			return c.without(ctx, err)
+		}
+		if ctx.Err() != nil {
+			return provider.Token{}, c.gaveUp(ctx)
+		}
+		switch do := lease.Decide(rec, c.known(), c.old, time.Now()); do.Do {
+		case lease.Use:
+			return rec.Token, nil
+		case lease.End:
+			if !c.awaitLogin(ctx, version) {
+				return provider.Token{}, c.endedError(rec.Why(), nil)
+			}
+			rec, version, err = c.look(ctx)
+			continue
+		case lease.Share:
+			return provider.Token{}, c.sharedError(rec.Failure)
+		case lease.Mend:
+			rec, version, err = c.mend(ctx, do.Record, rec, version)
+			continue
+		case lease.Note:
+			if at, err := c.write(ctx, do.Record, version); err == nil { // and otherwise there is no harm
+				rec, version = do.Record, at
+				continue
+			}
+		case lease.Claim:
+			if t, done, err := c.refresh(ctx, rec, version); done {
+				return t, err
+			}
+		case lease.Wait:
+			c.lookout.due = do.Within
+		}
+		if c.lookout.wait(ctx, rec, version) != nil {
+			return provider.Token{}, c.gaveUp(ctx)
+		}
+		rec, version, err = c.look(ctx)
+	}
+}
+
+// asRemembered reports whether old is the token of the record that this process has seen last, and it would claim the lease if it
+// saw the same again.
+func (c *call) asRemembered() bool {
+	newest, unsaved := c.current()
+	return c.at > 0 && c.last.Holder == "" && !c.last.Ended() && !c.last.Token.IsZero() &&
+		c.last.Token.Value() == c.old.Value() && unsaved == nil && newest.Same(c.last) && !c.sight.Lost(time.Now(), c.leaseLength())
+}
+
+// known is what there is to know beside the record.
+func (c *call) known() lease.Known {
+	newest, unsaved := c.current()
+	return lease.Known{
+		ID: c.id, Lease: c.leaseLength(), Newest: newest, Unsaved: unsaved != nil, Sight: &c.sight, Since: c.since, Waits: c.WaitForLogin,
+	}
+}
+
+// read loads the record and takes it in: whatever this process has seen counts.
+func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
+	rec, version, err := c.load(ctx)
+	c.reads = err == nil
+	if err != nil {
+		c.sight.Blind(time.Now())
+		return rec, version, err
+	}
+	c.sight.Look(rec, version, c.id, time.Now())
+	c.saw(rec, version)
+	return rec, version, nil
+}
+
+// write writes rec over version and takes it in, as read does.
+func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uint64, error) {
+	at, err := c.swap(ctx, rec, version)
+	switch {
+	case err == nil:
+		c.sight.Wrote(at, time.Now())
+		c.saw(rec, at)
+	case !errors.Is(err, ErrConflict):
+		c.sight.Blind(time.Now())
+	}
+	return at, err
+}
+
+// look reads the record, and what the store knows of its holder.
+func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
+	rec, version, err := c.read(ctx)
+	if err != nil {
+		return rec, version, err
+	}
+	first := !c.looked
+	if first {
+		c.looked, c.since = true, rec.Attempts
+	}
+	if rec.Holder != "" {
+		c.askAbout(ctx, rec, version, first)
+	}
+	return rec, version, nil
+}
+
+// askAbout asks the store about the holder, where it can tell, and does not insist on an answer. Its clock is asked once: who watches
+// for longer sees for himself.
+func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, first bool) {
+	ctx, cancel := context.WithTimeout(ctx, c.opLimit()/5)
+	defer cancel()
+	if s, ok := c.Store.(Ager); ok && first {
+		if age, err := s.Age(ctx, c.Key, version); err == nil {
+			c.sight.Age(rec, age, time.Now())
+		}
+	}
+	if s, ok := c.Store.(Locker); ok && rec.Locked {
+		unlock, free, err := s.TryLock(ctx, c.Key)
+		switch {
+		case err != nil:
+			c.sight.Lock(rec, lease.Unknown)
+		case free:
+			unlock()
+			c.sight.Lock(rec, lease.Free)
+		default:
+			c.sight.Lock(rec, lease.Taken)
+		}
+	}
+}
+
+// mend writes next over rec, which is behind what this process knows, or has lost a claim.
+func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64) (lease.Record, uint64, error) {
+	newest, unsaved := c.current()
+	if unsaved == nil && !next.Same(rec) {
+		c.logger().WarnContext(ctx, "shared: the store lost the newest token of the login: writing it back",
+			"login", c.Key, "generation", newest.Generation, "found", rec.Generation)
+	}
+	at, err := c.write(ctx, next, version)
+	switch {
+	case errors.Is(err, ErrConflict):
+		return c.look(ctx)
+	case err != nil:
+		return rec, version, err
+	}
+	return next, at, nil
+}
+
+// refresh claims the lease and asks the Provider. done is false when another process got ahead: the caller looks again. A
+// permanent rejection is kept then: should the other one leave the record as it is, the next refresh gets it, and does not ask
+// again.
+func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t provider.Token, done bool, err error) {
+	if rec.Login != c.refused.Login || rec.Generation != c.refused.Generation {
+		c.refusal = nil
+	}
+	claim, err := c.claim(ctx, rec, version)
+	switch {
+	case errors.Is(err, ErrConflict):
+		return provider.Token{}, false, nil
+	case err != nil:
+		c.sight.Doubt(time.Now())
+		t, err = c.withoutClaim(ctx, rec, err)
+		return t, true, err
+	}
+	defer func() { claim.unlock() }()
+	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
+	ctx = context.WithoutCancel(ctx)
+	if c.refusal != nil {
+		t, done, err = claim.rejected(ctx, c.refusal)
+	} else {
+		t, done, err = claim.ask(ctx, c.given(rec))
+	}
+	if !done {
+		c.refused, c.refusal = rec, err
+	}
+	return t, done, err
+}
+
+// given is what the Provider gets: the record's token, or the caller's where there is none.
+func (c *call) given(rec lease.Record) provider.Token {
+	if rec.Empty() {
+		return c.old
+	}
+	return rec.Token
+}

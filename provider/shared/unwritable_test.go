@@ -1,0 +1,175 @@
+package shared_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
+	"github.com/stayauth/stayauth/provider/storetest"
+)
+
+// full loses writes as a full or read-only file system does.
+func full(op string) (bool, error) {
+	if op == "swap" {
+		return false, fmt.Errorf("disk: %w", shared.ErrUnwritable)
+	}
+	return true, nil
+}
+
+// TestUnwritableWithNothingToLose: no refresh token is at stake, so each process gets tokens of its own, and says so once.
+func TestUnwritableWithNothingToLose(t *testing.T) {
+	for name, fault := range map[string]func(string) (bool, error){
+		"full":      full,
+		"down":      down,
+		"hangs":     func(string) (bool, error) { return false, errHang },
+		"read-only": readOnly,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, log := 0, new(journal)
+				backend := tokens(func() provider.Token {
+					calls++
+					return provider.NewToken(fmt.Sprintf("token-%d", calls), time.Now().Add(time.Hour))
+				})
+				net := &network{Store: new(storetest.Memory)}
+				p := &shared.Login{Provider: backend, Store: net, Key: "alice", Logger: log.logger()}
+				if name == "full" || name == "read-only" {
+					net.set(fault) // from the beginning
+				}
+				token := wantToken(t, p, provider.Token{}, "token-1")
+				net.set(fault)
+				start := time.Now()
+				for i := range 5 {
+					token = wantToken(t, p, token, fmt.Sprintf("token-%d", i+2))
+					wantToken(t, p, provider.Token{}, token.Value()) // for another transport of this process
+				}
+				if calls != 6 || log.count("can't be saved") != 1 {
+					t.Errorf("%d provider calls, said %d times that nothing can be saved; want 6 and 1:\n%s", calls, log.count(""), log.buf.String())
+				}
+				want := time.Duration(0)
+				if name == "hangs" {
+					want = 55 * time.Second // a third of the lease for each operation: one in a call, and one more in the first
+				}
+				if after := time.Since(start); after != want {
+					t.Errorf("it took %v; want %v", after, want)
+				}
+
+				net.set(nil) // and it is shared again
+				token = wantToken(t, p, token, "token-7")
+				wantToken(t, newLogin(backend, net.Store, "alice"), provider.Token{}, "token-7")
+				net.set(fault)
+				wantToken(t, p, token, "token-8")
+				if log.count("can't be saved") != 2 {
+					t.Errorf("it was said %d times that nothing can be saved; want 2, as the store has worked in between", log.count("can't be saved"))
+				}
+			})
+		})
+	}
+}
+
+// TestUnwritableWithARefreshToken: the refresh token is not spent where its successor can't be kept. The error comes at once, says what
+// to do, and is for a time for which no transport waits.
+func TestUnwritableWithARefreshToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, backend := &network{Store: loggedIn(t)}, new(singleUse)
+		net.set(full)
+		p := newLogin(backend, net, "alice")
+		start := time.Now()
+		wantToken(t, p, provider.Token{}, "token-0")
+		_, err := p.Token(t.Context(), first())
+		delay, _ := provider.RetryDelay(err)
+		if !errors.Is(err, shared.ErrUnwritable) || provider.IsPermanent(err) || delay != time.Minute || !strings.Contains(fmt.Sprint(err), "make the store writable") {
+			t.Errorf("Token: %v, again after %v; want a temporary error that says what to do, a minute", err, delay)
+		}
+		backend.want(t, 0)
+		net.set(nil)
+		wantToken(t, p, first(), "token-1")
+		if time.Since(start) != 0 {
+			t.Errorf("it took %v; want no time", time.Since(start))
+		}
+	})
+}
+
+// TestUnwritableAfterALogin: a provider that logs in by itself brings a refresh token that can't be kept. It is used, and not spent.
+func TestUnwritableAfterALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m, backend, log := new(storetest.Memory), new(singleUse), new(journal)
+		net := &network{Store: m}
+		net.set(full)
+		p := &shared.Login{Provider: backend, Store: net, Key: "alice", Logger: log.logger()}
+		token := wantToken(t, p, provider.Token{}, "token-1")
+		if _, err := p.Token(t.Context(), token); !errors.Is(err, shared.ErrUnwritable) {
+			t.Errorf("Token to replace what is not saved: %v; want ErrUnwritable", err)
+		}
+		if log.count("may be lost") != 1 {
+			t.Errorf("the log says %q; want it to say that the login may be lost", log.buf.String())
+		}
+		backend.want(t, 1)
+		net.set(nil)
+		time.Sleep(2 * time.Second)
+		wantToken(t, newLogin(backend, m, "alice"), provider.Token{}, "token-1")
+	})
+}
+
+// TestAloneAndEnded: a provider that rejects for good is believed where the record could be read, and not where it couldn't: another
+// process may have a new login.
+func TestAloneAndEnded(t *testing.T) {
+	for fault, permanent := range map[string]bool{"read-only": true, "down": false} {
+		m, calls := new(storetest.Memory), 0
+		if err := newLogin(nil, m, "alice").Login(t.Context(), first()); err == nil {
+			t.Fatal("Login without a Provider succeeded")
+		}
+		net := &network{Store: m}
+		p := newLogin(answer(provider.NewToken("token-0", time.Time{})), net, "alice")
+		wantToken(t, p, provider.Token{}, "token-0")
+		net.set(map[string]func(string) (bool, error){"read-only": readOnly, "down": down}[fault])
+		p.Provider = refuse(&calls)
+		_, err := p.Token(t.Context(), provider.NewToken("token-0", time.Time{}))
+		if provider.IsPermanent(err) != permanent || !errors.Is(err, errRevoked) || errors.Is(err, shared.ErrEnded) != permanent {
+			t.Errorf("%s: %v; want the provider's own error, permanent: %v", fault, err, permanent)
+		}
+	}
+}
+
+// TestStoreMisconfigured: a mistake in the configuration of the store is told at once, for good.
+func TestStoreMisconfigured(t *testing.T) {
+	net := &network{Store: new(storetest.Memory)}
+	net.set(func(string) (bool, error) { return false, provider.Permanent(errors.New("no address")) })
+	for _, old := range []provider.Token{{}, first()} {
+		if _, err := newLogin(new(singleUse), net, "alice").Token(context.Background(), old); !provider.IsPermanent(err) {
+			t.Errorf("Token: %v; want a permanent error", err)
+		}
+	}
+}
+
+// TestUnwritableAtTheBeginning: the refresh token with which a login begins is at stake, too, though no record has one yet.
+func TestUnwritableAtTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		server := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			asked++
+			return nil, errors.New("it is not to be asked")
+		})}
+		tokens := provider.OAuth2{TokenURL: "https://auth.example.com/token", ClientID: "a", RefreshToken: "first", Client: server}
+		for _, p := range []provider.TokenProvider{tokens, &tokens} {
+			net := &network{Store: new(storetest.Memory)}
+			net.set(full)
+			_, err := (&shared.Login{Provider: p, Store: net, Key: "alice"}).Token(t.Context(), provider.Token{})
+			if !errors.Is(err, shared.ErrUnwritable) || asked != 0 {
+				t.Errorf("%v; the server was asked %d times", err, asked)
+			}
+		}
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

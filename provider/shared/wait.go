@@ -1,0 +1,138 @@
+package shared
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
+)
+
+const (
+	defaultLease   = 15 * time.Second
+	defaultTimeout = time.Minute
+)
+
+func (l *Login) leaseLength() time.Duration {
+	if l.Lease > 0 {
+		return l.Lease
+	}
+	return defaultLease
+}
+
+func (l *Login) timeout() time.Duration {
+	if l.Timeout > 0 {
+		return l.Timeout
+	}
+	return defaultTimeout
+}
+
+// opLimit is how long one operation of the store may take.
+func (l *Login) opLimit() time.Duration { return l.leaseLength() / 3 }
+
+// pollInterval is the pause after so many looks at a record under the given lease.
+func pollInterval(lease time.Duration, looks int) time.Duration {
+	most := lease / 15
+	d := min(most, most/20<<min(looks, 5))
+	return d/2 + rand.N(d/2+1)
+}
+
+// pause waits for d and returns nil, or ctx.Err() once ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A lookout waits for the record to change while one call of Token lasts.
+type lookout struct {
+	l       *Login
+	looks   int
+	due     time.Duration // when something is due if the record does not change; 0 if nothing is
+	version uint64        // that the store was asked about last, if watched
+	watched bool
+	changed chan struct{} // gets an element when the store has told of a change; nil where it can't
+	stop    context.CancelFunc
+}
+
+// wait returns nil when it is time to look again: when something is due, when the store tells of a change, or after a while.
+func (o *lookout) wait(ctx context.Context, rec lease.Record, version uint64) error {
+	o.watch(ctx, version)
+	length := o.l.leaseLength()
+	if rec.Lease > 0 {
+		length = min(length, rec.Lease)
+	}
+	if o.changed != nil {
+		o.looks = max(o.looks, 5) // there is no hurry
+	}
+	d := pollInterval(length, o.looks)
+	o.looks++
+	if o.due > 0 {
+		d = min(d, o.due)
+	}
+	o.due = 0
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-o.changed:
+		o.changed = nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// watch has the store tell when the record is no longer at version, if it can. It asks once for each version: a store that keeps
+// telling of changes that are none is not listened to.
+func (o *lookout) watch(ctx context.Context, version uint64) {
+	w, ok := o.l.Store.(Watcher)
+	if !ok || o.watched && o.version == version {
+		return
+	}
+	o.end()
+	ctx, o.stop = context.WithCancel(ctx)
+	changed := make(chan struct{}, 1)
+	o.version, o.watched, o.changed = version, true, changed
+	go func() { // ends with ctx: with the call, or with the next version
+		if w.Watch(ctx, o.l.Key, version) == nil {
+			changed <- struct{}{}
+		}
+	}()
+}
+
+// end ends the watching.
+func (o *lookout) end() {
+	if o.stop != nil {
+		o.stop()
+	}
+}
+
+// awaitLogin holds a call back whose login has ended, if it is to wait for the next and the store tells of changes: for as long as a
+// lease, or half of the caller's time. It returns true if there was a change. It does so once in a call.
+func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
+	if _, tells := c.Store.(Watcher); !tells || !c.WaitForLogin || c.awaited {
+		return false
+	}
+	c.awaited = true
+	hold := c.leaseLength()
+	if deadline, ok := ctx.Deadline(); ok {
+		hold = min(hold, time.Until(deadline)/2)
+	}
+	c.lookout.watch(ctx, version)
+	timer := time.NewTimer(hold)
+	defer timer.Stop()
+	select {
+	case <-c.lookout.changed:
+		c.lookout.changed = nil
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}

@@ -1,0 +1,94 @@
+package shared
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared/internal/lease"
+)
+
+// without answers a call of Token whose record can't be loaded, or not be mended, because of err: with the newest token that this
+// process knows, if that is one the caller does not have yet, and else with one of its own.
+func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
+	newest, unsaved := c.current()
+	switch {
+	case ctx.Err() != nil, newest.Generation == 0, newest.Ended():
+		return provider.Token{}, err
+	case newest.Token.IsZero() || newest.Token.Value() == c.old.Value():
+		return c.alone(ctx, newest, err)
+	}
+	if unsaved != nil {
+		c.warn(ctx, newest, err)
+	}
+	return newest.Token, nil
+}
+
+// withoutClaim answers a call of Token that can't claim the lease in rec because of err.
+func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (provider.Token, error) {
+	if ctx.Err() != nil {
+		return provider.Token{}, err
+	}
+	return c.alone(ctx, rec, err)
+}
+
+// alone gets a token for this process only, since nothing can be saved because of cause. It does so where no refresh token is at
+// stake: any process may ask the Provider for a token of its own then. The Provider's word is final where the record could be read:
+// elsewhere another process may have a new login.
+func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
+	newest, _ := c.current()
+	switch {
+	case provider.IsPermanent(cause):
+		return provider.Token{}, cause
+	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
+		if errors.Is(cause, ErrUnwritable) {
+			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
+				"with the new one could not be kept: make the store writable", cause)
+		}
+		return provider.Token{}, cause
+	}
+	given := c.given(rec)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), c.timeout(), errProviderTimeout)
+	defer cancel()
+	t, err := c.askProvider(ctx, given)
+	switch {
+	case provider.IsPermanent(err) && c.reads:
+		return provider.Token{}, c.endedError("", err)
+	case provider.IsPermanent(err):
+		return provider.Token{}, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(err), cause)
+	case err != nil || t.IsZero():
+		return provider.Token{}, err
+	}
+	answer := c.answer(rec, t)
+	c.learn(answer, cause)
+	c.warn(ctx, answer, cause)
+	if answer.Token.RefreshToken() != "" {
+		go c.saveLater(context.WithoutCancel(ctx), func() {}) // ends when the answer is saved, or void, or after ten minutes
+	}
+	return answer.Token, nil
+}
+
+// beginsWithRefreshToken reports whether p has a refresh token of its own, to begin a login with.
+func beginsWithRefreshToken(p provider.TokenProvider) bool {
+	switch p := p.(type) {
+	case provider.OAuth2:
+		return p.RefreshToken != ""
+	case *provider.OAuth2:
+		return p.RefreshToken != ""
+	}
+	return false
+}
+
+// warn says that rec's token could not be saved because of err: each time it is handed out where a refresh token is at stake, and
+// otherwise once, until the store works again.
+func (l *Login) warn(ctx context.Context, rec lease.Record, err error) {
+	switch {
+	case rec.Token.RefreshToken() != "":
+		l.logger().WarnContext(ctx, "shared: the new token of the login could not be saved: only this process has it, and "+
+			"if it ends before the store works again the login may be lost", "login", l.Key, "error", err)
+	case !l.warned.Swap(true):
+		l.logger().WarnContext(ctx, "shared: the tokens of the login can't be saved: this process gets its own, and nothing is lost",
+			"login", l.Key, "error", err)
+	}
+}

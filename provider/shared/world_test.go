@@ -1,0 +1,379 @@
+package shared_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
+)
+
+// A world is one schedule of the model: hosts whose processes die and are started again, a store that does what stores do, and a
+// backend with single-use refresh tokens. It runs in a bubble; what happens is drawn from its seed.
+type world struct {
+	seed  uint64
+	lease time.Duration
+	plan  plan
+	over  chan struct{} // closed at the end: it releases the dead
+
+	mu      sync.Mutex // guards the fields below; never held across a wait
+	story   []event
+	all     []*process   // that there ever were
+	writes  []write      // that the store has, the newest last
+	version uint64       // the last one given out
+	forgets []forgetting // what the store has lost
+	outages time.Duration
+	locked  *process              // who has the store's lock
+	changed chan struct{}         // closed at the next write
+	down    func(op string) error // what is wrong with the store; nil: nothing
+	mints   []mint                // each token that the backend has given out
+	calls   map[string]*process   // who has brought which refresh token last
+	spent   map[string]bool       // the refresh tokens that have bought a token
+	ends    map[string]time.Time  // when each token ends
+	gap     string                // the gap through which the login was lost
+	failure string                // what must not happen, and did
+}
+
+// A plan is what is drawn for a whole schedule.
+type plan struct {
+	store     string // what it can do beside keeping records; "": nothing
+	hosts     int
+	lives     int           // of tokens, until all is well
+	fails     float64       // how many of the store's operations fail or hang
+	delay     time.Duration // of an operation, at most
+	call      time.Duration // of the backend, at most
+	newEnds   bool          // a new token ends the one before
+	deaths    bool
+	outages   bool // of the store, for all
+	cuts      bool // of one host's way to the store, up to longer than a lease
+	forgets   bool // the store loses writes
+	wrongTime bool
+}
+
+type event struct {
+	at   time.Duration
+	what string
+	args []any
+}
+
+type write struct {
+	record  []byte
+	version uint64
+	by      *process
+	at      time.Time
+}
+
+type forgetting struct {
+	restored uint64
+	lost     []write
+	seen     map[*process]uint64 // the greatest version that each process had seen
+}
+
+type mint struct {
+	token, refresh string
+	spent          string // the refresh token that it was bought with
+	by             *process
+}
+
+const modelLife = 90 * time.Second
+
+var begin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of every bubble
+
+// tell adds to the story. w.mu is held.
+func (w *world) tell(what string, args ...any) {
+	w.story = append(w.story, event{time.Since(begin), what, args})
+}
+
+// String is the story.
+func (w *world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan %+v, lease %v\n", w.plan, w.lease)
+	for _, e := range w.story {
+		fmt.Fprintf(&b, "%12v  %s\n", e.at, fmt.Sprintf(e.what, e.args...))
+	}
+	return b.String()
+}
+
+// end ends the schedule. w.mu is held.
+func (w *world) end() {
+	select {
+	case <-w.over:
+	default:
+		close(w.over)
+	}
+}
+
+// fail ends the schedule badly. w.mu is held.
+func (w *world) fail(what string, args ...any) {
+	w.tell("FAILED: "+what, args...)
+	if w.failure == "" && w.gap == "" {
+		w.failure = fmt.Sprintf(what, args...)
+	}
+	w.end()
+}
+
+// A process is one life of a host: it knows nothing of the lives before. It is its own way to the store and to the backend.
+type process struct {
+	w    *world
+	name string
+	died chan struct{} // closed when it dies
+
+	// Guarded by w.mu.
+	rng    *rand.Rand
+	fuse   int // the number of things that it still does; negative: it lives on
+	dead   bool
+	seen   uint64    // the greatest version
+	knows  bool      // it has seen a token
+	over   bool      // its session is over
+	cuts   []span    // when it could not reach the store
+	called time.Time // when its last call of the backend began
+}
+
+type span struct{ begin, end time.Time }
+
+// step is one thing that the process does. The dead do nothing, for ever. w.mu is held, and not while it waits.
+func (p *process) step() error {
+	if p.fuse == 0 && !p.dead {
+		p.dead = true
+		p.w.tell("%s dies", p.name)
+		if p.w.locked == p {
+			p.w.locked = nil
+		}
+		p.w.mourn(p)
+		close(p.died)
+	}
+	p.fuse--
+	if !p.dead {
+		return nil
+	}
+	p.w.mu.Unlock()
+	<-p.w.over
+	p.w.mu.Lock()
+	return errors.New("model: this process is dead")
+}
+
+// mourn notes whether p takes the answer with it that keeps the login alive. w.mu is held.
+func (w *world) mourn(p *process) {
+	if len(w.mints) == 0 {
+		return
+	}
+	last := w.mints[len(w.mints)-1]
+	if last.by == p && !bytes.Contains(w.newest().record, []byte(last.refresh+`"`)) {
+		w.slip("the answer died with its host")
+	}
+}
+
+// slip notes the gap through which the login is lost. w.mu is held.
+func (w *world) slip(gap string) {
+	if w.gap == "" && w.failure == "" {
+		w.tell("GAP: %s", gap)
+		w.gap = gap
+	}
+	w.end()
+}
+
+// newest is what the store has. w.mu is held.
+func (w *world) newest() write {
+	if len(w.writes) == 0 {
+		return write{}
+	}
+	return w.writes[len(w.writes)-1]
+}
+
+// wait waits, unless the schedule ends. It is called with w.mu held, and does not hold it meanwhile.
+func (p *process) wait(ctx context.Context, d time.Duration) error {
+	p.w.mu.Unlock()
+	defer p.w.mu.Lock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.w.over:
+		return errors.New("model: it is over")
+	}
+}
+
+// operate is the way of an operation to the store and back. It returns whether it arrives there, and what becomes of the answer.
+func (p *process) operate(ctx context.Context, op string) (arrives bool, lost error) {
+	if err := p.step(); err != nil {
+		return false, err
+	}
+	if p.w.plan.delay > 0 {
+		if err := p.wait(ctx, time.Duration(p.rng.Int64N(int64(p.w.plan.delay)))); err != nil {
+			return false, err
+		}
+	}
+	if len(p.cuts) > 0 && time.Now().Before(p.cuts[len(p.cuts)-1].end) {
+		return false, p.hang(ctx)
+	}
+	if p.w.down != nil {
+		if err := p.w.down(op); errors.Is(err, errHang) {
+			return false, p.hang(ctx)
+		} else if err != nil {
+			return false, err
+		}
+	}
+	if p.rng.Float64() < p.w.plan.fails {
+		switch p.rng.IntN(3) {
+		case 0:
+			return false, errors.New("model: lost on the way there")
+		case 1:
+			return true, errors.New("model: lost on the way back")
+		default:
+			return false, p.hang(ctx)
+		}
+	}
+	return true, nil
+}
+
+// hang hangs.
+func (p *process) hang(ctx context.Context) error {
+	if err := p.wait(ctx, time.Hour); err != nil {
+		return err
+	}
+	return errors.New("model: hung for an hour")
+}
+
+// Load implements [shared.Store].
+func (p *process) Load(ctx context.Context, _ string) ([]byte, uint64, error) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	arrives, lost := p.operate(ctx, "load")
+	if lost != nil || !arrives {
+		return nil, 0, lost
+	}
+	found := p.w.newest()
+	p.seen = max(p.seen, found.version)
+	p.knows = p.knows || bytes.Contains(found.record, []byte(`"token-`))
+	if err := p.step(); err != nil {
+		return nil, 0, err
+	}
+	return bytes.Clone(found.record), found.version, nil
+}
+
+// CompareAndSwap implements [shared.Store].
+func (p *process) CompareAndSwap(ctx context.Context, _ string, record []byte, version uint64) (uint64, error) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	arrives, lost := p.operate(ctx, "swap")
+	if !arrives {
+		return 0, lost
+	}
+	if p.w.newest().version != version {
+		return 0, cmpErr(lost, shared.ErrConflict)
+	}
+	p.w.version++
+	next := p.w.version
+	p.w.writes = append(p.w.writes, write{bytes.Clone(record), next, p, time.Now()})
+	p.w.change()
+	p.w.tell("%s writes version %d over %d: %s", p.name, next, version, record)
+	if err := p.step(); err != nil {
+		return 0, err
+	}
+	if lost != nil {
+		return 0, lost
+	}
+	p.seen = max(p.seen, next)
+	return next, nil
+}
+
+func cmpErr(first, second error) error {
+	if first != nil {
+		return first
+	}
+	return second
+}
+
+// Token implements [provider.TokenProvider]: it calls the backend.
+func (p *process) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if err := p.step(); err != nil {
+		return provider.Token{}, err
+	}
+	refresh := old.RefreshToken()
+	p.w.tell("%s calls the backend with %q", p.name, refresh)
+	p.called = time.Now()
+	if refresh == "" {
+		return provider.Token{}, provider.Permanent(errors.New("backend: not logged in"))
+	}
+	if before := p.w.calls[refresh]; before != nil && (p.w.spent[refresh] || !before.dead) {
+		p.w.usedTwice(refresh, before, p)
+		return provider.Token{}, provider.Permanent(errors.New("backend: the refresh token was used before"))
+	}
+	p.w.calls[refresh] = p
+	there, back := time.Duration(p.rng.Int64N(int64(p.w.plan.call))), time.Duration(p.rng.Int64N(int64(p.w.plan.call)))
+	if err := p.wait(ctx, there); err != nil {
+		return provider.Token{}, err
+	}
+	if p.rng.IntN(8) == 0 && !p.dead {
+		delete(p.w.calls, refresh)
+		p.w.tell("the backend fails for %s", p.name)
+		return provider.Token{}, errors.New("backend: 503")
+	}
+	if err := p.step(); err != nil {
+		return provider.Token{}, err
+	}
+	p.w.spent[refresh] = true
+	m := mint{fmt.Sprintf("token-%d", len(p.w.mints)+1), fmt.Sprintf("secret-%d", len(p.w.mints)+1), refresh, p}
+	p.w.mints = append(p.w.mints, m)
+	expiry := time.Now().Add(modelLife)
+	p.w.ends[m.token] = expiry
+	if p.w.plan.newEnds {
+		for token := range p.w.ends {
+			if token != m.token {
+				p.w.ends[token] = time.Now()
+			}
+		}
+	}
+	p.w.tell("the backend answers %s with %s", p.name, m.token)
+	if err := p.step(); err != nil {
+		return provider.Token{}, err
+	}
+	err := p.wait(ctx, back)
+	if serr := p.step(); serr != nil || err != nil {
+		return provider.Token{}, cmpErr(serr, err)
+	}
+	return provider.NewToken(m.token, expiry).WithRefreshToken(m.refresh), nil
+}
+
+// usedTwice judges a refresh token that was brought again: through a gap that is documented, or not. w.mu is held.
+func (w *world) usedTwice(refresh string, before, again *process) {
+	w.tell("%s brings %q, which %s has brought before", again.name, refresh, before.name)
+	for _, f := range w.forgets {
+		for _, lost := range f.lost {
+			// The claim, or the answer.
+			if lost.by == before && f.seen[again] < lost.version && (f.seen[again] <= f.restored || bytes.Contains(lost.record, []byte(`"token-`)) && !bytes.Contains(lost.record, []byte(refresh+`"`))) {
+				w.slip("the store forgot what this process had not seen")
+				return
+			}
+		}
+	}
+	var cut time.Duration // since it called
+	for _, c := range before.cuts {
+		if c.end.After(before.called) {
+			cut += c.end.Sub(c.begin)
+		}
+	}
+	if cut >= w.lease*2/3 {
+		w.slip("the holder was cut off for two thirds of its lease or longer")
+		return
+	}
+	w.fail("the refresh token %q is used by %s and by %s", refresh, before.name, again.name)
+}
+
+// enter notes that there is p.
+func (w *world) enter(p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, p)
+}

@@ -1,0 +1,390 @@
+package transport_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport"
+)
+
+// Guarantee 12: a rejected answer is read for a second at most, whatever it is made of: a gzip header that never comes, which holds a
+// lock that Close wants too; a body that stalls, or never ends. The same holds for what a classifier reads.
+func TestG12_AnswersThatStall(t *testing.T) {
+	tests := []struct {
+		name    string
+		headers map[string]string
+		write   func(w http.ResponseWriter, r *http.Request)
+	}{
+		{"a gzip header that never comes", map[string]string{"Content-Encoding": "gzip"}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+		{"half a gzip header", map[string]string{"Content-Encoding": "gzip"}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte{0x1f, 0x8b, 8})
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}},
+		{"a body that stalls", nil, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, `{"code":`)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}},
+		{"a body that drips", nil, func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				_, _ = io.WriteString(w, " ")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		for _, how := range []string{"Bearer", "BodyCode"} {
+			t.Run(tt.name+", "+how, func(t *testing.T) {
+				s := &stub{}
+				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if s.accepts(r) {
+						return
+					}
+					for k, v := range tt.headers {
+						w.Header().Set(k, v)
+					}
+					w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					_ = http.NewResponseController(w).Flush()
+					tt.write(w, r)
+				}))
+				defer srv.Close()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel() // which lets go of the connection
+				tr := &transport.Transport{Provider: s, Base: &http.Transport{}}
+				defer tr.Close()
+				if how == "BodyCode" {
+					tr.IsRejected = transport.BodyCode("code", 40)
+				}
+				if _, err := tr.Token(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.revoke()
+				req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL, nil)
+				resp, err := tr.RoundTrip(req) // the test's own time limit is what would tell
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := map[string]int{"Bearer": 200, "BodyCode": 401}[how]; resp.StatusCode != want {
+					t.Errorf("status %d, want %d", resp.StatusCode, want)
+				}
+				cancel()
+				resp.Body.Close()
+			})
+		}
+	}
+}
+
+// Guarantee 12: what a classifier has read, and has taken no answer for a rejection by, is read again by the caller, however slowly it
+// came.
+func TestG12_APeekThatWasLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &transport.Transport{Provider: &stub{}, IsRejected: transport.BodyCode("code", 40), Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp := respond(req, 401, "")
+			pr, pw := io.Pipe()
+			go func() {
+				for _, s := range []string{`{"code":`, `41,`, `"rest":"x"}`} {
+					time.Sleep(700 * time.Millisecond)
+					_, _ = io.WriteString(pw, s)
+				}
+				pw.Close()
+			}()
+			resp.Body, resp.ContentLength = pr, -1
+			return resp, nil
+		})}
+		defer tr.Close()
+		req, _ := http.NewRequest("GET", "https://api.example.com", nil)
+		began := time.Now()
+		resp, err := tr.RoundTrip(req)
+		if err != nil || time.Since(began) != time.Second {
+			t.Fatalf("%v after %s", err, time.Since(began))
+		}
+		b, err := io.ReadAll(resp.Body)
+		if string(b) != `{"code":41,"rest":"x"}` || err != nil || resp.Body.Close() != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+	})
+}
+
+// Guarantee 12: a rejected answer that is longer than what is kept is consistent with its headers when it is handed on after all.
+func TestG12_AnAnswerThatIsCutShort(t *testing.T) {
+	page := strings.Repeat("a long error page. ", 100<<10/19+1)[:100<<10]
+	noise := make([]byte, 100<<10) // which gzip can't make shorter
+	for i := range noise {
+		noise[i] = byte((i*i*2654435761 + i) >> 11)
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(noise)
+	z.Close()
+	tests := []struct {
+		name     string
+		body     []byte
+		encoding string
+		want     []byte // its beginning
+	}{
+		{"plain", []byte(page), "", []byte(page)},
+		{"gzip, as the caller asked", packed.Bytes(), "gzip", noise},
+		{"an encoding that nobody here knows", []byte(page), "br", []byte(page)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+				w.Header().Set("Content-Length", strconv.Itoa(len(tt.body)))
+				if tt.encoding != "" {
+					w.Header().Set("Content-Encoding", tt.encoding)
+				}
+				w.WriteHeader(401)
+				_, _ = w.Write(tt.body)
+			}))
+			defer srv.Close()
+			base := &http.Transport{}
+			defer base.CloseIdleConnections()
+			tr := &transport.Transport{Provider: returning("t1"), Base: base} // the same token again: nothing better is to be had
+			defer tr.Close()
+			req, _ := http.NewRequest("GET", srv.URL, nil)
+			req.Header.Set("Accept-Encoding", "gzip")
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 401 || len(b) == 0 || len(b) > 64<<10 || !bytes.HasPrefix(tt.want, b) {
+				t.Fatalf("%d, %d bytes, %v", resp.StatusCode, len(b), err)
+			}
+			if cl := resp.Header.Get("Content-Length"); cl != strconv.Itoa(len(b)) || resp.ContentLength != int64(len(b)) {
+				t.Errorf("%d bytes, and the headers say %s and %d", len(b), cl, resp.ContentLength)
+			}
+			if e := resp.Header.Get("Content-Encoding"); e == "gzip" {
+				t.Errorf("a part of a body, and the headers say %s", e)
+			}
+		})
+	}
+}
+
+// Guarantee 12: a cookie that a rejected answer sets is not lost, and does not win over that of the last.
+func TestG12_CookiesOfARejectedAnswer(t *testing.T) {
+	s := &stub{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "last", Value: fmt.Sprint(s.accepts(r))})
+		if !s.accepts(r) {
+			http.SetCookie(w, &http.Cookie{Name: "node", Value: "7"})
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.WriteHeader(401)
+		}
+	}))
+	defer srv.Close()
+	jar, _ := cookiejar.New(nil)
+	tr := &transport.Transport{Provider: s, Base: &http.Transport{DisableKeepAlives: true}}
+	defer tr.Close()
+	if _, err := tr.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.revoke()
+	resp, err := (&http.Client{Transport: tr, Jar: jar}).Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	got := map[string]string{}
+	for _, c := range jar.Cookies(resp.Request.URL) {
+		got[c.Name] = c.Value
+	}
+	if resp.StatusCode != 200 || got["node"] != "7" || got["last"] != "true" {
+		t.Errorf("%d, cookies %v", resp.StatusCode, got)
+	}
+}
+
+// Guarantee 16 and 18: what is kept of rejected answers is bounded in sum. Who waited in vain gets its status all the same.
+func TestG16_TenThousandErrorPages(t *testing.T) {
+	const n = 10_000
+	var release, sent sync.WaitGroup
+	release.Add(1)
+	sent.Add(n)
+	calls := 0
+	tr := &transport.Transport{RefreshTimeout: time.Hour, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+		if calls++; calls > 1 {
+			release.Wait()
+		}
+		return provider.NewToken("the same", time.Time{}), nil // as before: there is nothing better
+	}), Authorize: func(*http.Request, provider.Token) {}}
+	tr.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
+		sent.Done()
+		sent.Wait() // all are in flight when the first is rejected
+		resp := refuse(req)
+		resp.Body, resp.ContentLength = io.NopCloser(&zeros{64 << 10}), 64<<10
+		return resp, nil
+	})
+	defer tr.Close()
+	if _, err := tr.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := heap()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	whole := 0
+	for range n {
+		wg.Go(func() {
+			req, _ := http.NewRequest("GET", "https://api.example.com/", nil)
+			resp, err := tr.RoundTrip(req)
+			if err != nil || resp.StatusCode != 401 {
+				t.Errorf("%v, %v", resp, err)
+				return
+			}
+			b, err := io.ReadAll(resp.Body)
+			if err != nil || strconv.Itoa(len(b)) != cmpOr(resp.Header.Get("Content-Length"), strconv.Itoa(64<<10)) {
+				t.Errorf("%d bytes, %v", len(b), err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if len(b) == 64<<10 {
+				whole++
+			}
+		})
+	}
+	for tr.Stats().Waiting < n {
+		time.Sleep(time.Millisecond)
+	}
+	kept := float64(heap()-before) / n
+	release.Done()
+	wg.Wait()
+	t.Logf("%.0f bytes of heap for each of %d that wait, request, goroutine and answer; %d answers were kept whole", kept, n, whole)
+	if kept > 4096 { // 64 KiB each without the bound
+		t.Errorf("%.0f bytes of heap for each that waits", kept)
+	}
+	if whole == 0 || whole > 100 {
+		t.Errorf("%d answers were kept whole", whole)
+	}
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// zeros is a reader of n bytes.
+type zeros struct{ n int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.n == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), z.n)
+	clear(p[:n])
+	z.n -= n
+	return n, nil
+}
+
+// Guarantee 16: a WWW-Authenticate of 8 MiB costs a small multiple of what is looked at.
+func TestG16_ALongChallenge(t *testing.T) {
+	for name, value := range map[string]string{
+		"one long string": `Bearer realm="` + strings.Repeat("x", 8<<20) + `"`,
+		"many parameters": `Bearer ` + strings.Repeat(`a="b",`, 8<<20/6),
+		"many challenges": strings.Repeat("Basic,", 8<<20/6),
+		"escapes":         `Bearer realm="` + strings.Repeat(`\x`, 4<<20) + `"`,
+		"different names": func() string {
+			var b strings.Builder
+			for i := 0; b.Len() < 8<<20; i++ {
+				fmt.Fprintf(&b, "Bearer p%d=%d,", i, i)
+			}
+			return b.String()
+		}(),
+		"nothing that reads": strings.Repeat("=", 8<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp := &http.Response{StatusCode: 401, Header: http.Header{"Www-Authenticate": {value}}, Body: http.NoBody}
+			tr := &transport.Transport{Provider: returning("t"), Logger: slog.New(slog.DiscardHandler), Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+				r := *resp
+				r.Request = req
+				return &r, nil
+			})}
+			defer tr.Close()
+			_, _ = tr.Token(t.Context())
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := get(tr, t.Context())
+			runtime.ReadMemStats(&after)
+			if n := after.TotalAlloc - before.TotalAlloc; n > 3<<20 {
+				t.Errorf("%d bytes were allocated, %v", n, err)
+			}
+		})
+	}
+}
+
+// A rejection that a replay can't cure, because the provider fails, is the provider's error and not the 401, which programs take for a
+// reason to log the user out; and nothing of the answer that was kept stays.
+func TestG12_NothingIsHeldAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		s.mint = func(n int) (provider.Token, error) {
+			if n%2 == 0 {
+				return provider.Token{}, provider.NoRetry(errors.New("down"))
+			}
+			return provider.Token{}, nil
+		}
+		tr := through(t, s)
+		page := strings.Repeat("x", 60<<10)
+		s.serve = func(req *http.Request) *http.Response {
+			if s.accepts(req) {
+				return nil
+			}
+			resp := refuse(req)
+			resp.Body = io.NopCloser(strings.NewReader(page))
+			return resp
+		}
+		for range 200 { // 12 MiB in sum, of which 2 are kept at most
+			mustGet(t, tr)
+			time.Sleep(time.Minute)
+			s.revoke()
+			_, err := get(tr, t.Context())
+			if _, ok := errors.AsType[*transport.RefreshError](err); !ok {
+				t.Fatalf("error %v, stats %+v, %v", err, tr.Stats(), s.olds)
+			}
+			time.Sleep(time.Minute)
+		}
+		// There is room for the next: it is handed on whole.
+		s.mint = nil
+		mustGet(t, tr)
+		tok, _ := tr.Token(t.Context())
+		s.mint = func(int) (provider.Token, error) { return tok, nil } // the same again: there is nothing better
+		time.Sleep(time.Minute)
+		s.revoke()
+		req, _ := http.NewRequest("GET", "https://api.example.com/", nil)
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := io.ReadAll(resp.Body); len(b) != len(page) {
+			t.Errorf("%d bytes", len(b))
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// maxHeld is how many bytes of rejected responses a Transport keeps while their requests wait. Of those for which there is
+	// no room the status is kept, and what begins with a sentence for people is read for that.
+	maxHeld  = 2 << 20
+	sentence = 4 << 10
+)
+
+// putAside reads what it may of resp's body and closes it, so that its connection is free before anybody waits. resp can be
+// returned later all the same, by restore, which has to be called once. What is kept is bounded in sum: where there is no room,
+// restore returns the status alone.
+func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response) {
+	const headers = 1 << 10
+	most := int64(maxAnswer + headers)
+	if 0 <= resp.ContentLength && resp.ContentLength < maxAnswer {
+		most = resp.ContentLength + headers
+	}
+	room := t.held.Add(most) <= maxHeld
+	b := resp.Body.(*answer)
+	left, keep := maxAnswer+1-len(b.kept), maxAnswer+1-len(b.kept)
+	if !room {
+		keep = sentence - len(b.kept)
+	}
+	if b.err != nil {
+		left = 0
+	}
+	b.begin()
+	d := drainOf(b.src, b.pending, left, keep)
+	d.wait(b.late, b.limit.C)
+	b.limit.Stop()
+	d.mu.Lock()
+	b.kept, left = append(b.kept, d.kept...), left-d.read
+	if b.err == nil {
+		b.err = d.err
+	}
+	d.mu.Unlock()
+	b.src, b.pending, b.pos = http.NoBody, nil, 0
+	if left <= 0 && len(b.kept) > maxAnswer || b.err == nil {
+		cutShort(resp, b)
+	}
+
+	cost := int64(len(b.kept)) + headers
+	if room {
+		t.held.Add(cost - most)
+		return func() *http.Response {
+			t.held.Add(-cost)
+			return resp
+		}
+	}
+	t.held.Add(-most)
+	status, req := resp.StatusCode, resp.Request
+	return func() *http.Response {
+		return &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Content-Length": {"0"}}, Body: http.NoBody, Request: req}
+	}
+}
+
+// cutShort makes resp consistent with the part of its body that is kept.
+func cutShort(resp *http.Response, b *answer) {
+	b.kept, b.err = b.shown(), io.EOF
+	header := resp.Header.Clone()
+	if plain, _, ok := decode(resp.Header, b.kept); ok {
+		b.kept = plain
+		header.Del("Content-Encoding")
+	}
+	resp.ContentLength, resp.TransferEncoding, resp.Trailer = int64(len(b.kept)), nil, nil
+	header.Set("Content-Length", strconv.Itoa(len(b.kept)))
+	resp.Header = header
+}
+
+// A drain reads the rest of a rejected response and closes it, in a goroutine of its own: either may block for as long as the server
+// likes. What it brings after it was given up is dropped.
+type drain struct {
+	src   io.ReadCloser
+	done  chan struct{} // closed when src is
+	close func()        // closes src, once
+
+	mu   sync.Mutex // guards the fields below
+	kept []byte     // what was read, up to most
+	read int        // how much was read
+	err  error      // where src ended, once it has
+}
+
+// drainOf starts one that reads up to room bytes, after a read that may be under way, and keeps the first most of them. Its goroutine
+// ends when src has been closed and no read is under way.
+func drainOf(src io.ReadCloser, pending <-chan piece, room, most int) *drain {
+	d := &drain{src: src, done: make(chan struct{})}
+	d.close = sync.OnceFunc(func() {
+		_ = src.Close()
+		close(d.done)
+	})
+	go func() {
+		defer d.close()
+		if pending != nil {
+			d.add(<-pending, most)
+		}
+		buf := make([]byte, min(max(room, 0), 8<<10))
+		for d.err == nil && d.read < room {
+			n, err := src.Read(buf[:min(len(buf), room-d.read)])
+			d.add(piece{buf[:n], err}, most)
+		}
+	}()
+	return d
+}
+
+// wait waits until src is closed, or until the time is up. Then it closes src under the goroutine's hands, in another one, because
+// that may have to wait as well: a compressed body holds a lock while its header is read.
+func (d *drain) wait(late bool, limit <-chan time.Time) {
+	if !late {
+		select {
+		case <-d.done:
+			return
+		case <-limit:
+		}
+	}
+	go d.close()
+}
+
+func (d *drain) add(p piece, most int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.kept = append(d.kept, p.data[:max(min(len(p.data), most-len(d.kept)), 0)]...)
+	d.read += len(p.data)
+	d.err = p.err
+}

@@ -1,0 +1,373 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/session"
+)
+
+// This file does what package session decides: it holds the lock, waits, runs the clock and calls the provider. It is the only
+// one that has to be read with the lock in mind.
+
+// A login is the token of a Transport and its refresh.
+type login struct {
+	// view is what requests go out under. It is replaced as a whole under mu, and what it points to never changes, so that a
+	// request under a valid token needs no lock. Nil if there is no such token.
+	view atomic.Pointer[session.View]
+
+	waiting atomic.Int64 // requests in wait; each adds and removes itself
+
+	mu sync.Mutex // guards the fields below and the replacing of view; never held across a wait or a call of anybody's code
+
+	session session.Session    // all decisions; see act
+	flight  *flight            // what everybody waits for; made by want, ended by act
+	calls   singleflight.Group // the provider's one call
+	call    *call              // the one under way, or nil; set by start, cleared when the provider has returned
+	timer   *time.Timer        // runs tick; made by the first that needs it
+	wake    time.Duration      // what timer is set to; 0: it is not
+}
+
+// A flight is what everybody waits for who wants the same token: a channel that is closed once, so that a waiter costs
+// little, is visible to a synctest bubble, and all are woken at the same time.
+type flight struct {
+	done chan struct{}
+	came session.Done // written before done is closed
+}
+
+// now returns the time as the session wants it.
+func (t *Transport) now() session.Instant {
+	now := time.Now()
+	return session.Instant{Wall: now.Round(0), Run: now.Sub(t.began)}
+}
+
+// fresh reports whether a request may go out under v with nothing else to think of. It is all that stands between a request
+// under a valid token and the network.
+func (t *Transport) fresh(v *session.View) bool {
+	return v != nil && (v.Until.IsZero() || !t.now().Reached(v.Until))
+}
+
+// acquire returns what to send under, and waits for the refresh if it has to. Except for n.Valid the token need not be valid:
+// while dead tokens are paced, requests go out under the last one. cancel is a request's own Cancel channel, or nil.
+func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan struct{}) (*session.View, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	v, f := t.want(ctx, n)
+	if f == nil {
+		return v.View, refreshError(v.Err)
+	}
+	valid := n.Valid // n itself, and the answer that it may hold, is not kept while we wait
+	if w := t.waiting.Add(1); t.MaxWaiting > 0 && w > int64(t.MaxWaiting) {
+		t.waiting.Add(-1)
+		if v.View != nil {
+			return v.View, nil
+		}
+		t.onQueueFull()
+		return nil, fmt.Errorf("%w: MaxWaiting is %d", ErrQueueFull, t.MaxWaiting)
+	}
+	began := time.Now()
+	err := t.wait(ctx, f, cancel, began)
+	if err == nil && (f.came.View == nil || valid) {
+		err = refreshError(f.came.Err)
+	}
+	t.onWaited(Waited{Duration: time.Since(began), Err: err})
+	if err != nil {
+		return nil, err
+	}
+	return f.came.View, nil
+}
+
+// refreshFor begins a refresh if n needs one, and does not wait for it.
+func (t *Transport) refreshFor(ctx context.Context, n session.Need) {
+	if ctx.Err() == nil {
+		t.want(ctx, n)
+	}
+}
+
+// want asks the session for n. f is what to wait for, or nil.
+func (t *Transport) want(ctx context.Context, n session.Need) (v session.Verdict, f *flight) {
+	c, _ := ctx.Value(asksFor{t}).(*call)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.Own = c != nil && c == t.call
+	v = t.session.Want(t.now(), n)
+	if v.Wait {
+		if t.flight == nil {
+			t.flight = &flight{done: make(chan struct{})}
+		}
+		f = t.flight
+	}
+	t.act()
+	return v, f
+}
+
+// wait waits for f, as long as ctx and cancel allow. A select on three channels costs each waiter another 96 bytes, so only
+// those pay for it who have a Cancel channel.
+func (t *Transport) wait(ctx context.Context, f *flight, cancel <-chan struct{}, began time.Time) error {
+	defer t.waiting.Add(-1)
+	if cancel == nil {
+		select {
+		case <-f.done:
+			return nil
+		case <-ctx.Done():
+			return t.gaveUp(ctx.Err(), context.Cause(ctx), began)
+		}
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return t.gaveUp(ctx.Err(), context.Cause(ctx), began)
+	case <-cancel:
+		return t.gaveUp(context.Canceled, nil, began)
+	}
+}
+
+// gaveUp returns the error of a caller who has stopped waiting, and why.
+func (t *Transport) gaveUp(err, cause error, began time.Time) error {
+	t.mu.Lock()
+	said := t.session.Said()
+	t.mu.Unlock()
+	return &waitError{err: err, cause: cause, since: began, after: time.Since(began), said: said}
+}
+
+// act does what the session has decided. t.mu is held.
+func (t *Transport) act() {
+	r := t.session.Ready()
+	if r.View != t.view.Load() {
+		t.view.Store(r.View)
+	}
+	for _, e := range r.Reports {
+		t.report(e)
+	}
+	if f := t.flight; r.Done != nil && f != nil {
+		f.came = *r.Done
+		close(f.done)
+		t.flight = nil
+	}
+	if r.Call != nil {
+		t.start(r.Call)
+	}
+	if r.Wake != t.wake {
+		t.setTimer(r.Wake)
+	}
+}
+
+// setTimer has tick called at wake, or not. t.mu is held.
+func (t *Transport) setTimer(wake time.Duration) {
+	t.wake = wake
+	switch d := wake - t.now().Run; {
+	case wake == 0:
+		t.timer.Stop()
+	case t.timer == nil:
+		t.timer = time.AfterFunc(d, t.tick)
+	default:
+		t.timer.Reset(d)
+	}
+}
+
+func (t *Transport) tick() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.session.Tick(t.now())
+	t.wake = 0 // the timer has run out
+	t.act()
+}
+
+// A call is one call of the token provider. It may outlast the refresh that it was made for.
+type call struct {
+	old    provider.Token
+	made   time.Time
+	done   chan struct{} // closed when the provider has returned and the session knows
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// asksFor marks the context of a provider's call with the Transport that it works for. The value is the *call.
+type asksFor struct{ t *Transport }
+
+// start calls the provider. A call that is under way still, because a refresh has given it up, is joined: it may have spent the
+// only refresh token, and its answer will do. t.mu is held.
+func (t *Transport) start(order *session.Call) {
+	c := t.call
+	if c == nil {
+		c = &call{old: order.Old, made: time.Now(), done: make(chan struct{})}
+		ctx := context.WithValue(context.Background(), asksFor{t}, c)
+		if why := order.Why; why != nil {
+			ctx = provider.WithRejection(ctx, provider.Rejection{StatusCode: why.Status, Challenges: why.Challenges})
+		}
+		c.ctx, c.cancel = context.WithTimeout(ctx, order.Limit)
+		t.call = c
+	}
+	// Nobody reads the channel. The session has to know in the same breath in which the call ends, or the next refresh would
+	// spend the old refresh token again.
+	t.calls.DoChan("", func() (any, error) {
+		a := t.ask(c)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		c.cancel()
+		t.call = nil
+		t.calls.Forget("") // or the call that the session may ask for now would join this one, and be lost
+		t.session.Answered(t.now(), a)
+		t.act()
+		close(c.done)
+		return nil, nil
+	})
+}
+
+// ask calls the provider, in a goroutine of its own: a provider that ends its goroutine inside singleflight would leave it
+// locked for ever, and one that panics there would end the process. That goroutine ends when the provider returns.
+func (t *Transport) ask(c *call) (a session.Answer) {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		a = session.Answer{Err: errGoexit, Final: true}
+		defer func() {
+			if v := recover(); v != nil {
+				a = session.Answer{Err: &panicError{v}, Final: true}
+				t.onProviderPanic(v, debug.Stack())
+			}
+		}()
+		if t.isClosed() { // since the call was ordered
+			a = session.Answer{Err: ErrClosed}
+			return
+		}
+		tok, err := t.Provider.Token(c.ctx, c.old)
+		a = t.judge(tok, err)
+	}()
+	<-returned
+	return a
+}
+
+// judge looks at what the provider has returned. It is done here, once and with no lock held, because the methods of an error
+// are anybody's code: they may panic.
+func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
+	if err == nil {
+		switch bad := t.checkToken(tok); {
+		case bad == errEmpty:
+			err = errNoToken
+		case bad != nil:
+			err = fmt.Errorf("the token provider returned an unusable token: %w", bad)
+		}
+		return session.Answer{Token: tok, Err: err, Final: true}
+	}
+	defer func() {
+		if recover() != nil {
+			a = session.Answer{Err: &badErrorError{reflect.TypeOf(err), "panics when it is looked at"}, Final: true}
+		}
+	}()
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return session.Answer{Err: &badErrorError{v.Type(), "is a nil pointer, which is not a nil error"}, Final: true}
+	}
+	_ = err.Error()
+	a = session.Answer{Err: notOurs(err), Permanent: provider.IsPermanent(err), Final: provider.IsNoRetry(err)}
+	if d, ok := provider.RetryDelay(err); ok && !a.Permanent {
+		a.RetryAfter = max(d, 1) // 0 is a word too
+	}
+	return a
+}
+
+// reject notes that the API rejected tok, and why.
+func (t *Transport) reject(tok provider.Token, why *session.Rejection) session.Strike {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.act()
+	return t.session.Reject(t.now(), tok, why)
+}
+
+// accepted notes that a replay under v was accepted.
+func (t *Transport) accepted(v *session.View) {
+	t.mu.Lock()
+	strikes := t.session.Accept(v)
+	t.mu.Unlock()
+	if strikes > session.Patience {
+		t.log(slog.LevelInfo, "tokens are accepted again", "strikes", strikes)
+	}
+}
+
+// give takes tok as the token.
+func (t *Transport) give(tok provider.Token) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	closed := t.session.Standing(t.now()) == session.Closed
+	taken := t.session.Give(t.now(), tok)
+	t.act()
+	switch {
+	case closed:
+		return ErrClosed
+	case !taken:
+		return errRejectedAlready
+	}
+	return nil
+}
+
+// close ends the session, and waits for a call of the provider whose answer could be lost.
+func (t *Transport) close() error {
+	t.mu.Lock()
+	t.session.Close()
+	t.act()
+	c := t.call
+	t.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	if !losable(t.Provider, c.old) {
+		c.cancel()
+		return nil
+	}
+	limit := time.NewTimer(t.refreshTimeout())
+	defer limit.Stop()
+	select {
+	case <-c.done:
+		return nil
+	case <-limit.C:
+		return fmt.Errorf("transport: Close has waited for the token provider, which was called at %s and has not returned",
+			c.made.Format(time.RFC3339))
+	}
+}
+
+// losable reports whether the answer to a call of p could be the only one of its kind: what p does may end a single-use refresh
+// token, or write a store.
+func losable(p provider.TokenProvider, old provider.Token) bool {
+	if old.RefreshToken() != "" {
+		return true
+	}
+	switch p.(type) {
+	case provider.Func, provider.HTTP, *provider.HTTP:
+		return false
+	}
+	return true
+}
+
+func (t *Transport) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.session.Standing(t.now()) == session.Closed
+}
+
+// newSession makes the session of what t's fields say.
+func (t *Transport) newSession() session.Session {
+	return session.Session{
+		Timeout: t.refreshTimeout(),
+		Jitter:  func(d time.Duration) time.Duration { return rand.N(d + 1) },
+		Pace: func() backoff.BackOff {
+			return backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMultiplier(2),
+				backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+		},
+	}
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
