@@ -153,7 +153,7 @@ func TestEventsAtTheTestServerWhileBusy(t *testing.T) {
 			}
 		}
 		time.Sleep(51 * time.Minute)
-		want := slices.Concat([]string{"connected"}, numbered("", 0, 6), []string{"reconnected"}, numbered("+", 6, 10))
+		want := slices.Concat([]string{"connected", "feeds.feed.created"}, numbered("", 0, 6), []string{"reconnected"}, numbered("+", 6, 10))
 		if got := l.seen(); !slices.Equal(got, want) {
 			t.Errorf("events %q, want %q", got, want)
 		}

@@ -273,7 +273,7 @@ func (a *api) connect(w http.ResponseWriter, r *http.Request) {
 
 // judge has the test server judge a token.
 func (a *api) judge(token string) (status, code int, message string) {
-	r := httptest.NewRequest("GET", "/api/v2/users?payload=%7B%7D&api_key="+testserver.DefaultKey, nil)
+	r := httptest.NewRequest("GET", "/api/v2/users?payload=%7B%22filter_conditions%22%3A%7B%7D%7D&api_key="+testserver.DefaultKey, nil)
 	r.Header.Set("Authorization", token)
 	r.Header.Set("Stream-Auth-Type", "jwt")
 	w := httptest.NewRecorder()

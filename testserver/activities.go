@@ -7,22 +7,38 @@ import (
 
 // An activity is one entry in one or more feeds.
 type activity struct {
-	id, kind, text, visibility, user string
-
-	feeds            []string // "group:id"
-	custom           map[string]any
-	attachments      []map[string]any
-	mentioned        []string // users, by id
-	filterTags       []string
-	interestTags     []string
-	reactions        []*reaction // oldest first
-	comments         int         // how many were added and not deleted, answers to comments included
-	seq              int         // orders activities of the same time
-	size             int         // what its own JSON takes, reactions apart
+	id, kind, user string
+	parent         string   // the activity that it shares; empty: none
+	feeds          []string // "group:id"
+	activityContent
+	reactions
+	context          *notificationContext // of one that the server made to notify a user
+	comments         int                  // how many were added and not deleted, answers to comments included
+	shares           int                  // how many activities share it
+	seq              int                  // orders activities of the same time
+	size             int                  // what its own JSON takes, reactions and bookmarks apart
 	created, updated time.Time
+	edited           time.Time // zero: never
 }
 
-// activityResponse is the API's ActivityResponse with all of its required fields. Dates are in nanoseconds since 1970.
+func (a *activity) number() int { return a.seq }
+
+// popularity is the API's formula.
+func (a *activity) popularity() int {
+	return len(a.reactions.list) + 2*a.comments + 3*len(a.bookmarks) + 3*a.shares
+}
+
+func (a *activity) expired(now time.Time) bool {
+	return !a.ExpiresAt.IsZero() && !now.Before(a.ExpiresAt.Time)
+}
+
+// A location is a place on Earth, in degrees.
+type location struct {
+	Lat float64 `json:"lat"`
+	Lng float64 `json:"lng"`
+}
+
+// activityResponse is the API's ActivityResponse. Dates are in nanoseconds since 1970.
 type activityResponse struct {
 	ID              string                   `json:"id"`
 	Type            string                   `json:"type"`
@@ -31,19 +47,22 @@ type activityResponse struct {
 	User            userResponse             `json:"user"`
 	CreatedAt       int64                    `json:"created_at"`
 	UpdatedAt       int64                    `json:"updated_at"`
+	EditedAt        *int64                   `json:"edited_at,omitempty"`
+	ExpiresAt       *int64                   `json:"expires_at,omitempty"`
 	Attachments     []map[string]any         `json:"attachments"`
-	Comments        []any                    `json:"comments"`
+	Comments        []commentResponse        `json:"comments"`
 	CommentCount    int                      `json:"comment_count"`
 	ReactionCount   int                      `json:"reaction_count"`
 	ReactionGroups  map[string]reactionGroup `json:"reaction_groups"`
 	OwnReactions    []reactionResponse       `json:"own_reactions"`
 	LatestReactions []reactionResponse       `json:"latest_reactions"`
-	OwnBookmarks    []any                    `json:"own_bookmarks"`
+	OwnBookmarks    []bookmarkResponse       `json:"own_bookmarks"`
 	BookmarkCount   int                      `json:"bookmark_count"`
 	ShareCount      int                      `json:"share_count"`
 	Popularity      int                      `json:"popularity"`
 	Score           float64                  `json:"score"`
 	Visibility      string                   `json:"visibility"`
+	VisibilityTag   string                   `json:"visibility_tag,omitempty"`
 	RestrictReplies string                   `json:"restrict_replies"`
 	MentionedUsers  []userResponse           `json:"mentioned_users"`
 	InterestTags    []string                 `json:"interest_tags"`
@@ -51,151 +70,99 @@ type activityResponse struct {
 	Custom          map[string]any           `json:"custom"`
 	SearchData      map[string]any           `json:"search_data"`
 	Collections     map[string]any           `json:"collections"`
+	Location        *location                `json:"location,omitempty"`
 	Hidden          bool                     `json:"hidden"`
 	Preview         bool                     `json:"preview"`
+	CurrentFeed     *feedResponse            `json:"current_feed,omitempty"`
+	Parent          *activityResponse        `json:"parent,omitempty"`
+	Context         *notificationContext     `json:"notification_context,omitempty"`
 }
 
-// activityResponse describes a as the API does to viewer, a user or nobody. s.mu is held.
-func (s *Server) activityResponse(a *activity, viewer string) activityResponse {
-	r := activityResponse{
-		ID: a.id, Type: a.kind, Text: a.text, Feeds: a.feeds, User: s.ensureUser(a.user).response(),
-		CreatedAt: a.created.UnixNano(), UpdatedAt: a.updated.UnixNano(),
-		Attachments: orEmpty(a.attachments), Comments: []any{}, CommentCount: a.comments, ReactionCount: len(a.reactions),
-		ReactionGroups: a.reactionGroups(), OwnReactions: []reactionResponse{}, LatestReactions: []reactionResponse{}, OwnBookmarks: []any{},
-		Popularity: len(a.reactions), Visibility: a.visibility, RestrictReplies: "everyone", MentionedUsers: []userResponse{},
-		InterestTags: orEmpty(a.interestTags), FilterTags: orEmpty(a.filterTags), Custom: a.custom,
-		SearchData: map[string]any{}, Collections: map[string]any{},
-	}
-	if r.Custom == nil {
-		r.Custom = map[string]any{}
-	}
-	for _, id := range a.mentioned {
-		r.MentionedUsers = append(r.MentionedUsers, s.ensureUser(id).response())
-	}
-	for _, one := range slices.Backward(a.reactions) {
-		if len(r.LatestReactions) < latestReactions {
-			r.LatestReactions = append(r.LatestReactions, s.reactionResponse(a, one))
+const shownComments = 5 // that an activity has with it, the newest
+
+// activity describes a as the API does. shown are the feeds through which it is looked at, if that
+// is how it came up: current_feed is one of them.
+func (v *view) activity(a *activity, shown ...string) activityResponse {
+	r := v.bareActivity(a)
+	r.CurrentFeed = v.currentFeed(a, shown)
+	for _, b := range a.bookmarks {
+		if v.user != "" && b.user == v.user {
+			r.OwnBookmarks = append(r.OwnBookmarks, v.bookmark(b))
 		}
-		if viewer != "" && one.user == viewer {
-			r.OwnReactions = append(r.OwnReactions, s.reactionResponse(a, one))
-		}
+	}
+	if p, ok := v.s.acts.Get(a.parent); ok && v.maySee(p) {
+		parent := v.bareActivity(p)
+		r.Parent = &parent
+	}
+	comments := v.s.commentsOn(a)
+	slices.Reverse(comments)
+	for _, m := range comments[:min(shownComments, len(comments))] {
+		r.Comments = append(r.Comments, v.comment(m))
 	}
 	return r
 }
 
-func (s *Server) activityResponses(list []*activity, viewer string) []activityResponse {
-	out := make([]activityResponse, 0, len(list))
-	for _, a := range list {
-		out = append(out, s.activityResponse(a, viewer))
+// bareActivity is activity without the things that hold activities and comments in their turn.
+func (v *view) bareActivity(a *activity) activityResponse {
+	r := activityResponse{
+		ID: a.id, Type: a.kind, Text: a.Text, Feeds: a.feeds, User: v.userNamed(a.user), CreatedAt: a.created.UnixNano(), UpdatedAt: a.updated.UnixNano(),
+		EditedAt: nanos(a.edited), ExpiresAt: nanos(a.ExpiresAt.Time), Attachments: attachments(a.Attachments), Comments: []commentResponse{},
+		CommentCount: a.comments, ReactionCount: len(a.reactions.list), ReactionGroups: a.reactions.groups(),
+		OwnReactions: v.ownReactions(&a.reactions), LatestReactions: v.latestReactions(&a.reactions), OwnBookmarks: []bookmarkResponse{},
+		BookmarkCount: len(a.bookmarks), ShareCount: a.shares, Popularity: a.popularity(), Visibility: a.Visibility, VisibilityTag: a.VisibilityTag,
+		RestrictReplies: a.RestrictReplies, MentionedUsers: v.users(a.Mentioned), InterestTags: orEmpty(a.InterestTags),
+		FilterTags: orEmpty(a.FilterTags), Custom: orEmptyMap(a.Custom), SearchData: orEmptyMap(a.SearchData), Collections: map[string]any{},
+		Location: a.Location, Context: a.context,
+	}
+	if !v.seesWhole(a) {
+		r.Preview, r.Text, r.Attachments, r.Custom, r.SearchData = true, "", []map[string]any{}, map[string]any{}, map[string]any{}
+	}
+	return r
+}
+
+// currentFeed describes the feed in which an activity came up: one of those shown, or its only one.
+func (v *view) currentFeed(a *activity, shown []string) *feedResponse {
+	if len(shown) == 0 && len(a.feeds) == 1 {
+		shown = a.feeds
+	}
+	for _, fid := range a.feeds {
+		if f, ok := v.s.feeds.Get(fid); ok && slices.Contains(shown, fid) {
+			return v.feed(f)
+		}
+	}
+	return nil
+}
+
+// attachments returns them with the custom data that each must have.
+func attachments(list []map[string]any) []map[string]any {
+	out := make([]map[string]any, 0, len(list))
+	for _, one := range list {
+		all := map[string]any{"custom": map[string]any{}}
+		for name, value := range one {
+			if value != nil {
+				all[name] = value
+			}
+		}
+		out = append(out, all)
 	}
 	return out
 }
 
 // keepActivity writes down how much of the memory a takes. s.mu is held.
-func (s *Server) keepActivity(a *activity) {
-	size := a.size
-	for _, r := range a.reactions {
-		size += r.size
-	}
-	s.acts.Put(a.id, a, size)
-}
+func (s *Server) keepActivity(a *activity) { s.acts.Put(a.id, a, a.size+a.reactions.size()) }
 
-// addActivity adds an activity to feeds, which come into being if need be.
-func (s *Server) addActivity(c *call) (object, *failure) {
-	var req struct {
-		acting
-		activityContent
-		ID    string   `json:"id"`
-		Type  string   `json:"type"`
-		Feeds []string `json:"feeds"`
-	}
-	if f := c.decode(&req); f != nil {
-		return nil, f
-	}
-	userID, f := c.actor(req.acting)
-	if f != nil {
-		return nil, f
-	}
-	if f := req.validate(); f != nil {
-		return nil, f
-	}
-	switch _, exists := s.acts.Get(req.ID); {
-	case req.Type == "":
-		return nil, badInput("type is missing")
-	case len(req.Feeds) == 0:
-		return nil, badInput("feeds is missing")
-	case req.ID != "" && exists:
-		return nil, badInput("activity '%s' exists already", req.ID)
-	}
-	for _, fid := range req.Feeds {
-		if f := checkFID(fid); f != nil {
-			return nil, f
-		}
-		if f := s.mayWriteTo(c, fid); f != nil {
-			return nil, f
-		}
-	}
-	if req.ID == "" {
-		req.ID = newUUID()
-	}
-	s.seq++
-	now := s.now()
-	a := &activity{
-		id: req.ID, kind: req.Type, visibility: "public", user: userID, seq: s.seq, size: len(c.body),
-		feeds: slices.Compact(slices.Sorted(slices.Values(req.Feeds))), created: now, updated: now,
-	}
-	req.applyTo(a)
-	s.ensureUser(userID)
-	for _, fid := range a.feeds {
-		s.ensureFeed(fid, userID).activities++
-	}
-	s.keepActivity(a)
-	s.recordEffect(c)
-	s.publishActivity("feeds.activity.added", a, object{})
-	return object{"activity": s.activityResponse(a, userID)}, nil
-}
-
-// publishActivity sends an event about an activity to all that see it, with more fields if there are any. s.mu is held.
-func (s *Server) publishActivity(kind string, a *activity, fields object) {
-	if len(s.watchers) == 0 {
-		return
-	}
-	fields["activity"] = s.activityResponse(a, "")
-	if fields["user"] == nil {
-		fields["user"] = s.ensureUser(a.user).response()
-	}
-	s.publish(kind, s.reach(a.feeds), fields)
-}
-
-// acting is how a server says in a body for which user it acts.
-type acting struct {
-	UserID string       `json:"user_id"`
-	User   *userRequest `json:"user"`
-}
-
-// actor returns the user for whom the call acts. Users act for themselves alone.
-func (c *call) actor(a acting) (string, *failure) {
-	id := a.UserID
-	if id == "" && a.User != nil {
-		id = a.User.ID
-	}
-	switch {
-	case !c.server && id != "" && id != c.user:
-		return "", notAllowed("user '%s' is not allowed to act for user '%s'", c.user, id)
-	case !c.server:
-		return c.user, nil
-	case id == "":
-		return "", badInput("either user or user_id must be provided when using server side auth")
-	}
-	return id, userRequest{ID: id}.validate()
-}
-
-// activity returns the activity that the path names.
+// activity returns the activity that the path names, if the caller may see it.
 func (s *Server) activity(c *call) (*activity, *failure) {
-	id := c.r.PathValue("id")
+	return s.activityNamed(c, c.r.PathValue("id"))
+}
+
+func (s *Server) activityNamed(c *call, id string) (*activity, *failure) {
 	a, ok := s.acts.Get(id)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, notFound("activity '%s' does not exist", id)
+	case !s.view(viewer{user: c.user, server: c.server}).maySee(a):
+		return nil, notAllowed("user '%s' is not allowed to read activity '%s'", c.user, id)
 	}
 	return a, nil
 }
@@ -209,50 +176,15 @@ func (s *Server) ownActivity(c *call) (*activity, *failure) {
 	return a, c.owns(a.user, "activity '"+a.id+"'")
 }
 
+// getActivity returns an activity. A server says in the query for whom.
 func (s *Server) getActivity(c *call) (object, *failure) {
 	a, f := s.activity(c)
 	if f != nil {
 		return nil, f
 	}
-	return object{"activity": s.activityResponse(a, c.user)}, nil
-}
-
-// queryActivities finds activities by their fields, the newest first unless told otherwise.
-func (s *Server) queryActivities(c *call) (object, *failure) {
-	var req query
-	if f := c.decode(&req); f != nil {
-		return nil, f
-	}
-	page, ans, f := find(&s.acts, req, map[string]field[*activity]{
-		"id":              textField(func(a *activity) string { return a.id }),
-		"type":            textField(func(a *activity) string { return a.kind }),
-		"text":            textField(func(a *activity) string { return a.text }),
-		"user_id":         textField(func(a *activity) string { return a.user }),
-		"visibility":      textField(func(a *activity) string { return a.visibility }),
-		"feeds":           listField(func(a *activity) []string { return a.feeds }),
-		"filter_tags":     listField(func(a *activity) []string { return a.filterTags }),
-		"interest_tags":   listField(func(a *activity) []string { return a.interestTags }),
-		"mentioned_users": listField(func(a *activity) []string { return a.mentioned }),
-		"created_at":      timeField(func(a *activity) time.Time { return a.created }),
-		"updated_at":      timeField(func(a *activity) time.Time { return a.updated }),
-	})
+	who, f := c.viewer(c.queried())
 	if f != nil {
 		return nil, f
 	}
-	ans["activities"] = s.activityResponses(page, c.user)
-	return ans, nil
+	return object{"activity": s.view(who).activity(a)}, nil
 }
-
-// activitiesWhere returns the activities that match, in no particular order. s.mu is held.
-func (s *Server) activitiesWhere(matches func(*activity) bool) []*activity {
-	var list []*activity
-	for _, a := range s.acts.All() {
-		if matches(a) {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
-// position orders activities by time.
-func (a *activity) position() position { return position{a.created.UnixNano(), a.seq} }

@@ -2,24 +2,31 @@ package testserver
 
 import "time"
 
-// Stream's older chat clients speak of the same users and tokens under paths without /api/v2, and with dates as strings. They
-// are served as far as logging in, refreshing and revoking goes; what they know as custom fields of a user is ignored.
+// Stream's older chat clients speak of the same users and tokens under paths without /api/v2, and
+// with dates as strings. They are served as far as logging in, refreshing and revoking goes; what
+// they know as custom fields of a user is ignored.
 
-// A chatUser is a userResponse with dates as strings.
-type chatUser struct {
-	userResponse
+// chatDates are a user's dates as strings. They come before those of a struct that is embedded
+// deeper.
+type chatDates struct {
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
 	Cutoff    *time.Time `json:"revoke_tokens_issued_before,omitempty"`
 }
 
-func chatUserOf(u userResponse) chatUser {
-	out := chatUser{userResponse: u, CreatedAt: fromNanos(u.CreatedAt), UpdatedAt: fromNanos(u.UpdatedAt)}
-	if u.Cutoff != 0 {
-		t := fromNanos(u.Cutoff)
-		out.Cutoff = &t
+func chatDatesOf(u userCommon) chatDates {
+	d := chatDates{CreatedAt: fromNanos(u.CreatedAt), UpdatedAt: fromNanos(u.UpdatedAt)}
+	if u.Cutoff != nil {
+		t := fromNanos(*u.Cutoff)
+		d.Cutoff = &t
 	}
-	return out
+	return d
+}
+
+// A chatUser is a user with dates as strings.
+type chatUser struct {
+	fullUserResponse
+	chatDates
 }
 
 func fromNanos(ns int64) time.Time { return time.Unix(0, ns).UTC() }
@@ -32,19 +39,19 @@ func chat(do func(*call) (object, *failure)) func(*call) (object, *failure) {
 			return nil, f
 		}
 		if u, ok := ans["user"].(userResponse); ok {
-			ans["user"] = chatUserOf(u)
+			ans["user"] = chatUser{fullUserResponse{u, noChat()}, chatDatesOf(u.userCommon)}
 		}
 		switch users := ans["users"].(type) {
-		case map[string]userResponse:
+		case map[string]fullUserResponse:
 			byID := make(map[string]chatUser)
 			for id, u := range users {
-				byID[id] = chatUserOf(u)
+				byID[id] = chatUser{u, chatDatesOf(u.userCommon)}
 			}
 			ans["users"] = byID
-		case []userResponse:
+		case []fullUserResponse:
 			list := make([]chatUser, 0, len(users))
 			for _, u := range users {
-				list = append(list, chatUserOf(u))
+				list = append(list, chatUser{u, chatDatesOf(u.userCommon)})
 			}
 			ans["users"] = list
 		}
@@ -57,16 +64,11 @@ func chat(do func(*call) (object, *failure)) func(*call) (object, *failure) {
 	}
 }
 
-// own is what a user is told of itself alone, on top of what everybody may know.
-type own struct {
-	Invisible        bool  `json:"invisible"`
-	TotalUnreadCount int   `json:"total_unread_count"`
-	UnreadChannels   int   `json:"unread_channels"`
-	UnreadCount      int   `json:"unread_count"`
-	UnreadThreads    int   `json:"unread_threads"`
-	ChannelMutes     []any `json:"channel_mutes"`
-	Devices          []any `json:"devices"`
-	Mutes            []any `json:"mutes"`
+// ownUser is the API's OwnUserResponse: what a user is told of itself when its socket opens.
+type ownUser struct {
+	userCommon
+	Invisible bool `json:"invisible"`
+	chatCounts
 }
 
 // date returns a time as the dialect writes it.
@@ -78,25 +80,21 @@ func (d dialect) date(t time.Time) any {
 }
 
 // welcome is the first event on a socket whose token is good.
-func (d dialect) welcome(now time.Time, connectionID string, me userResponse) object {
-	mine := own{ChannelMutes: []any{}, Devices: []any{}, Mutes: []any{}}
-	event := object{"type": "connection.ok", "connection_id": connectionID, "created_at": d.date(now)}
+func (d dialect) welcome(now time.Time, connectionID string, u userResponse) object {
+	me := ownUser{userCommon: u.userCommon, chatCounts: noChat()}
+	event := object{"type": "connection.ok", "connection_id": connectionID, "created_at": d.date(now), "me": me}
 	if d == chatSocket {
 		event["type"] = "health.check"
 		event["me"] = struct {
-			chatUser
-			own
-		}{chatUserOf(me), mine}
-		return event
+			ownUser
+			chatDates
+		}{me, chatDatesOf(u.userCommon)}
 	}
-	event["me"] = struct {
-		userResponse
-		own
-	}{me, mine}
 	return event
 }
 
-// refusal is the event that says that the token is not, or no longer, good. body is the API's error.
+// refusal is the event that says that the token is not, or no longer, good. body is the API's
+// error.
 func (d dialect) refusal(now time.Time, body object) object {
 	if d == chatSocket {
 		return object{"error": body}

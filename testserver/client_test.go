@@ -80,11 +80,17 @@ func (c caller) send(req *http.Request) answer {
 		return answer{err: err}
 	}
 	a := answer{status: resp.StatusCode, header: resp.Header}
+	if err := published(req, resp, raw); err != nil {
+		return answer{err: err}
+	}
 	if err := json.Unmarshal(raw, &a.body); err != nil {
 		return answer{err: err}
 	}
 	return a
 }
+
+// allUsers is the path of a query that finds all users.
+const allUsers = "/api/v2/users?payload=%7B%22filter_conditions%22%3A%7B%7D%7D"
 
 func or(s, otherwise string) string {
 	if s == "" {
@@ -93,7 +99,8 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// ping asks for something that any good token may have, and returns the answer's error code, 0 for success.
+// ping asks for something that any good token may have, and returns the answer's error code, 0 for
+// success.
 func (c caller) ping() int { return c.do("GET", "/api/v2/app", "").code() }
 
 // post adds an activity.
@@ -118,8 +125,8 @@ func (d direct) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	return w.Result(), nil
 }
 
-// bubble runs f in a synctest bubble with srv, which is closed at the end. The bubble's clock starts at the beginning of a
-// second, and f at half past it.
+// bubble runs f in a synctest bubble with srv, which is closed at the end. The bubble's clock
+// starts at the beginning of a second, and f at half past it.
 func bubble(t *testing.T, srv *testserver.Server, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,50 +1,47 @@
 package testserver
 
 import (
-	"encoding/json"
-	"maps"
 	"slices"
-	"strings"
 )
 
-// activityContent is what a client may say in an activity and change later. What is null or missing says nothing.
+// An activityContent is what a client says in an activity, and may change later.
 type activityContent struct {
-	Text         *string          `json:"text"`
-	Visibility   *string          `json:"visibility"`
-	Custom       map[string]any   `json:"custom"`
-	Attachments  []map[string]any `json:"attachments"`
-	Mentioned    []string         `json:"mentioned_user_ids"`
-	FilterTags   []string         `json:"filter_tags"`
-	InterestTags []string         `json:"interest_tags"`
+	Text            string           `json:"text"`
+	Visibility      string           `json:"visibility"`
+	VisibilityTag   string           `json:"visibility_tag"`
+	RestrictReplies string           `json:"restrict_replies"`
+	Custom          map[string]any   `json:"custom"`
+	SearchData      map[string]any   `json:"search_data"`
+	Attachments     []map[string]any `json:"attachments"`
+	Mentioned       []string         `json:"mentioned_user_ids"`
+	FilterTags      []string         `json:"filter_tags"`
+	InterestTags    []string         `json:"interest_tags"`
+	Location        *location        `json:"location"`
+	ExpiresAt       date             `json:"expires_at"`
 }
 
-func (n activityContent) applyTo(a *activity) {
-	if n.Text != nil {
-		a.text = *n.Text
+// complete fills in what goes without saying, and fails if what was said makes no sense.
+func (n *activityContent) complete() *failure {
+	if n.Visibility == "" {
+		n.Visibility = visiblePublic
 	}
-	if n.Visibility != nil {
-		a.visibility = *n.Visibility
+	if n.RestrictReplies == "" {
+		n.RestrictReplies = "everyone"
 	}
-	if n.Custom != nil {
-		a.custom = n.Custom
+	switch {
+	case !slices.Contains([]string{visiblePublic, visiblePrivate, visibleTag}, n.Visibility):
+		return badInput("visibility must be public, private or tag, not '%s'", n.Visibility)
+	case n.Visibility == visibleTag && n.VisibilityTag == "":
+		return badInput("visibility_tag is missing")
+	case !slices.Contains([]string{"everyone", "people_i_follow", "nobody"}, n.RestrictReplies):
+		return badInput("restrict_replies must be everyone, people_i_follow or nobody, not '%s'", n.RestrictReplies)
 	}
-	if n.Attachments != nil {
-		a.attachments = n.Attachments
-	}
-	if n.Mentioned != nil {
-		a.mentioned = n.Mentioned
-	}
-	if n.FilterTags != nil {
-		a.filterTags = n.FilterTags
-	}
-	if n.InterestTags != nil {
-		a.interestTags = n.InterestTags
-	}
+	return checkMentioned(n.Mentioned)
 }
 
-// validate fails if the content names users that can't be.
-func (n activityContent) validate() *failure {
-	for _, id := range n.Mentioned {
+// checkMentioned fails if the list names users that can't be.
+func checkMentioned(ids []string) *failure {
+	for _, id := range ids {
 		if f := (userRequest{ID: id}).validate(); f != nil {
 			return f
 		}
@@ -52,126 +49,124 @@ func (n activityContent) validate() *failure {
 	return nil
 }
 
-// updateActivity replaces what the request names: a field that is null or missing stays as it is.
+// updateActivity replaces all that an activity says: what is not given is cleared, except for its
+// feeds.
 func (s *Server) updateActivity(c *call) (object, *failure) {
 	a, f := s.ownActivity(c)
 	if f != nil {
 		return nil, f
 	}
-	var next activityContent
-	if f := c.decode(&next); f != nil {
+	var req struct {
+		acting
+		activityContent
+		Feeds  []string `json:"feeds"`
+		Enrich bool     `json:"enrich_own_fields"`
+	}
+	if f := c.decode(&req); f != nil {
 		return nil, f
 	}
-	if f := next.validate(); f != nil {
+	if f := req.complete(); f != nil {
 		return nil, f
 	}
-	next.applyTo(a)
-	return s.activityUpdated(c, a), nil
+	if len(req.Feeds) == 0 {
+		req.Feeds = a.feeds
+	}
+	if f := s.checkFeeds(c, req.Feeds, a); f != nil {
+		return nil, f
+	}
+	who, f := c.viewer(req.acting)
+	if f != nil {
+		return nil, f
+	}
+	s.recordEffect(c)
+	s.change(a, req.activityContent, req.Feeds)
+	v := s.view(who)
+	v.enrich = req.Enrich
+	return object{"activity": v.activity(a)}, nil
 }
 
-// updateActivityPartial sets and unsets single fields, those of the custom data by "custom.name" among them.
+// The fields of an activity that the API lets partial updates change.
+const (
+	settableOfActivity = `text attachments custom visibility visibility_tag restrict_replies location expires_at filter_tags
+		interest_tags feeds mentioned_user_ids search_data`
+	unsettableOfActivity = "custom visibility_tag location expires_at filter_tags interest_tags attachments mentioned_user_ids search_data"
+)
+
+// updateActivityPartial sets and unsets single fields of an activity.
 func (s *Server) updateActivityPartial(c *call) (object, *failure) {
 	a, f := s.ownActivity(c)
 	if f != nil {
 		return nil, f
 	}
 	var req struct {
-		Set   map[string]json.RawMessage `json:"set"`
-		Unset []string                   `json:"unset"`
+		acting
+		partialUpdate
 	}
 	if f := c.decode(&req); f != nil {
 		return nil, f
 	}
-	changes := make(map[string]json.RawMessage)
-	maps.Copy(changes, req.Set)
-	for _, name := range req.Unset {
-		changes[name] = nil
-	}
-	next := *a
-	next.custom = maps.Clone(a.custom)
-	for _, name := range slices.Sorted(maps.Keys(changes)) {
-		if f := next.set(name, changes[name]); f != nil {
-			return nil, f
-		}
-	}
-	*a = next
-	return s.activityUpdated(c, a), nil
-}
-
-// set changes one field by its name in the API; nil empties it.
-func (a *activity) set(name string, value json.RawMessage) *failure {
-	var next activityContent
-	var target any
-	switch name {
-	case "text":
-		a.text, target = "", &next.Text
-	case "visibility":
-		a.visibility, target = "public", &next.Visibility
-	case "custom":
-		a.custom, target = nil, &next.Custom
-	case "attachments":
-		a.attachments, target = nil, &next.Attachments
-	case "mentioned_user_ids":
-		a.mentioned, target = nil, &next.Mentioned
-	case "filter_tags":
-		a.filterTags, target = nil, &next.FilterTags
-	case "interest_tags":
-		a.interestTags, target = nil, &next.InterestTags
-	default:
-		key, custom := strings.CutPrefix(name, "custom.")
-		if !custom {
-			return badInput("field '%s' of an activity can't be changed", name)
-		}
-		var v any
-		if len(value) > 0 {
-			_ = json.Unmarshal(value, &v) // it is valid JSON already
-		}
-		if v == nil {
-			delete(a.custom, key)
-			return nil
-		}
-		if a.custom == nil {
-			a.custom = make(map[string]any)
-		}
-		a.custom[key] = v
-		return nil
-	}
-	if len(value) > 0 && json.Unmarshal(value, target) != nil {
-		return badInput("field '%s' of an activity has the wrong type", name)
-	}
-	if f := next.validate(); f != nil {
-		return f
-	}
-	next.applyTo(a)
-	return nil
-}
-
-// activityUpdated writes down that a has changed, and tells everybody. s.mu is held.
-func (s *Server) activityUpdated(c *call, a *activity) object {
-	a.updated = s.now()
-	a.size = len(encode(object{"activity": s.activityResponse(a, "")}))
-	s.keepActivity(a)
-	s.recordEffect(c)
-	s.publishActivity("feeds.activity.updated", a, object{})
-	return object{"activity": s.activityResponse(a, c.user)}
-}
-
-// deleteActivity deletes an activity with all that is about it. There is no way back, whether or not it says hard_delete.
-func (s *Server) deleteActivity(c *call) (object, *failure) {
-	a, f := s.ownActivity(c)
+	who, f := c.viewer(req.acting)
 	if f != nil {
 		return nil, f
 	}
-	s.acts.Remove(a.id)
-	for _, fid := range a.feeds {
-		if f, ok := s.feeds.Get(fid); ok {
-			f.activities = max(0, f.activities-1)
-		}
-	}
-	for _, about := range s.commentsWhere(func(m *comment) bool { return m.object == a.id }) {
-		s.comments.Remove(about.id)
+	next, feeds, f := s.partial(c, a, req.partialUpdate)
+	if f != nil {
+		return nil, f
 	}
 	s.recordEffect(c)
-	s.publishActivity("feeds.activity.deleted", a, object{})
-	return object{}, nil
+	s.change(a, next, feeds)
+	return object{"activity": s.view(who).activity(a)}, nil
+}
+
+// partial returns what an activity says after a partial update, and the feeds that it is in then.
+func (s *Server) partial(c *call, a *activity, u partialUpdate) (activityContent, []string, *failure) {
+	next := struct {
+		activityContent
+		Feeds []string `json:"feeds"`
+	}{a.activityContent, a.feeds}
+	if f := u.apply(&next, &next.Custom, settableOfActivity, unsettableOfActivity); f != nil {
+		return next.activityContent, nil, f
+	}
+	if f := next.complete(); f != nil {
+		return next.activityContent, nil, f
+	}
+	return next.activityContent, next.Feeds, s.checkFeeds(c, next.Feeds, a)
+}
+
+// updateActivitiesPartial is updateActivityPartial for many activities: all of them, or none.
+func (s *Server) updateActivitiesPartial(c *call) (object, *failure) {
+	var req struct {
+		Changes []struct {
+			ID string `json:"activity_id"`
+			partialUpdate
+		} `json:"changes"`
+	}
+	if f := c.decode(&req); f != nil {
+		return nil, f
+	}
+	if f := checkBatch("changes", len(req.Changes)); f != nil {
+		return nil, f
+	}
+	var do []func()
+	var all []*activity
+	for _, change := range req.Changes {
+		a, f := s.activityNamed(c, change.ID)
+		if f != nil {
+			return nil, f
+		}
+		if slices.Contains(all, a) {
+			return nil, badInput("activity '%s' is changed twice", a.id)
+		}
+		next, feeds, f := s.partial(c, a, change.partialUpdate)
+		if f != nil {
+			return nil, f
+		}
+		all, do = append(all, a), append(do, func() { s.change(a, next, feeds) })
+	}
+	s.recordEffect(c)
+	for _, change := range do {
+		change()
+	}
+	v := s.view(viewer{server: true})
+	return object{"activities": describe(all, func(a *activity) activityResponse { return v.activity(a) })}, nil
 }

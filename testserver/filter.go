@@ -2,82 +2,61 @@ package testserver
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"slices"
-	"time"
+	"strings"
 )
 
-// A filter is Stream's filter language: {"type": "post"}, {"type": {"$in": ["post", "note"]}}, {"created_at": {"$gt": "2026-.."}},
-// {"$or": [..]} and {"$and": [..]}. All conditions of an object must hold.
+// A filter is Stream's filter language: {"activity_type": "post"}, {"id": {"$in": ["a", "b"]}},
+// {"created_at": {"$gt": "2026-.."}}, {"$or": [..]} and {"$and": [..]}. All conditions of an object
+// must hold. Which fields there are, and which operators each of them knows, is the API's list.
 type filter map[string]json.RawMessage
 
-// A field is one that can be filtered by: it reads an operand, and returns how a T's own value compares with it (as
-// [cmp.Compare] does), or nil if the operand has the wrong type.
-type field[T any] func(operand json.RawMessage) func(T) int
+// A field is one that can be filtered by.
+type field[T any] struct {
+	ops    string // the operators that it knows, such as "$eq $in"
+	nested bool   // what is in it can be filtered by as well: "custom.colour"
 
-func textField[T any](value func(T) string) field[T] {
-	return func(operand json.RawMessage) func(T) int {
-		var s *string
-		if json.Unmarshal(operand, &s) != nil || s == nil {
-			return nil
-		}
-		return func(v T) int { return cmp.Compare(value(v), *s) }
-	}
+	// compile reads the operand of one of these operators, and returns the condition. It returns
+	// nil if the operand has the wrong type. path is what a name has after this field's own and a
+	// dot, for fields that hold objects, and empty for all others.
+	compile func(op, path string, operand json.RawMessage) func(T) bool
 }
 
-func timeField[T any](value func(T) time.Time) field[T] {
-	return func(operand json.RawMessage) func(T) int {
-		var t *time.Time
-		if json.Unmarshal(operand, &t) != nil || t == nil {
-			return nil
-		}
-		return func(v T) int { return value(v).Compare(*t) }
-	}
-}
+// fields are those of one kind of thing, by name.
+type fields[T any] map[string]field[T]
 
-// listField reads a list of strings. Only whether it contains a value can be asked.
-func listField[T any](value func(T) []string) field[T] {
-	return func(operand json.RawMessage) func(T) int {
-		var s *string
-		if json.Unmarshal(operand, &s) != nil || s == nil {
-			return nil
-		}
-		return func(v T) int {
-			if slices.Contains(value(v), *s) {
-				return 0
-			}
-			return unordered
-		}
+// lookup finds the field that a filter names.
+func (fs fields[T]) lookup(name string) (f field[T], path string, ok bool) {
+	if f, ok = fs[name]; ok {
+		return f, "", true
 	}
+	first, path, nested := strings.Cut(name, ".")
+	f, ok = fs[first]
+	return f, path, ok && nested && path != "" && f.nested
 }
-
-// unordered is what a comparison gives whose two sides are different and neither is the smaller one.
-const unordered = 2
 
 // compile turns a filter into a function.
-func compile[T any](f filter, fields map[string]field[T]) (func(T) bool, *failure) {
+func compile[T any](f filter, fs fields[T]) (func(T) bool, *failure) {
 	var all []func(T) bool
 	for name, raw := range f {
 		if name == "$and" || name == "$or" {
-			cond, fail := combine(name, raw, fields)
+			cond, fail := combine(name, raw, fs)
 			if fail != nil {
 				return nil, fail
 			}
 			all = append(all, cond)
 			continue
 		}
-		field, ok := fields[name]
+		field, path, ok := fs.lookup(name)
 		if !ok {
 			return nil, badInput("can't filter by field '%s'", name)
 		}
-		ops := map[string]json.RawMessage{"$eq": raw}
-		if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-			ops = nil
-			_ = json.Unmarshal(raw, &ops) // raw is valid JSON already, and an object
-		}
-		for op, operand := range ops {
-			cond := condition(op, operand, field)
+		for op, operand := range operators(raw) {
+			if !slices.Contains(strings.Fields(field.ops), op) {
+				return nil, badInput("field '%s' can be filtered by %s, and not by %s", name, field.ops, op)
+			}
+			cond := field.compile(op, path, operand)
 			if cond == nil {
 				return nil, badInput("can't filter field '%s' by %s with this value", name, op)
 			}
@@ -87,15 +66,30 @@ func compile[T any](f filter, fields map[string]field[T]) (func(T) bool, *failur
 	return func(v T) bool { return hold(all, v, true) }, nil
 }
 
+// operators splits what a filter says of one field into operators and their operands. A value that
+// is no object of operators stands for $eq.
+func operators(raw json.RawMessage) map[string]json.RawMessage {
+	var ops map[string]json.RawMessage
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		_ = json.Unmarshal(raw, &ops) // raw is valid JSON already, and an object
+		for name := range ops {
+			if strings.HasPrefix(name, "$") {
+				return ops
+			}
+		}
+	}
+	return map[string]json.RawMessage{"$eq": raw}
+}
+
 // combine compiles the list of filters under $and or $or.
-func combine[T any](op string, raw json.RawMessage, fields map[string]field[T]) (func(T) bool, *failure) {
+func combine[T any](op string, raw json.RawMessage, fs fields[T]) (func(T) bool, *failure) {
 	var list []filter
 	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
 		return nil, badInput("%s needs a list of filters", op)
 	}
 	var conds []func(T) bool
 	for _, f := range list {
-		cond, fail := compile(f, fields)
+		cond, fail := compile(f, fs)
 		if fail != nil {
 			return nil, fail
 		}
@@ -114,38 +108,23 @@ func hold[T any](conds []func(T) bool, v T, all bool) bool {
 	return all
 }
 
-// condition compiles an operator and its operand, or returns nil if they don't make sense.
-func condition[T any](op string, operand json.RawMessage, f field[T]) func(T) bool {
-	if op == "$in" {
-		var list []json.RawMessage
-		if json.Unmarshal(operand, &list) != nil {
-			return nil
-		}
-		var conds []func(T) bool
-		for _, one := range list {
-			cond := condition("$eq", one, f)
-			if cond == nil {
-				return nil
-			}
-			conds = append(conds, cond)
-		}
-		return func(v T) bool { return hold(conds, v, false) }
+// parse reads an operand. It returns false for null, and for one of the wrong type.
+func parse[V any](raw json.RawMessage) (V, bool) {
+	var v *V
+	if json.Unmarshal(raw, &v) != nil || v == nil {
+		var zero V
+		return zero, false
 	}
-	compare := f(operand)
-	if compare == nil {
-		return nil
+	return *v, true
+}
+
+// parseList reads a list of operands, none of them null.
+func parseList[V any](raw json.RawMessage) ([]V, bool) {
+	raws, ok := parse[[]json.RawMessage](raw)
+	list := make([]V, 0, len(raws))
+	for _, one := range raws {
+		v, good := parse[V](one)
+		list, ok = append(list, v), ok && good
 	}
-	switch op {
-	case "$eq", "$contains":
-		return func(v T) bool { return compare(v) == 0 }
-	case "$gt":
-		return func(v T) bool { return compare(v) == 1 }
-	case "$gte":
-		return func(v T) bool { return compare(v) == 0 || compare(v) == 1 }
-	case "$lt":
-		return func(v T) bool { return compare(v) < 0 }
-	case "$lte":
-		return func(v T) bool { return compare(v) <= 0 }
-	}
-	return nil
+	return list, ok
 }

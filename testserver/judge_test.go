@@ -308,7 +308,7 @@ func TestAccess(t *testing.T) {
 		}{
 			{"GET", "/api/v2/app", "", 200, 200, 200},
 			{"PATCH", "/api/v2/app", "{}", 403, 403, 200},
-			{"GET", "/api/v2/users", "", 200, 200, 200},
+			{"GET", allUsers, "", 200, 200, 200},
 			{"PATCH", "/api/v2/users", revoke, 403, 403, 200},
 			{"PATCH", "/api/v2/users", `{"users":[{"id":"alice","unset":["revoke_tokens_issued_before"]}]}`, 403, 403, 200},
 			{"PATCH", "/api/v2/users", `{"users":[{"id":"alice","set":{"name":"Alice"}}]}`, 403, 200, 200},

@@ -118,7 +118,7 @@ func TestRepeatsWithoutEffect(t *testing.T) {
 		alice.post("hello")
 		for i, tt := range [][3]string{
 			{"GET", "/api/v2/app", ""},
-			{"GET", "/api/v2/users", ""},
+			{"GET", allUsers, ""},
 			{"POST", "/api/v2/feeds/activities/query", ""},
 			{"POST", "/api/v2/feeds/feed_groups/user/feeds/new", ""},
 			{"POST", "/token", `{"user_id":"alice"}`},

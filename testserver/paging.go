@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+
+	"github.com/stayauth/stayauth/testserver/internal/memory"
 )
 
 // paging is how a client asks for a part of a list.
@@ -19,58 +21,65 @@ const (
 	maxLimit     = 100
 )
 
-// A position is where something stands in a list that is ordered by time. Cursors hold positions and not counts, so a page
-// begins where the last one ended even if something was added meanwhile.
-type position struct {
-	Time int64 `json:"t"` // in nanoseconds since 1970
-	Seq  int   `json:"n"` // among those of the same time
+// size returns how many a page holds.
+func (p paging) size() (int, *failure) {
+	switch {
+	case p.Limit < 0 || p.Limit > maxLimit:
+		return 0, badInput("limit must be between 0 and %d", maxLimit)
+	case p.Next != "" && p.Prev != "":
+		return 0, badInput("next and prev can't be used together")
+	case p.Limit == 0:
+		return defaultLimit, nil
+	}
+	return p.Limit, nil
 }
 
-func (p position) compare(q position) int {
-	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Seq, q.Seq))
+// A position is where something stands in a sorted list. Cursors hold positions and not counts, so
+// a page begins where the last one ended even if something was added meanwhile.
+type position struct {
+	Keys []sortKey `json:"k"`
+	Seq  int       `json:"n"` // among those whose keys are the same
 }
 
 func (p position) cursor() string {
-	b, _ := json.Marshal(p) // two numbers
+	b, _ := json.Marshal(p) // numbers and strings
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func parseCursor(s string) (position, *failure) {
+// parseCursor reads a cursor of a list that is sorted by so many keys.
+func parseCursor(s string, keys int) (position, *failure) {
 	var p position
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || json.Unmarshal(b, &p) != nil {
+	if err != nil || json.Unmarshal(b, &p) != nil || len(p.Keys) != keys {
 		return p, badInput("next or prev is not a cursor of this list")
 	}
 	return p, nil
 }
 
-// paginate sorts list and returns the page of it that is asked for, and an answer with the cursors of its neighbours: next is
-// missing at the end of the list, prev at its beginning.
-func paginate[T interface{ position() position }](list []T, newestFirst bool, p paging) ([]T, object, *failure) {
-	order := func(a, b position) int {
-		if newestFirst {
-			a, b = b, a
-		}
-		return a.compare(b)
+// A numbered thing has a number that grows with the time at which it came into being.
+type numbered interface{ number() int }
+
+// paginate sorts list and returns the page of it that is asked for, and an answer with the cursors
+// of its neighbours: next is missing at the end of the list, prev at its beginning.
+func paginate[T numbered](list []T, by order[T], p paging) ([]T, object, *failure) {
+	limit, f := p.size()
+	if f != nil {
+		return nil, nil, f
 	}
-	limit := p.Limit
-	switch {
-	case limit < 0 || limit > maxLimit:
-		return nil, nil, badInput("limit must be between 0 and %d", maxLimit)
-	case p.Next != "" && p.Prev != "":
-		return nil, nil, badInput("next and prev can't be used together")
-	case limit == 0:
-		limit = defaultLimit
+	positions := make(map[int]position, len(list))
+	for _, v := range list {
+		positions[v.number()] = by.position(v)
 	}
-	slices.SortFunc(list, func(a, b T) int { return order(a.position(), b.position()) })
+	at := func(v T) position { return positions[v.number()] }
+	slices.SortFunc(list, func(a, b T) int { return by.compare(at(a), at(b)) })
 
 	from, to := 0, min(limit, len(list))
 	if p.Next != "" || p.Prev != "" {
-		at, f := parseCursor(cmp.Or(p.Next, p.Prev))
+		start, f := parseCursor(cmp.Or(p.Next, p.Prev), len(by))
 		if f != nil {
 			return nil, nil, f
 		}
-		i, found := slices.BinarySearchFunc(list, at, func(v T, at position) int { return order(v.position(), at) })
+		i, found := slices.BinarySearchFunc(list, start, func(v T, start position) int { return by.compare(at(v), start) })
 		if p.Prev != "" {
 			from, to = max(0, i-limit), i
 		} else {
@@ -82,28 +91,42 @@ func paginate[T interface{ position() position }](list []T, newestFirst bool, p 
 	}
 	page, ans := list[from:to], object{}
 	if len(page) > 0 && to < len(list) {
-		ans["next"] = page[len(page)-1].position().cursor()
+		ans["next"] = at(page[len(page)-1]).cursor()
 	}
 	if len(page) > 0 && from > 0 {
-		ans["prev"] = page[0].position().cursor()
+		ans["prev"] = at(page[0]).cursor()
 	}
 	return page, ans, nil
 }
 
-// A sortBy is one entry of a list's sort order.
-type sortBy struct {
-	Field     string `json:"field"`
-	Direction int    `json:"direction"` // -1: the newest first
+// A query is what all lists that can be searched are asked with.
+type query struct {
+	paging
+	Filter filter   `json:"filter"`
+	Sort   []sortBy `json:"sort"`
 }
 
-// newestFirst reads a sort order. Lists can be sorted by created_at, the newest first by default.
-func newestFirst(order []sortBy) (bool, *failure) {
-	if len(order) == 0 {
-		return true, nil
+// find returns the page of a list that a query asks for, the newest first unless it says otherwise,
+// and an answer with the cursors of its neighbours.
+func find[T numbered](list []T, q query, fs fields[T], keys sortKeys[T]) ([]T, object, *failure) {
+	matches, f := compile(q.Filter, fs)
+	if f != nil {
+		return nil, nil, f
 	}
-	o := order[0]
-	if len(order) > 1 || o.Field != "created_at" || o.Direction < -1 || o.Direction > 1 {
-		return false, badInput("can only sort by created_at, with a direction of 1 or -1")
+	by, f := keys.order(q.Sort)
+	if f != nil {
+		return nil, nil, f
 	}
-	return o.Direction == -1, nil
+	return paginate(slices.DeleteFunc(list, func(v T) bool { return !matches(v) }), by, q.paging)
+}
+
+// only returns the entries that are wanted, oldest first.
+func only[V any](m *memory.Map[V], wanted func(V) bool) []V {
+	var list []V
+	for _, v := range m.All() {
+		if wanted(v) {
+			list = append(list, v)
+		}
+	}
+	return list
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
-// maxBody is how much of a request's body the server reads; the package comment names it.
+// maxBody is how much of a request's body the server reads, uploads apart; the package comment names it.
 const maxBody = 1 << 20
 
 // An object is JSON that the server answers with.
@@ -112,10 +112,12 @@ func (s *Server) hold(c *call, refusal bool) bool {
 
 // readBody reads the request's body. It returns false if the client left in the middle of it.
 func (c *call) readBody() bool {
-	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
-	if len(body) > maxBody {
-		c.bodyErr = &failure{status: 413, code: codeInput, inner: fmt.Sprintf("the request body is larger than %d bytes", maxBody)}
-		return true
+	limit := c.bodyLimit()
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, limit+1))
+	if int64(len(body)) > limit {
+		c.bodyErr = &failure{status: 413, code: codeInput, inner: fmt.Sprintf("the request body is larger than %d bytes", limit)}
+		_, err := io.Copy(io.Discard, c.r.Body) // or the client might see a broken connection instead of the answer
+		return err == nil
 	}
 	c.body = body
 	return err == nil

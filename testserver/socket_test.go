@@ -95,6 +95,9 @@ func (c *client) event() map[string]any {
 	if err := json.Unmarshal(frame, &event); err != nil {
 		c.t.Fatal(err)
 	}
+	if err := publishedEvent(event, frame); err != nil {
+		c.t.Error(err)
+	}
 	return event
 }
 
@@ -133,7 +136,7 @@ func TestSocket(t *testing.T) {
 		}
 		wantFields(t, hello["me"], fields.user)
 		wantFields(t, hello["me"], strings.Fields(`channel_mutes devices mutes invisible total_unread_count unread_channels unread_count unread_threads`))
-		me := caller{rt: srv, token: value}.do("GET", "/api/v2/users", "").body["users"].([]any)[0].(map[string]any)
+		me := caller{rt: srv, token: value}.do("GET", allUsers, "").body["users"].([]any)[0].(map[string]any)
 		if me["id"] != "alice" || me["name"] != "Alice" || me["image"] != "a.png" || !reflect.DeepEqual(me["custom"], map[string]any{"n": 1.0}) {
 			t.Errorf("user_details made the user %v", me)
 		}

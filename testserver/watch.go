@@ -1,14 +1,12 @@
 package testserver
 
-import (
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 // maxWatched is how many feeds one socket may watch; the package comment names it.
 const maxWatched = 1000
 
-// watcher returns the caller's socket that is named in the query, to which a watched feed's events go. s.mu is held.
+// watcher returns the caller's socket that is named in the query, to which a watched feed's events
+// go. s.mu is held.
 func (s *Server) watcher(c *call) (*socket, *failure) {
 	id := c.r.URL.Query().Get("connection_id")
 	switch k, ok := s.sockets[id]; {
@@ -21,6 +19,14 @@ func (s *Server) watcher(c *call) (*socket, *failure) {
 	default:
 		return k, nil
 	}
+}
+
+// watcherIf is watcher for calls that may ask to watch, and returns nil for those that don't.
+func (s *Server) watcherIf(c *call, watch bool) (*socket, *failure) {
+	if !watch {
+		return nil, nil
+	}
+	return s.watcher(c)
 }
 
 // watch has the feeds' events sent to the socket from now on. s.mu is held.
@@ -49,37 +55,25 @@ func (s *Server) forget(k *socket) {
 		delete(s.sockets, k.id)
 	}
 	for fid := range k.watching {
-		delete(s.watchers[fid], k)
-		if len(s.watchers[fid]) == 0 {
-			delete(s.watchers, fid)
-		}
+		s.unwatch(k, fid)
 	}
 }
 
-// publish sends an event to whoever watches one of the feeds, once for each feed. s.mu is held.
-func (s *Server) publish(kind string, fids []string, fields object) {
-	for _, fid := range fids {
-		if len(s.watchers[fid]) == 0 {
-			continue
-		}
-		event := object{"type": kind, "fid": fid, "created_at": s.now().UnixNano(), "custom": object{}}
-		for name, value := range fields {
-			event[name] = value
-		}
-		frame := encode(event)
-		for k := range s.watchers[fid] {
-			k.send(frame)
-		}
+// stopWatching ends what watch began, for the caller's socket that is named in the query.
+func (s *Server) stopWatching(c *call) (object, *failure) {
+	k, f := s.watcher(c)
+	if f != nil {
+		return nil, f
 	}
+	s.unwatch(k, pathFID(c))
+	return object{}, nil
 }
 
-// reach returns the feeds in which an activity of the given feeds is seen: these, and those that follow them. s.mu is held.
-func (s *Server) reach(fids []string) []string {
-	all := slices.Clone(fids)
-	for _, f := range s.follows.All() {
-		if slices.Contains(fids, f.target) && !slices.Contains(all, f.source) {
-			all = append(all, f.source)
-		}
+// unwatch sends no more of a feed's events to the socket. s.mu is held.
+func (s *Server) unwatch(k *socket, fid string) {
+	delete(k.watching, fid)
+	delete(s.watchers[fid], k)
+	if len(s.watchers[fid]) == 0 {
+		delete(s.watchers, fid)
 	}
-	return all
 }

@@ -194,7 +194,7 @@ run({
       if (!(next = page.next)) break;
     }
     assert.deepEqual(pages, ['01', '23', '4']);
-    const notes = await client.queryActivities({ filter: { type: 'note' } });
+    const notes = await client.queryActivities({ filter: { activity_type: 'note' } });
     assert.deepEqual(notes.activities.map((a) => a.text), ['3', '1']);
 
     const partial = await client.updateActivityPartial({ id: 'a0', set: { text: 'zero', 'custom.n': 1 } });

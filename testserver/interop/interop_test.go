@@ -1,16 +1,21 @@
-// Package interop_test runs Stream's own published clients for JavaScript, unmodified, against the test server. They are the
-// referee: what they can't tell from the real API is good enough for everybody else.
+// Package interop_test runs Stream's own published clients for JavaScript, unmodified, against the
+// test server. They are the referee: what they can't tell from the real API is good enough for
+// everybody else.
 //
-// The tests need Node 20 or later, npm, and a registry to install from, so they run only if the environment variable INTEROP
-// is set. With INTEROP=1 they skip, and say so, where something is missing; with INTEROP=require they fail then:
+// The tests need Node 20 or later, npm, and a registry to install from, so they run only if the
+// environment variable INTEROP is set. With INTEROP=1 they skip, and say so, where something is
+// missing; with INTEROP=require they fail then:
 //
 //	INTEROP=require go test -count=1 ./testserver/interop
 //
-// The versions are pinned in package.json and package-lock.json. Nothing is installed outside a temporary directory.
+// The versions are pinned in package.json and package-lock.json. Nothing is installed outside a
+// temporary directory.
 package interop_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +26,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/testserver"
+	"github.com/stayauth/stayauth/testserver/internal/published"
 )
 
 func TestSDKs(t *testing.T) {
@@ -46,6 +52,17 @@ func TestSDKs(t *testing.T) {
 		{"feeds anonymous", long(), counts{1, 0, 1, 1}},
 		{"feeds forbidden", long(), counts{2, 0, 2, 1}},
 		{"feeds content", long(), counts{1, 0, 1, 16}},
+
+		{"content notifications", long(), counts{2, 0, 2, 8}},
+		{"content uploads", long(), counts{1, 0, 1, 5}},
+		{"content batch", long(), counts{1, 0, 1, 10}},
+		{"content privacy", long(), counts{2, 0, 2, 11}},
+		{"content feeds", long(), counts{1, 0, 1, 5}},
+		{"content members", long(), counts{2, 0, 2, 5}},
+		{"content bookmarks", long(), counts{1, 0, 1, 7}},
+		{"content comments", long(), counts{2, 0, 2, 11}},
+		{"content pins", long(), counts{1, 0, 1, 4}},
+		{"content server", long(), counts{0, 0, 0, 9}},
 
 		{"node mint", long(), counts{0, 4, 0, 0}},
 		{"node upsert", long(), counts{0, 0, 0, 2}},
@@ -75,11 +92,31 @@ func TestSDKs(t *testing.T) {
 	}
 }
 
-// runScript runs one case of a script against the server.
+// runScript runs one case of a script against the server. All that the server answers and sends is
+// held against the API.
 func runScript(t *testing.T, dir, name string, srv *testserver.Server) {
 	script, test, _ := strings.Cut(name, " ")
+	api := published.Load()
 	mux := http.NewServeMux()
-	mux.Handle("/", srv)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		rec := &recorder{ResponseWriter: w}
+		srv.ServeHTTP(rec, r)
+		if !strings.HasPrefix(r.URL.Path, "/api/v2/") || rec.body.Len() == 0 {
+			return // none of the API's, or a socket
+		}
+		if err := api.Answer(r.Method, r.URL.Path, rec.status, rec.body.Bytes()); err != nil {
+			t.Error(err)
+		}
+	})
+	mux.HandleFunc("POST /control/frame", func(_ http.ResponseWriter, r *http.Request) {
+		frame, err := io.ReadAll(r.Body)
+		if err == nil && script != "chat" { // whose protocol is older
+			err = api.Event(frame)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	mux.HandleFunc("POST /control/drop", func(http.ResponseWriter, *http.Request) { srv.CloseSockets("", 1006) })
 	mux.HandleFunc("POST /control/sockets", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(srv.Ledger().Sockets)
@@ -96,8 +133,22 @@ func runScript(t *testing.T, dir, name string, srv *testserver.Server) {
 	}
 }
 
-// install returns a directory with the scripts and the packages that they need. It skips the test, or fails it, where that
-// can't be had.
+// A recorder keeps a copy of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) WriteHeader(status int) { r.status = status; r.ResponseWriter.WriteHeader(status) }
+
+func (r *recorder) Write(b []byte) (int, error) { r.body.Write(b); return r.ResponseWriter.Write(b) }
+
+// Unwrap lets a socket have the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// install returns a directory with the scripts and the packages that they need. It skips the test,
+// or fails it, where that can't be had.
 func install(t *testing.T) string {
 	t.Helper()
 	missing := t.Skipf

@@ -2,9 +2,16 @@
 import assert from 'node:assert/strict';
 import { WebSocket } from 'ws';
 
-globalThis.WebSocket = WebSocket; // Node 20 has none of its own
-
 export const { BASE, KEY, SECRET } = process.env;
+
+// Node 20 has no WebSocket of its own. This one shows each frame to the Go test, which holds it against the API.
+const shown = [];
+globalThis.WebSocket = class extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    this.on('message', (frame) => shown.push(control('frame', frame)));
+  }
+};
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -37,10 +44,11 @@ export async function call(token, path = '/api/v2/app', init = {}) {
 }
 
 // control asks the Go test to do something to the server.
-export const control = (what) => fetch(`${BASE}/control/${what}`, { method: 'POST' });
+export const control = (what, body) => fetch(`${BASE}/control/${what}`, { method: 'POST', body });
 
 // run runs the case that the command line names.
 export async function run(cases) {
   await cases[process.argv[2]]();
+  await Promise.all(shown);
   process.exit(0); // the SDKs leave timers behind
 }
