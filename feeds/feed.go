@@ -47,10 +47,17 @@ type GetOrCreateFeedResponse struct {
 	Created    bool       `json:"created"`
 	Feed       Feed       `json:"feed"`
 	Activities []Activity `json:"activities"`
-	Followers  []Follow   `json:"followers"`
-	Following  []Follow   `json:"following"`
-	Next       string     `json:"next"`
-	Prev       string     `json:"prev"`
+
+	// AggregatedActivities is the page of a feed that shows groups, such as a notification feed. Activities is empty then.
+	AggregatedActivities []AggregatedActivity `json:"aggregated_activities"`
+
+	// NotificationStatus is that of a notification feed, or nil.
+	NotificationStatus *NotificationStatus `json:"notification_status"`
+
+	Followers []Follow `json:"followers"`
+	Following []Follow `json:"following"`
+	Next      string   `json:"next"`
+	Prev      string   `json:"prev"`
 }
 
 // GetOrCreateFeed returns the feed "group:id" with a page of its activities, and makes it if there is none.
@@ -60,7 +67,7 @@ func (s *Session) GetOrCreateFeed(ctx context.Context, group, id string, req *Ge
 }
 
 // FeedActivities returns the activities of the feed "group:id", the newest first, page by page as [Session.Activities] does.
-// The feed is made if there is none.
+// The feed is made if there is none. Of a feed that shows groups see [Session.FeedAggregatedActivities].
 func (s *Session) FeedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[Activity, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]Activity, string, error) {
@@ -71,6 +78,21 @@ func (s *Session) FeedActivities(ctx context.Context, group, id string, req *Get
 			return nil, "", err
 		}
 		return page.Activities, page.Next, nil
+	})
+}
+
+// FeedAggregatedActivities returns the groups of the feed "group:id", such as "notification:alice", the one that was updated
+// last first, page by page as [Session.Activities] does. The feed is made if there is none. A feed without groups has none.
+func (s *Session) FeedAggregatedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[AggregatedActivity, error] {
+	query := *orZero(req)
+	return pages(query.Next, func(next string) ([]AggregatedActivity, string, error) {
+		query := query
+		query.Next, query.Prev = next, ""
+		page, err := s.GetOrCreateFeed(ctx, group, id, &query)
+		if err != nil {
+			return nil, "", err
+		}
+		return page.AggregatedActivities, page.Next, nil
 	})
 }
 

@@ -25,7 +25,8 @@ const (
 	keepalive  = 25 * time.Second // between two signs of life of ours
 	silence    = 35 * time.Second // without one of the API's the connection is dead
 	closeLimit = time.Second      // for the API to answer to the closing
-	maxFrame   = 1 << 20          // bytes in a message of the API
+	maxFrame   = 1 << 20          // bytes in a message of the API; a longer one is dropped
+	maxDropped = 64 << 20         // bytes in a message that is dropped; a longer one ends the connection
 )
 
 var (
@@ -95,7 +96,7 @@ func (st *stream) dial(ctx context.Context, tok provider.Token) (_ *socket, err 
 		return nil, k.notUpgraded(resp, err)
 	}
 	k.ws = ws
-	ws.SetReadLimit(maxFrame)
+	ws.SetReadLimit(maxDropped)
 	if err := k.login(); err != nil {
 		_ = ws.CloseNow() // it has failed for a better reason already
 		return nil, err
@@ -140,7 +141,7 @@ func (k *socket) login() error {
 		return k.lost(err)
 	}
 	for {
-		_, frame, err := k.ws.Read(k.ctx)
+		frame, err := k.frame()
 		if err != nil {
 			return k.lost(err)
 		}
@@ -151,7 +152,7 @@ func (k *socket) login() error {
 		case m.Type == "connection.error":
 			return k.refusal(m)
 		case m.Type == "connection.ok":
-			if k.id = m.ConnectionID; k.id == "" {
+			if k.id = m.body().ConnectionID; k.id == "" {
 				return errors.New("feeds: events: the API took the login and gave the connection no id")
 			}
 			return nil
@@ -162,7 +163,7 @@ func (k *socket) login() error {
 // read is the goroutine that reads. It ends with the connection.
 func (k *socket) read() {
 	for {
-		_, frame, err := k.ws.Read(k.ctx)
+		frame, err := k.frame()
 		if err != nil {
 			if cause := context.Cause(k.ctx); cause != nil {
 				err = cause
@@ -175,6 +176,9 @@ func (k *socket) read() {
 		k.heard()
 		m, err := decodeMessage(frame)
 		switch {
+		case len(frame) > maxFrame:
+			k.stream.log(slog.LevelWarn, "events: dropped a message of the API that is too long", "limit", maxFrame)
+			k.queue.putTooLong()
 		case err != nil:
 			k.stream.log(slog.LevelWarn, "events: ignored a message of the API", "bytes", len(frame), "err", err)
 		case m.Type == "connection.error":
@@ -182,9 +186,22 @@ func (k *socket) read() {
 			return
 		case m.Type == "health.check" || m.Type == "connection.ok":
 		default:
-			k.queue.put(m.event())
+			k.queue.put(m)
 		}
 	}
+}
+
+// frame reads a message. Of one that is too long it returns a little more than is allowed, and drops the rest.
+func (k *socket) frame() ([]byte, error) {
+	_, r, err := k.ws.Reader(k.ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxFrame+1))
+	if err == nil && len(b) > maxFrame {
+		_, err = io.Copy(io.Discard, r)
+	}
+	return b, err
 }
 
 // heard notes a sign of life. Before the login has been taken none counts.
@@ -253,7 +270,7 @@ func (k *socket) refusal(m *message) error {
 		Code       int    `json:"code"`
 		StatusCode int    `json:"StatusCode"`
 		Message    string `json:"message"`
-	}](m.Error)
+	}](m.body().Error)
 	out := k.call
 	out.Code, out.StatusCode, out.Message = in.Code, in.StatusCode, k.redacted(in.Message)
 	if !k.hasToken() {
