@@ -31,7 +31,10 @@ func (c *Client) ConnectGuest(ctx context.Context, user User) (*Session, error) 
 		return nil, err
 	}
 	if _, err := s.transport.Token(ctx); err != nil {
-		_ = s.Close()
+		s.giveUp(ctx)
+		if e, ok := errors.AsType[*guestError](err); ok {
+			err = e.refusal // here the call is the caller's own
+		}
 		return nil, fmt.Errorf("feeds: connecting the guest %q: %w", user.ID, err)
 	}
 	s.user = g.user // it has its id now, and nobody writes it any more
@@ -69,15 +72,24 @@ func (g *guest) token(ctx context.Context) (string, error) {
 	return out.AccessToken, nil
 }
 
+// A guestError is the API's refusal to hand out a guest's token. It does not unwrap to that: a call of the guest's that needed
+// the token would seem to have been refused itself.
+type guestError struct{ refusal *Error }
+
+func (e *guestError) Error() string { return e.refusal.Error() }
+
 // marked says of an error of the API's whether to ask again. It would answer the same again to what it has understood and
-// refused, unless there was merely too much of it. An answer without a code is not the API's own: a proxy's, say.
+// rejected, unless there was merely too much of it. An answer without a code is not the API's own: a proxy's, say. When to
+// come back is believed as far as limits go, and not for years.
 func marked(err error) error {
-	refusal, ok := errors.AsType[*Error](err)
-	switch {
-	case !ok:
+	refusal, ok := err.(*Error)
+	if !ok {
 		return err
+	}
+	err = &guestError{refusal}
+	switch {
 	case refusal.rateLimited() && !refusal.RetryAt.IsZero():
-		return provider.RetryAfter(err, time.Until(refusal.RetryAt))
+		return provider.RetryAfter(err, min(time.Until(refusal.RetryAt), maxRateLimitWait))
 	case !refusal.rateLimited() && refusal.StatusCode/100 == 4 && refusal.Code > 0:
 		return provider.Permanent(err)
 	}

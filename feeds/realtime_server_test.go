@@ -111,7 +111,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // client returns a client of a.
 func (a *api) client() *feeds.Client {
-	return &feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: "https://stream.test", Base: a.base}
+	return backend(testserver.DefaultKey, testserver.DefaultSecret, a.base)
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -20,10 +21,10 @@ func WithExpiration(d time.Duration) TokenOption { return func(s *provider.Signe
 
 // CreateToken mints a token for the user, to hand to that user's program. The client needs the secret.
 func (c *Client) CreateToken(userID string, options ...TokenOption) (string, error) {
-	if err := c.needsSecret("CreateToken"); err != nil {
+	s, err := c.signer("CreateToken")
+	if err != nil {
 		return "", err
 	}
-	s := provider.Signer{Secret: c.Secret}
 	for _, o := range options {
 		o(&s)
 	}
@@ -144,19 +145,24 @@ func (c *Client) GetApp(ctx context.Context) (*GetAppResponse, error) {
 	return ask[GetAppResponse](ctx, s, call{method: http.MethodGet, path: apiPath("app")})
 }
 
-// UpdateAppRequest is what [Client.UpdateApp] takes. A nil field stays as it is.
+// UpdateAppRequest is what [Client.UpdateApp] takes. At least one field has to be set.
 type UpdateAppRequest struct {
 	// RevokeTokensIssuedBefore revokes all users' tokens that were issued before that time. The zero time.Time takes the
-	// revocation back.
+	// revocation back; nil leaves it as it is.
 	RevokeTokensIssuedBefore *time.Time
 
-	// DisableAuthChecks lets developer tokens in: for development alone.
+	// DisableAuthChecks lets developer tokens in: for development alone. Nil leaves it as it is.
 	DisableAuthChecks *bool
+
+	// Set changes any settings, by their names in the API. Nil stands for null: Set of "revoke_tokens_issued_before" to nil takes
+	// the revocation back.
+	Set map[string]any
 }
 
 // wire is the JSON of r, in which null differs from absent.
 func (r *UpdateAppRequest) wire() map[string]any {
 	m := make(map[string]any)
+	maps.Copy(m, r.Set)
 	if r.RevokeTokensIssuedBefore != nil {
 		m[cutoffField] = cutoff(r.RevokeTokensIssuedBefore)
 	}
@@ -166,29 +172,38 @@ func (r *UpdateAppRequest) wire() map[string]any {
 	return m
 }
 
-// UpdateApp changes the app's settings. The client needs the secret.
+// UpdateApp changes the app's settings. The client needs the secret. Setting "revoke_tokens_issued_before" to a time revokes the
+// tokens that any user got before it, and setting it to nil gives them their life back, as [Client.UpdateUsersPartial] does for one:
+//
+//	now := time.Now()
+//	client.UpdateApp(ctx, &feeds.UpdateAppRequest{RevokeTokensIssuedBefore: &now})
+//	client.UpdateApp(ctx, &feeds.UpdateAppRequest{Set: map[string]any{"revoke_tokens_issued_before": nil}})
+//
+// [Client.RevokeTokens] is short for both.
+//
+// A request that sets nothing is an error, because it may have been meant to take a revocation back: by a field that is nil,
+// which can't be told from one that was not mentioned.
 func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
 	s, err := c.server("UpdateApp")
 	if err != nil {
 		return err
 	}
-	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: orZero(req).wire()})
-}
-
-func (c *Client) needsSecret(what string) error {
-	if c.Secret == "" {
-		return errors.New("feeds: " + what + " is for a backend: it needs the API secret (NewClient's second argument)")
+	in := orZero(req).wire()
+	if len(in) == 0 {
+		return errors.New("feeds: UpdateApp: the request sets nothing; to take a revocation back use RevokeTokens(ctx, nil), " +
+			"or Set with \"revoke_tokens_issued_before\" and nil")
 	}
-	return nil
+	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: in})
 }
 
 // server returns a session under a server token, which belongs to no user, never ends, and is minted anew for each session. It
 // holds nothing that would have to be closed.
 func (c *Client) server(what string) (*Session, error) {
-	if err := c.needsSecret(what); err != nil {
+	signer, err := c.signer(what)
+	if err != nil {
 		return nil, err
 	}
-	token, err := provider.Signer{Secret: c.Secret}.ServerToken()
+	token, err := signer.ServerToken()
 	if err != nil {
 		return nil, err
 	}

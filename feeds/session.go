@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync"
@@ -89,17 +91,31 @@ func (c *Client) ConnectServer(ctx context.Context) (*Session, error) {
 // connected asks for the first token and makes a call that needs it and changes nothing. It returns s, or closes it.
 func connected(ctx context.Context, s *Session, who string) (*Session, error) {
 	if _, err := s.transport.Token(ctx); err != nil {
-		_ = s.Close() // which can only say again what err says
+		s.giveUp(ctx)
 		if _, ok := errors.AsType[*transport.RefreshError](err); ok {
 			who += ": the token provider"
 		}
 		return nil, fmt.Errorf("feeds: connecting %s: %w", who, err)
 	}
 	if err := s.check(ctx); err != nil {
-		_ = s.Close()
+		s.giveUp(ctx)
 		return nil, fmt.Errorf("feeds: connecting %s: %w", who, err)
 	}
 	return s, nil
+}
+
+// giveUp closes a session that nobody has seen. Close may wait for the token provider, so that a rotated login is saved, and ctx
+// may end before: the goroutine then ends with that wait.
+func (s *Session) giveUp(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Close() // it can only say that the provider hangs
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // check makes an authenticated call that changes nothing. That it is not permitted is no trouble with the login.
@@ -110,7 +126,7 @@ func (s *Session) check(ctx context.Context) error {
 	} else {
 		_, err = s.QueryUsers(ctx, &QueryUsersRequest{FilterConditions: map[string]any{"id": s.user.ID}, Limit: 1})
 	}
-	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeNotAllowed {
+	if e, ok := err.(*Error); ok && e.Code == CodeNotAllowed {
 		return nil
 	}
 	return err
@@ -126,6 +142,7 @@ func (c *Client) session(p provider.TokenProvider) (*Session, error) {
 		Provider:   p,
 		Base:       c.Base,
 		Origins:    []string{base.Scheme + "://" + base.Host},
+		AllowHTTP:  c.AllowHTTP,
 		Authorize:  authorize,
 		IsRejected: transport.BodyCode("code", CodeTokenExpired),
 		Trace:      c.Trace,
@@ -150,6 +167,20 @@ func (c *Client) anonymous() (*Session, error) {
 // User returns who the session is for. A guest's id is the one that the API gave it. The zero User stands for nobody: the
 // session is anonymous, or the server side's.
 func (s *Session) User() User { return s.user }
+
+// Format implements [fmt.Formatter]: a Session prints as whose it is.
+func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// String says whose session s is.
+func (s *Session) String() string {
+	if s == nil {
+		return "<nil>"
+	}
+	return fmt.Sprintf("feeds.Session{User: %q}", s.user.ID)
+}
+
+// LogValue implements [slog.LogValuer].
+func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Stats tells what the session's transport has done and is at.
 func (s *Session) Stats() transport.Stats { return s.transport.Stats() }

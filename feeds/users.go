@@ -107,27 +107,42 @@ func (s *Session) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*Quer
 	return ask[QueryUsersResponse](ctx, s, call{method: http.MethodGet, path: apiPath("users"), query: url.Values{"payload": {string(payload)}}})
 }
 
-// Users returns the users that the filter selects, page by page as [Session.Activities] does. The API counts from the
-// beginning for each page: a user who comes into being meanwhile may push another one onto the next page, to be seen twice.
+// Users returns the users that the filter selects, page by page as [Session.Activities] does, and each of them once. The API
+// counts from the beginning for each page: a user who comes into being or is deleted meanwhile shifts the others, and one of
+// them may be left out.
 func (s *Session) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[UserResponse, error] {
 	query := *orZero(req)
 	return func(yield func(UserResponse, error) bool) {
-		for query := query; ; {
+		been := make(map[string]bool)
+		for query, stale := query, 0; ; {
 			page, err := s.QueryUsers(ctx, &query)
 			if err != nil {
 				yield(UserResponse{}, err)
 				return
 			}
+			// A short page may be the API's own limit, so only an empty one is the end.
+			if len(page.Users) == 0 {
+				return
+			}
+			stale++
 			for _, u := range page.Users {
+				if been[u.ID] {
+					continue
+				}
+				been[u.ID], stale = true, 0
 				if !yield(u, nil) {
 					return
 				}
 			}
-			// A short page may be the API's own limit, so only an empty one is the end.
-			if len(page.Users) == 0 {
+			if stale == maxStalePages {
+				yield(UserResponse{}, errCircle)
 				return
 			}
 			query.Offset += len(page.Users)
 		}
 	}
 }
+
+// maxStalePages is how many pages of users may follow one another on which nobody is new. With small pages new users can push
+// known ones onto the next; an API that ignores the offset goes on like that.
+const maxStalePages = 3
