@@ -161,3 +161,78 @@ func TestEventsAtTheTestServerWhileBusy(t *testing.T) {
 		<-l.done
 	})
 }
+
+// Of 1,500 activities in a notification feed at a server that knows nothing of this package each is told once and in order, while
+// the connection breaks every 300 ms, tokens live for 2 s, and are revoked.
+func TestEventsOfNotificationsAtTheTestServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &testserver.Server{TTL: 2 * time.Second}
+		client := start(t, srv)
+		server, err := client.ConnectServer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		p := &counter{srv: srv}
+		s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := listen(t.Context(), s, nil, "notification:alice")
+		synctest.Wait()
+		cut, revocations := time.Now(), 0
+		for i := range 1500 {
+			if time.Since(cut) > 300*time.Millisecond {
+				if cut = time.Now(); i%7 == 0 {
+					srv.Revoke("alice")
+					if revocations++; revocations%3 > 0 { // met by a call, or else by the socket
+						if err := s.MarkActivity(t.Context(), "notification", "alice", &feeds.MarkActivityRequest{MarkAllSeen: true}); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				srv.CloseSockets("alice", []int{1006, 1001, 1011}[i%3])
+			}
+			_, err := server.AddActivity(t.Context(), &feeds.AddActivityRequest{UserID: "bob", Type: []string{"like", "follow"}[i%2], Feeds: []string{"notification:alice"}, Text: fmt.Sprint(i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(30 * time.Second)
+		s.Close()
+		<-l.done
+		var got []string
+		recovered, again := 0, 0
+		var status *feeds.NotificationStatus
+		for _, ev := range l.events {
+			switch ev.Type {
+			case feeds.EventActivityAdded:
+				got = append(got, ev.Activity.Text)
+				if ev.Recovered {
+					recovered++
+				}
+			case feeds.EventNotificationFeedUpdated:
+				status = ev.NotificationStatus
+			case feeds.EventReconnected:
+				again++
+				if ev.Gap.Incomplete != nil {
+					t.Errorf("gap %+v", ev.Gap)
+				}
+			}
+		}
+		if !slices.Equal(got, numbered("", 0, 1500)) {
+			i := 0
+			for i < min(len(got), 1500) && got[i] == fmt.Sprint(i) {
+				i++
+			}
+			t.Errorf("told %d, the first %d of them right", len(got), i)
+		}
+		if status.Unread != 2 || status.LastSeenAt.IsZero() {
+			t.Errorf("at the end %+v", status)
+		}
+		if st := s.Stats(); again < 10 || recovered < 100 || revocations < 5 || st.Failed != 0 || st.Refreshed != p.calls.Load() {
+			t.Errorf("%d reconnections, %d recovered, %d revocations, %d provider calls, stats %+v", again, recovered, revocations, p.calls.Load(), st)
+		}
+	})
+}

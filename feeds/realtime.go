@@ -45,8 +45,9 @@ type stream struct {
 	told    bool // what happened in a feed was told, since the connection was made
 	gap     Gap  // what to tell with the next connection
 
-	gate gate         // of the reading of feeds
-	held atomic.Int64 // bytes of what was read and is yet to be told
+	readGate gate         // of the reading of feeds
+	listGate gate         // of the listing of their activities
+	held     atomic.Int64 // bytes of what was read and is yet to be told
 }
 
 // run is the life of the loop's connections, from before the first to after the last. Its error says why there will be no other:

@@ -1,8 +1,10 @@
 package feeds_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,6 +25,7 @@ type groupedFeed struct {
 	shows  int  // activities of a group, the newest; 0: all
 	tells  int  // likewise, in an update
 	silent bool // updates don't show any group
+	listed bool // its activities can be listed
 
 	activities []map[string]any // the oldest first; guarded by api.mu
 	unread     int              // guarded by api.mu
@@ -100,6 +103,36 @@ func (a *api) answerRead(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(out)
+}
+
+// list answers the query for a feed's activities, or leaves it to the test server.
+func (a *api) list(w http.ResponseWriter, r *http.Request) bool {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var in struct {
+		Filter map[string]any
+		Limit  int
+		Next   string
+	}
+	_ = json.Unmarshal(body, &in)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fid, _ := in.Filter["feed"].(string)
+	f := a.grouped[fid]
+	if f == nil || !f.listed {
+		return false
+	}
+	all := slices.Clone(f.activities)
+	slices.Reverse(all)
+	from, _ := strconv.Atoi(in.Next)
+	to := min(from+in.Limit, len(all))
+	out := map[string]any{"activities": all[from:to]}
+	if to < len(all) {
+		out["next"] = strconv.Itoa(to)
+	}
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(out)
+	return true
 }
 
 const notes = "notification:alice"
@@ -180,6 +213,9 @@ func TestEventsOfGroupsThatAreNotShownWhole(t *testing.T) {
 		{"one by one", groupedFeed{shows: 1, tells: 1}, 3, 0, []string{"0", updated, "1", updated, "2", updated}, false},
 		{"as many as are shown were missed", groupedFeed{shows: 5, tells: 5}, 3, 5, []string{"0", updated, "1", updated, "2", updated, "reconnected", "+3", "+4", "+5", "+6", "+7", updated}, false},
 		{"more than are shown were missed", groupedFeed{shows: 5, tells: 5}, 1, 7, []string{"0", updated, "reconnected", "+3", "+4", "+5", "+6", "+7", updated}, true},
+		{"and the rest is listed", groupedFeed{shows: 5, tells: 5, listed: true}, 1, 7, []string{"0", updated, "reconnected", "+1", "+2", "+3", "+4", "+5", "+6", "+7", updated}, false},
+		{"several pages of it", groupedFeed{shows: 5, tells: 5, listed: true}, 0, 950, append(append([]string{"reconnected"}, numbered("+", 0, 950)...), updated), false},
+		{"more than is recovered", groupedFeed{shows: 5, tells: 5, listed: true}, 0, 1100, append(append([]string{"reconnected"}, numbered("+", 100, 1100)...), updated), true},
 		{"updates say nothing", groupedFeed{silent: true}, 2, 0, []string{updated, "+0", updated, updated, "+1", updated}, false},
 	}
 	for _, tt := range tests {
@@ -261,7 +297,7 @@ func TestEventsOfAnUpdateThatIsShort(t *testing.T) {
 func TestEventsOfANotificationFeedUnderFire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{TTL: 2 * time.Second})
-		a.grouped = map[string]*groupedFeed{notes: {shows: 200, tells: 3}}
+		a.grouped = map[string]*groupedFeed{notes: {shows: 5, tells: 3, listed: true}}
 		p := &counter{srv: a.Server}
 		s := alice(t, a, p)
 		l := listen(t.Context(), s, nil, notes)

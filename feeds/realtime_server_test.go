@@ -122,6 +122,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/api/v2/feeds/feed_groups/"):
 		a.read(w, r)
 		return
+	case r.URL.Path == "/api/v2/feeds/activities/query" && a.list(w, r):
+		return
 	case r.Method == "POST" && r.URL.Path == "/api/v2/feeds/activities":
 		rec := httptest.NewRecorder()
 		a.Server.ServeHTTP(rec, r)

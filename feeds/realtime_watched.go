@@ -122,14 +122,14 @@ func (w *watched) shownAs(activities, groups []json.RawMessage) {
 // count notes how many activities are in a group, of which the loop has been told, or is about to be.
 func (w *watched) count(g *group) {
 	if w.counts == nil || len(w.counts) >= maxRemembered {
-		w.counts = make(map[string]int) // what is forgotten is judged by what it shows: see lookInto
+		w.counts = make(map[string]int) // what is forgotten is judged by what is shown: see lookInto
 	}
 	w.counts[g.Group] = g.ActivityCount
 }
 
-// lookInto returns what is news in a group, the oldest first, and whether that is all that is new in it: the API need not show
-// all of a group's activities. If it is known how many there were, their number tells; if not, an old one among those that it
-// shows does, for it shows the newest.
+// lookInto returns what is news in a group, the oldest first, and whether that is all that is new in it, for the API shows only the
+// newest of a group's activities. It is if one of those is old; and otherwise if there are no more than the loop will then have
+// been told of, by the count.
 func (w *watched) lookInto(g *group, news func(found) bool) (fresh []found, all bool) {
 	for _, raw := range g.Activities {
 		if f := findActivity(raw); news(f) {
@@ -139,13 +139,7 @@ func (w *watched) lookInto(g *group, news func(found) bool) (fresh []found, all 
 	slices.Reverse(fresh)
 	slices.SortStableFunc(fresh, older)
 	before, known := w.counts[g.Group]
-	switch {
-	case g.ActivityCount <= len(g.Activities):
-		return fresh, true
-	case known:
-		return fresh, g.ActivityCount-before <= len(fresh)
-	}
-	return fresh, len(fresh) < len(g.Activities)
+	return fresh, len(fresh) < len(g.Activities) || g.ActivityCount <= len(fresh) || known && g.ActivityCount-before <= len(fresh)
 }
 
 // forget drops what was read and has now been told.
