@@ -26,6 +26,8 @@ const (
 	maxRefusal  = 64 << 10
 )
 
+var errLongAnswer = fmt.Errorf("the answer has more than %d bytes", maxResponse)
+
 // A call is one request to the API, whoever makes it.
 type call struct {
 	method string
@@ -121,7 +123,7 @@ func (s *Session) attempt(ctx context.Context, c call, id string) error {
 	case err != nil:
 		return fmt.Errorf("feeds: %s %s: reading the answer: %w", c.method, u.Path, err)
 	case len(b) > maxResponse:
-		return fmt.Errorf("feeds: %s %s: the answer has more than %d bytes", c.method, u.Path, maxResponse)
+		return fmt.Errorf("feeds: %s %s: %w", c.method, u.Path, errLongAnswer)
 	case c.out == nil:
 		return nil
 	}

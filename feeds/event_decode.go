@@ -61,6 +61,9 @@ func (m *message) event(b *body) (Event, error) {
 	ev.Reaction, errs[promisesReaction] = readable[Reaction](b.Reaction)
 	ev.Follow, errs[promisesFollow] = readable[Follow](b.Follow)
 	ev.Feed, errs[promisesFeed] = readable[Feed](b.Feed)
+	for _, raw := range b.Groups {
+		ev.AggregatedActivities = append(ev.AggregatedActivities, readGroup(raw).aggregated())
+	}
 	if err := errs[promiseOf(m.Type)]; err != nil {
 		return Event{Type: EventUnreadable, FID: m.FID, CreatedAt: ev.CreatedAt, Raw: m.raw}, err
 	}

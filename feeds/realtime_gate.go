@@ -58,8 +58,9 @@ func (g *gate) leave(h http.Header, refusal *Error) {
 		close(g.changed)
 		g.changed = nil
 	}
+	longest := time.Now().Add(maxRateLimitWait) // however far away the API says that it is
 	if refusal != nil && refusal.rateLimited() {
-		g.left, g.reset = 0, refusal.RetryAt
+		g.left, g.reset = 0, earlier(refusal.RetryAt, longest)
 		return
 	}
 	n, err := strconv.Atoi(h.Get("X-Ratelimit-Remaining"))
@@ -67,10 +68,18 @@ func (g *gate) leave(h http.Header, refusal *Error) {
 	if err != nil || reset.IsZero() {
 		return
 	}
+	reset = earlier(reset, longest)
 	if another := reset.Sub(g.reset).Abs() > rateLimitSpread; another || n < g.left {
 		g.left = n
 	}
 	g.reset = reset
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // sleep waits for d, or returns why ctx has ended before.

@@ -1,6 +1,7 @@
 package feeds_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // users returns the names of n feeds.
 func users(n int) []string { return numbered("user:", 0, n) }
 
-// connectedAfter returns how long after start the loop was told typ for the nth time, from 1.
+// connectedAfter waits for an event of the type, and returns how long after now it is told.
 func (l *loop) connectedAfter(t *testing.T, typ string, limit time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -25,9 +26,11 @@ func (l *loop) connectedAfter(t *testing.T, typ string, limit time.Duration) tim
 		if time.Since(start) > limit {
 			t.Fatalf("no %q within %s", typ, limit)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
-	return time.Since(start).Round(10 * time.Millisecond)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times[slices.IndexFunc(l.events, func(ev feeds.Event) bool { return ev.Type == typ })].Sub(start)
 }
 
 // Feeds are read eight at a time: 450 of them at 0.3 s a call take 17.1 s, and not for ever.
@@ -224,6 +227,63 @@ func TestEventsRecoveryIsBounded(t *testing.T) {
 		gap := l.last(feeds.EventReconnected).Gap
 		if told > 32<<20 || told < 30<<20 || len(gap.Incomplete) == 0 {
 			t.Errorf("%d bytes were told, and %q is incomplete", told, gap.Incomplete)
+		}
+	})
+}
+
+// A limit that is said to end in a year is waited for by five minutes, and not by a year.
+func TestEventsDontWaitForARateLimitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		a.between = func(int) { time.Sleep(300 * time.Millisecond) }
+		client := a.client()
+		client.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp, err := a.base.RoundTrip(req)
+			if err == nil && strings.Contains(req.URL.Path, "/feed_groups/") {
+				resp.Header.Set("X-Ratelimit-Remaining", "0")
+				resp.Header.Set("X-Ratelimit-Reset", fmt.Sprint(time.Now().Add(365*24*time.Hour).Unix()))
+			}
+			return resp, err
+		})
+		s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		l := listen(t.Context(), s, nil, users(9)...) // eight at once, and one
+		if took := l.connectedAfter(t, feeds.EventConnected, time.Hour); took < 5*time.Minute || took > 5*time.Minute+2*time.Second {
+			t.Errorf("connected after %s", took)
+		}
+	})
+}
+
+// A page that is longer than what is read of an answer is asked for in parts.
+func TestEventsReadLongPagesInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		big := strings.Repeat("x", 1<<20)
+		var limits []int
+		a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n == 0 {
+				return false
+			}
+			var in struct{ Limit int }
+			_ = json.NewDecoder(r.Body).Decode(&in)
+			limits = append(limits, in.Limit)
+			var all []string
+			for i := range min(in.Limit, 20) {
+				all = append(all, fmt.Sprintf(`{"id":"%d","text":%q,"created_at":%d}`, 20-i, big, 20-i))
+			}
+			fmt.Fprintf(w, `{"activities":[%s]}`, strings.Join(all, ","))
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, "user:alice")
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		reconnected()
+		if n := len(l.seen()); n != 2+6 || !slices.Equal(limits, []int{100, 25, 6}) {
+			t.Errorf("%d events, of pages of %v", n, limits)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -33,6 +34,7 @@ type reading struct {
 	only       bool   // what is in the feed is to be noted as known, not told: the first page is enough
 
 	next   string // the page to read next
+	limit  int    // how much may be on it
 	begun  bool   // the first page was read
 	listed bool   // it is no longer the feed that is read, but the list of its activities: see list
 	done   bool
@@ -55,6 +57,8 @@ func (r *reading) run(ctx context.Context) error {
 	for !r.done {
 		p, err := r.page(ctx)
 		switch {
+		case errors.Is(err, errLongAnswer) && r.limit > 1:
+			r.limit /= 4 // of 100: 25, 6, 1
 		case err != nil && r.listed && refusesList(err):
 			r.end() // and the gap names the feed
 		case err != nil:
@@ -183,14 +187,14 @@ func (r *reading) end() {
 // request returns the call for the next page, and the gate that it goes through: the API's limits are by operation.
 func (r *reading) request() (call, *gate) {
 	if r.listed {
-		in := QueryActivitiesRequest{Filter: map[string]any{"feed": r.w.fid}, Sort: []SortParam{{Field: "created_at", Direction: -1}}, Limit: pageSize, Next: r.next}
+		in := QueryActivitiesRequest{Filter: map[string]any{"feed": r.w.fid}, Sort: []SortParam{{Field: "created_at", Direction: -1}}, Limit: r.limit, Next: r.next}
 		return call{method: http.MethodPost, path: feedsPath("activities", "query"), in: in}, &r.stream.listGate
 	}
 	in := struct {
 		Watch bool   `json:"watch,omitempty"`
 		Limit int    `json:"limit"`
 		Next  string `json:"next,omitempty"`
-	}{r.connection != "", pageSize, r.next}
+	}{r.connection != "", r.limit, r.next}
 	c := call{method: http.MethodPost, path: feedsPath("feed_groups", r.w.group, "feeds", r.w.id), in: in}
 	if r.connection != "" {
 		c.query = url.Values{"connection_id": {r.connection}}

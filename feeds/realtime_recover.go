@@ -18,7 +18,7 @@ const readers = 8 // feeds that are read at once
 func (st *stream) readFeeds(k *socket, feeds []*watched, watch bool) error {
 	var todo []*reading
 	for _, w := range feeds {
-		r := &reading{stream: st, w: w, only: !st.began, old: make(map[string]bool), have: make(map[string]bool)}
+		r := &reading{stream: st, w: w, only: !st.began, limit: pageSize, old: make(map[string]bool), have: make(map[string]bool)}
 		if watch {
 			r.connection = k.id
 		}

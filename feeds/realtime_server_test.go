@@ -353,8 +353,9 @@ type loop struct {
 
 	mu     sync.Mutex
 	events []feeds.Event
-	errs   []error   // at most one, and then nothing more
-	at     time.Time // when it ended
+	times  []time.Time // when they were told
+	errs   []error     // at most one, and then nothing more
+	at     time.Time   // when it ended
 }
 
 // listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil does nothing.
@@ -367,7 +368,7 @@ func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, 
 			if err != nil {
 				l.errs = append(l.errs, err)
 			} else {
-				l.events = append(l.events, ev)
+				l.events, l.times = append(l.events, ev), append(l.times, time.Now())
 			}
 			l.mu.Unlock()
 			if err == nil && body != nil && !body(ev) {

@@ -158,7 +158,6 @@ func (st *stream) tellUpdate(k *socket, w *watched, m *message, b *body, ev Even
 	var missed []found
 	for _, raw := range b.Groups {
 		g := readGroup(raw)
-		ev.AggregatedActivities = append(ev.AggregatedActivities, g.aggregated())
 		fresh, whole := w.lookInto(g, w.news)
 		missed = append(missed, fresh...)
 		all = all && whole
