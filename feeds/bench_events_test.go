@@ -16,9 +16,9 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// BenchmarkNotifications is a bot that watches its notification feed, on real sockets: 1,500 activities are added to it (300 with
-// -short), every 300 ms its connection is cut, its tokens live for 2 s, and every 2 s they are revoked. It fails unless each
-// activity is told once and in order.
+// BenchmarkNotifications is a bot that watches its notification feed, on real sockets: 1,500
+// activities are added to it (300 with -short), every 300 ms its connection is cut, its tokens live
+// for 2 s, and every 2 s they are revoked. It fails unless each activity is told once and in order.
 func BenchmarkNotifications(b *testing.B) {
 	activities := 1500
 	if testing.Short() {
@@ -111,8 +111,9 @@ func BenchmarkNotifications(b *testing.B) {
 	}
 }
 
-// BenchmarkEventsOfManyFeeds is how long it takes until a loop is told that it is connected, and again after its connection was cut
-// and something was added to each feed, as the feeds grow in number. A call takes 30 ms, on real sockets.
+// BenchmarkEventsOfManyFeeds is how long it takes until a loop is told that it is connected, and
+// again after its connection was cut and something was added to each feed, as the feeds grow in
+// number. A call takes 30 ms, on real sockets.
 func BenchmarkEventsOfManyFeeds(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 450} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -63,7 +63,8 @@ func orZero[T any](req *T) *T {
 	return req
 }
 
-// do makes the call, and makes it again for as long as rate limits say when that will help; see Client.NoRateLimitWait.
+// do makes the call, and makes it again for as long as rate limits say when that will help; see
+// Client.NoRateLimitWait.
 func (s *Session) do(ctx context.Context, c call) error {
 	id := rand.Text()
 	for waits := 0; ; waits++ {

@@ -15,8 +15,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// A stub is an API that answers what it is told to, and keeps the requests. The first request, which is the one that a session
-// connects with, gets an empty object.
+// A stub is an API that answers what it is told to, and keeps the requests. The first request,
+// which is the one that a session connects with, gets an empty object.
 type stub struct {
 	answer func(n int, req *http.Request) (status int, header http.Header, body string) // n counts from 1
 
@@ -120,7 +120,8 @@ var (
 		Custom: map[string]any{}, CreatedAt: then, UpdatedAt: then}
 )
 
-// Every call goes where Stream's documentation has it, with the fields of that name, and every field of the answer arrives.
+// Every call goes where Stream's documentation has it, with the fields of that name, and every
+// field of the answer arrives.
 func TestCalls(t *testing.T) {
 	ctx := t.Context()
 	tests := []struct {
@@ -300,8 +301,8 @@ func TestAnEmptyIDIsAnError(t *testing.T) {
 	}
 }
 
-// Answers as Stream's SDKs have them in their fixtures and as older servers wrote them: null for lists, maps, objects and
-// times, missing fields, unknown ones, times as text.
+// Answers as Stream's SDKs have them in their fixtures and as older servers wrote them: null for
+// lists, maps, objects and times, missing fields, unknown ones, times as text.
 func TestAnswersAreReadRobustly(t *testing.T) {
 	tests := []struct {
 		name, answer string
@@ -369,7 +370,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// What a server says is bounded and printable in an error, and a token that it quotes is not repeated.
+// What a server says is bounded and printable in an error, and a token that it quotes is not
+// repeated.
 func TestRefusalsAreFitForALog(t *testing.T) {
 	token, err := provider.Signer{Secret: "secret"}.UserToken("alice")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// A message is what the API sends over the connection. All but its name stays undecoded until the loop is there to have it:
-// decoded, an activity takes a multiple of the memory.
+// A message is what the API sends over the connection. All but its name stays undecoded until the
+// loop is there to have it: decoded, an activity takes a multiple of the memory.
 type message struct {
 	Type string `json:"type"`
 	FID  string `json:"fid"`
@@ -48,8 +48,8 @@ func (m *message) body() *body {
 	return b
 }
 
-// event returns m as the loop gets it. A field that is not what it is known to be is left out, except one that events of the
-// type always have: such an event is unreadable.
+// event returns m as the loop gets it. A field that is not what it is known to be is left out,
+// except one that events of the type always have: such an event is unreadable.
 func (m *message) event(b *body) (Event, error) {
 	ev := Event{
 		Type: m.Type, FID: m.FID, CreatedAt: decoded[Timestamp](b.CreatedAt), Custom: decoded[map[string]any](b.Custom),
@@ -130,14 +130,16 @@ type group struct {
 	Activities []json.RawMessage `json:"activities"`
 }
 
-// readGroup returns the group, as far as it can be decoded: a count of the wrong form must not hide the activities.
+// readGroup returns the group, as far as it can be decoded: a count of the wrong form must not hide
+// the activities.
 func readGroup(raw json.RawMessage) *group {
 	g := new(group)
 	_ = json.Unmarshal(raw, g)
 	return g
 }
 
-// aggregated returns g as a loop gets it. Activities that can't be decoded are left out: they are told of by themselves.
+// aggregated returns g as a loop gets it. Activities that can't be decoded are left out: they are
+// told of by themselves.
 func (g *group) aggregated() AggregatedActivity {
 	a := g.AggregatedActivity
 	a.Activities = make([]Activity, 0, len(g.Activities))

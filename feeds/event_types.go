@@ -4,22 +4,25 @@ import "strings"
 
 // Types of events that [Session.Events] tells by itself.
 const (
-	// EventConnected is the first event: the feeds are being watched, and from here on no added activity is missed.
+	// EventConnected is the first event: the feeds are being watched, and from here on no added
+	// activity is missed.
 	EventConnected = "connected"
 
 	// EventReconnected says that the connection was lost and is back. Event.Gap tells more.
 	EventReconnected = "reconnected"
 
-	// EventDropped says that events were lost while the connection stood, most often because the loop was too slow. Event.Gap
-	// tells more.
+	// EventDropped says that events were lost while the connection stood, most often because the
+	// loop was too slow. Event.Gap tells more.
 	EventDropped = "dropped"
 
-	// EventUnreadable says that the API told of something in a form that this package can't decode. It is in Event.Raw, and
-	// the feed, where that is known, in Event.FID. Nothing else is affected.
+	// EventUnreadable says that the API told of something in a form that this package can't decode.
+	// It is in Event.Raw, and the feed, where that is known, in Event.FID. Nothing else is
+	// affected.
 	EventUnreadable = "unreadable"
 )
 
-// Types of events that the API sends. Which fields of an [Event] are set for which type is said there.
+// Types of events that the API sends. Which fields of an [Event] are set for which type is said
+// there.
 const (
 	EventActivityAdded           = "feeds.activity.added" // also told for what is new in a grouped feed: see Session.Events
 	EventActivityUpdated         = "feeds.activity.updated"
@@ -90,7 +93,8 @@ const (
 	promisesFeed
 )
 
-// promiseOf returns which field an event of the type always has, so that a loop need not check it for nil.
+// promiseOf returns which field an event of the type always has, so that a loop need not check it
+// for nil.
 func promiseOf(typ string) promise {
 	switch typ {
 	case EventActivityAdded, EventActivityUpdated, EventActivityDeleted, EventActivityRestored, EventActivityRemovedFromFeed:

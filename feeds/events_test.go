@@ -15,7 +15,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A bot that answers what is posted to a feed: connected once, it outlives its tokens and its connections.
+// A bot that answers what is posted to a feed: connected once, it outlives its tokens and its
+// connections.
 func ExampleSession_Events() {
 	api := &testserver.Server{TTL: 2 * time.Second, PushExpiry: true} // in place of Stream
 	listening := httptest.NewServer(api)
@@ -69,9 +70,10 @@ func ExampleSession_Events() {
 	// alice says Still here
 }
 
-// A bot under tokens of 2 s whose connection breaks every 3 s for 60 s, at a server that knows nothing of this package: each
-// activity is told once, no call fails, and the provider is called for expiries alone. So it is whether or not the server tells
-// open connections that their token has expired.
+// A bot under tokens of 2 s whose connection breaks every 3 s for 60 s, at a server that knows
+// nothing of this package: each activity is told once, no call fails, and the provider is called
+// for expiries alone. So it is whether or not the server tells open connections that their token
+// has expired.
 func TestEventsAtTheTestServer(t *testing.T) {
 	for _, push := range []bool{false, true} {
 		t.Run(fmt.Sprint("push ", push), func(t *testing.T) {
@@ -119,7 +121,8 @@ func TestEventsAtTheTestServer(t *testing.T) {
 				if again < 15 || recovered < 30 {
 					t.Errorf("%d reconnections, %d recovered: the test proves nothing", again, recovered)
 				}
-				// The tokens of 2 s live for up to 3, and are renewed when at least half of that has passed.
+				// The tokens of 2 s live for up to 3, and are renewed when at least half of that
+				// has passed.
 				if calls < 20 || calls > 60 || life.Refreshed != calls || life.Failed != 0 {
 					t.Errorf("%d provider calls in 63 s, stats %+v", calls, life)
 				}
@@ -128,7 +131,8 @@ func TestEventsAtTheTestServer(t *testing.T) {
 	}
 }
 
-// While a loop sleeps for an hour its token is revoked, on which the server closes the connection. What was posted meanwhile is told when it wakes.
+// While a loop sleeps for an hour its token is revoked, on which the server closes the connection.
+// What was posted meanwhile is told when it wakes.
 func TestEventsAtTheTestServerWhileBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{PushExpiry: true}
@@ -162,8 +166,9 @@ func TestEventsAtTheTestServerWhileBusy(t *testing.T) {
 	})
 }
 
-// Of 1,500 activities in a notification feed at a server that knows nothing of this package each is told once and in order, while
-// the connection breaks every 300 ms, tokens live for 2 s, and are revoked.
+// Of 1,500 activities in a notification feed at a server that knows nothing of this package each is
+// told once and in order, while the connection breaks every 300 ms, tokens live for 2 s, and are
+// revoked.
 func TestEventsOfNotificationsAtTheTestServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{TTL: 2 * time.Second}

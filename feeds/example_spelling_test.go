@@ -10,7 +10,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// What Stream's documentation has for tokens and their revocation, under the name that its Go SDK has there.
+// What Stream's documentation has for tokens and their revocation, under the name that its Go SDK
+// has there.
 func ExampleClient_UpdateApp() {
 	api := &testserver.Server{}
 	defer api.Close()

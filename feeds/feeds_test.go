@@ -47,7 +47,8 @@ func issuer(srv *testserver.Server, userID string) provider.TokenProvider {
 	return provider.Func(func(context.Context) (string, error) { return srv.Issue(userID), nil })
 }
 
-// Everything that can be wrong with a login fails in ConnectUser, with a sentence that says what it is.
+// Everything that can be wrong with a login fails in ConnectUser, with a sentence that says what it
+// is.
 func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 	secret := provider.Signer{Secret: testserver.DefaultSecret}
 	wrong := provider.Signer{Secret: "another secret"}
@@ -117,7 +118,8 @@ func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A session outlives its tokens: an hour of expiries and revocations, and every call takes effect once.
+// A session outlives its tokens: an hour of expiries and revocations, and every call takes effect
+// once.
 func TestASessionOutlivesItsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{TTL: time.Minute}
@@ -239,7 +241,8 @@ func TestCloseEndsTheSession(t *testing.T) {
 	})
 }
 
-// The server side revokes and takes it back, for one user and for the whole app, as Stream's documentation shows it.
+// The server side revokes and takes it back, for one user and for the whole app, as Stream's
+// documentation shows it.
 func TestRevocationFromTheServerSide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}
@@ -254,7 +257,8 @@ func TestRevocationFromTheServerSide(t *testing.T) {
 		}
 		defer s.Close()
 		works := func() error {
-			// A session whose only token is refused is over; so each look at the token is a session of its own.
+			// A session whose only token is refused is over; so each look at the token is a session
+			// of its own.
 			s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Static(token))
 			if err == nil {
 				s.Close()
@@ -325,7 +329,8 @@ func TestServerSideWithoutASecret(t *testing.T) {
 	}
 }
 
-// Neither a client nor a session shows the secret or a token, under any verb and in whatever struct they stand.
+// Neither a client nor a session shows the secret or a token, under any verb and in whatever struct
+// they stand.
 func TestClientAndSessionAreRedacted(t *testing.T) {
 	c := backend("key", "hunter2", &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }})
 	s, err := c.ConnectServer(t.Context())

@@ -73,7 +73,8 @@ func TestAGuestStaysTheSameGuest(t *testing.T) {
 	})
 }
 
-// An API that has forgotten the guest makes another one, and the session doesn't become somebody else.
+// An API that has forgotten the guest makes another one, and the session doesn't become somebody
+// else.
 func TestAnotherGuestEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}
@@ -171,7 +172,8 @@ func TestAGuestsRefreshFails(t *testing.T) {
 	}
 }
 
-// While the API has a guest wait for a rate limit nothing is under way that Close would have to wait for.
+// While the API has a guest wait for a rate limit nothing is under way that Close would have to
+// wait for.
 func TestAGuestIsClosedDuringARateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited := false
@@ -228,8 +230,9 @@ func TestConnectGuestSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// What the API says to the call for a guest's token is not what it says to the call that needs one: it is not waited for a second
-// time, and seems to be no refusal of that call. For ConnectGuest itself it is one.
+// What the API says to the call for a guest's token is not what it says to the call that needs one:
+// it is not waited for a second time, and seems to be no refusal of that call. For ConnectGuest
+// itself it is one.
 func TestAGuestsRefusalIsNotTheCallsOwn(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault testserver.Fault

@@ -12,21 +12,24 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// HTTPClient returns an http.Client that sends its requests as the session: for calls that this package has no method for,
-// such as the upload of a file, and for code that wants an http.Client.
+// HTTPClient returns an http.Client that sends its requests as the session: for calls that this
+// package has no method for, such as the upload of a file, and for code that wants an http.Client.
 //
 //	resp, err := session.HTTPClient().Post("/api/v2/uploads/file", form.FormDataContentType(), body)
 //
-// A request to the API, named by the origin of BaseURL or by a path alone as above, gets the token in place of any that it
-// has, the API key, and the headers Stream-Auth-Type, X-Stream-Client and, if it has none, X-Client-Request-Id. If its token is
-// rejected it is replayed, body and all, as [transport.Transport] says: a body without GetBody up to 64 KiB. A request to
-// anywhere else goes out as it is. Redirects are not followed, but returned.
+// A request to the API, named by the origin of BaseURL or by a path alone as above, gets the token
+// in place of any that it has, the API key, and the headers Stream-Auth-Type, X-Stream-Client and,
+// if it has none, X-Client-Request-Id. If its token is rejected it is replayed, body and all, as
+// [transport.Transport] says: a body without GetBody up to 64 KiB. A request to anywhere else goes
+// out as it is. Redirects are not followed, but returned.
 //
-// A request to another of Stream's hosts, or one with Stream's headers to another origin, is an error and is not sent: an SDK makes
-// such a one if it was not given the session's BaseURL, and it would go out under the SDK's own token, which is that of a server
-// where the SDK was given the secret.
+// A request to another of Stream's hosts, or one with Stream's headers to another origin, is an
+// error and is not sent: an SDK makes such a one if it was not given the session's BaseURL, and it
+// would go out under the SDK's own token, which is that of a server where the SDK was given the
+// secret.
 //
-// The answer is the API's, whatever its status: a refusal is no error here, and a rate limit is not waited for.
+// The answer is the API's, whatever its status: a refusal is no error here, and a rate limit is not
+// waited for.
 //
 // The client ends with the session. It may be changed, and given a Timeout.
 func (s *Session) HTTPClient() *http.Client {
@@ -36,7 +39,8 @@ func (s *Session) HTTPClient() *http.Client {
 // neverRedirect hands redirects on as answers: the API sends none, so somebody else does.
 func neverRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// A dresser puts into requests what all that go to the API have in common, except the token, which is the transport's matter.
+// A dresser puts into requests what all that go to the API have in common, except the token, which
+// is the transport's matter.
 type dresser struct{ session *Session }
 
 func (d dresser) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -92,7 +96,8 @@ func sameOrigin(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && sameHost(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
 }
 
-// sameHost compares names as DNS does: without case, and that of ASCII alone. Unicode would take σ and ς for the same letter.
+// sameHost compares names as DNS does: without case, and that of ASCII alone. Unicode would take σ
+// and ς for the same letter.
 func sameHost(a, b string) bool {
 	ascii := func(s string) bool { return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) }
 	return a == b || ascii(a) && ascii(b) && strings.EqualFold(a, b)
@@ -115,7 +120,8 @@ const (
 	clientHeader   = "X-Stream-Client"
 )
 
-// dressed returns the request that goes out in place of req: RoundTrip must not modify its request. It may change u.
+// dressed returns the request that goes out in place of req: RoundTrip must not modify its request.
+// It may change u.
 func (s *Session) dressed(req *http.Request, u *url.URL) *http.Request {
 	out := new(http.Request)
 	*out = *req

@@ -40,7 +40,8 @@ func form(t *testing.T, file []byte) (*bytes.Buffer, string) {
 	return &b, w.FormDataContentType()
 }
 
-// An upload whose token is rejected arrives whole and once, under the next token: also if its body can't be rewound.
+// An upload whose token is rejected arrives whole and once, under the next token: also if its body
+// can't be rewound.
 func TestUploads(t *testing.T) {
 	for name, tt := range map[string]struct {
 		size int

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// An AggregatedActivity is a group of activities that a notification feed, or another feed whose group is configured so, shows
-// as one: "bob and 3 others liked your post".
+// An AggregatedActivity is a group of activities that a notification feed, or another feed whose
+// group is configured so, shows as one: "bob and 3 others liked your post".
 type AggregatedActivity struct {
 	Group              string     `json:"group"`      // what the activities have in common, as the feed's group is configured
 	Activities         []Activity `json:"activities"` // not necessarily all: see ActivityCount
@@ -21,8 +21,8 @@ type AggregatedActivity struct {
 	UpdatedAt          Timestamp  `json:"updated_at"`
 }
 
-// A NotificationStatus says what of a notification feed its user has read, and what it has seen. Where the feed shows groups,
-// Unread and Unseen count groups.
+// A NotificationStatus says what of a notification feed its user has read, and what it has seen.
+// Where the feed shows groups, Unread and Unseen count groups.
 type NotificationStatus struct {
 	Unread         int       `json:"unread"`
 	Unseen         int       `json:"unseen"`
@@ -41,7 +41,8 @@ func (s *NotificationStatus) equal(o *NotificationStatus) bool {
 		len(s.ReadActivities) == len(o.ReadActivities) && len(s.SeenActivities) == len(o.SeenActivities)
 }
 
-// MarkActivityRequest is what [Session.MarkActivity] takes. Where the feed shows groups, their names stand for them.
+// MarkActivityRequest is what [Session.MarkActivity] takes. Where the feed shows groups, their
+// names stand for them.
 type MarkActivityRequest struct {
 	MarkAllRead bool     `json:"mark_all_read,omitempty"`
 	MarkAllSeen bool     `json:"mark_all_seen,omitempty"`

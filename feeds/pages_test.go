@@ -27,7 +27,8 @@ func ids[T any](t *testing.T, seq iter.Seq2[T, error], id func(T) string) []stri
 	return out
 }
 
-// An iterator goes through all pages in order, fetches each when it is needed, and begins anew with each loop.
+// An iterator goes through all pages in order, fetches each when it is needed, and begins anew with
+// each loop.
 func TestActivitiesOfAllPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}
@@ -151,7 +152,8 @@ func TestOtherIterators(t *testing.T) {
 	}
 }
 
-// An error is yielded once and ends the loop, after what came before it. Each loop over the iterator tries again.
+// An error is yielded once and ends the loop, after what came before it. Each loop over the
+// iterator tries again.
 func TestAnErrorEndsTheLoop(t *testing.T) {
 	for name, tt := range map[string]struct {
 		second string

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// The pauses between two connections, less and plus half of themselves at random, so that the clients of a server that
-	// restarts do not come back as one.
+	// The pauses between two connections, less and plus half of themselves at random, so that the
+	// clients of a server that restarts do not come back as one.
 	firstPause   = 500 * time.Millisecond
 	longestPause = 16 * time.Second
 
-	// held is how long a connection has to last for the next pause to be the first again, if it brings no news. A server that
-	// takes every login and hangs up is backed off from.
+	// held is how long a connection has to last for the next pause to be the first again, if it
+	// brings no news. A server that takes every login and hangs up is backed off from.
 	held = time.Second
 )
 
@@ -30,8 +30,9 @@ var (
 	errLoopLeft = errors.New("feeds: the loop was left") // never seen by a caller
 )
 
-// A stream is one loop over [Session.Events]. All of it runs in the goroutine of that loop, except the reading and keepalive of
-// its socket and the reading of feeds, which end before the loop goes on. So what it knows needs no lock.
+// A stream is one loop over [Session.Events]. All of it runs in the goroutine of that loop, except
+// the reading and keepalive of its socket and the reading of feeds, which end before the loop goes
+// on. So what it knows needs no lock.
 type stream struct {
 	session *Session
 	user    json.RawMessage // the session's, as the login takes it; nil for nobody
@@ -39,19 +40,19 @@ type stream struct {
 	byFID   map[string]*watched // the same
 	yield   func(Event, error) bool
 
-	pace    *backoff.ExponentialBackOff
-	refused refused
-	began   bool // EventConnected was told
-	told    bool // what happened in a feed was told, since the connection was made
-	gap     Gap  // what to tell with the next connection
+	pace     *backoff.ExponentialBackOff
+	rejected rejected
+	began    bool // EventConnected was told
+	told     bool // what happened in a feed was told, since the connection was made
+	gap      Gap  // what to tell with the next connection
 
 	readGate gate         // of the reading of feeds
 	listGate gate         // of the listing of their activities
 	held     atomic.Int64 // bytes of what was read and is yet to be told
 }
 
-// run is the life of the loop's connections, from before the first to after the last. Its error says why there will be no other:
-// errLoopLeft if the loop was left.
+// run is the life of the loop's connections, from before the first to after the last. Its error
+// says why there will be no other: errLoopLeft if the loop was left.
 func (st *stream) run(ctx context.Context) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -92,8 +93,9 @@ func (st *stream) reconnect(ctx context.Context) error {
 		if st.gap.Err == nil {
 			st.gap.Err = err // what ended the connection; why the next attempts failed is another matter
 		}
-		if r, ok := errors.AsType[*refusal](err); ok && r.err.Code == CodeTokenExpired && st.refused.note(r.token, st.session.transport.Stats()) {
-			// The pace is the transport's: it decides when the token provider may be asked for the next.
+		if r, ok := errors.AsType[*refusal](err); ok && r.err.Code == CodeTokenExpired && st.rejected.note(r.token, st.session.transport.Stats()) {
+			// The pace is the transport's: it decides when the token provider may be asked for the
+			// next.
 			st.log(slog.LevelInfo, "events: the API rejected the token, will dial with the next", "err", err)
 			continue
 		}
@@ -108,7 +110,8 @@ func (st *stream) reconnect(ctx context.Context) error {
 	}
 }
 
-// connect is the life of one connection: it logs in, watches, recovers what was missed, and passes on what comes.
+// connect is the life of one connection: it logs in, watches, recovers what was missed, and passes
+// on what comes.
 func (st *stream) connect(ctx context.Context) error {
 	tok, err := st.token(ctx)
 	if err != nil {
@@ -124,7 +127,7 @@ func (st *stream) connect(ctx context.Context) error {
 			st.pace.Reset()
 		}
 		if k.lasted >= silence {
-			st.refused = refused{} // it has shown itself to be valid again
+			st.rejected = rejected{} // it has shown itself to be valid again
 		}
 	}()
 
@@ -175,7 +178,8 @@ func (st *stream) final(err error) bool {
 	return false // an answer without a code is a proxy's, perhaps, and may be another in a minute
 }
 
-// refusalOf returns the API's refusal of the login or of a feed, if err is one, and not what the token provider met with.
+// refusalOf returns the API's refusal of the login or of a feed, if err is one, and not what the
+// token provider met with.
 func refusalOf(err error) *Error {
 	switch err := err.(type) {
 	case *Error:

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// A gate keeps the reading of many feeds within the API's rate limit: it lets in as many calls as the API's answers say are left,
-// and when none are the readers wait together for the time at which the limit ends, instead of finding out one by one.
+// A gate keeps the reading of many feeds within the API's rate limit: it lets in as many calls as
+// the API's answers say are left, and when none are the readers wait together for the time at which
+// the limit ends, instead of finding out one by one.
 //
 // An API that says nothing of limits is asked as fast as the readers go.
 type gate struct {

@@ -19,8 +19,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A groupedFeed is a notification feed as Stream has them: it shows its activities in groups, and tells its watchers that it was
-// updated, not what was added.
+// A groupedFeed is a notification feed as Stream has them: it shows its activities in groups, and
+// tells its watchers that it was updated, not what was added.
 type groupedFeed struct {
 	shows  int  // activities of a group, the newest; 0: all
 	tells  int  // likewise, in an update
@@ -59,7 +59,8 @@ func (f *groupedFeed) status() map[string]any {
 	return map[string]any{"unread": f.unread, "unseen": f.unread, "last_read_at": nil}
 }
 
-// groups returns the feed's groups, the one that was updated last first, with so many of their activities.
+// groups returns the feed's groups, the one that was updated last first, with so many of their
+// activities.
 func (f *groupedFeed) groups(shows int) []map[string]any {
 	var out []map[string]any
 	for _, activity := range slices.Backward(f.activities) {
@@ -251,8 +252,8 @@ func TestEventsOfGroupsThatAreNotShownWhole(t *testing.T) {
 	}
 }
 
-// An update that comes for several activities at once, of which it shows one, is made up for by reading the feed; what that
-// doesn't show either is named.
+// An update that comes for several activities at once, of which it shows one, is made up for by
+// reading the feed; what that doesn't show either is named.
 func TestEventsOfAnUpdateThatIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &groupedFeed{}
@@ -292,8 +293,8 @@ func TestEventsOfAnUpdateThatIsShort(t *testing.T) {
 	})
 }
 
-// Of 1,500 activities in a notification feed each is told once and in order, while the connection breaks every 300 ms, tokens live
-// for 2 s and are revoked in between.
+// Of 1,500 activities in a notification feed each is told once and in order, while the connection
+// breaks every 300 ms, tokens live for 2 s and are revoked in between.
 func TestEventsOfANotificationFeedUnderFire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{TTL: 2 * time.Second})

@@ -66,8 +66,8 @@ func TestEventsOfManyFeeds(t *testing.T) {
 	}
 }
 
-// The reading of many feeds keeps to the API's rate limit: what it says is left is not exceeded, and when it is over the readers
-// wait for the next minute, together, on one connection.
+// The reading of many feeds keeps to the API's rate limit: what it says is left is not exceeded,
+// and when it is over the readers wait for the next minute, together, on one connection.
 func TestEventsOfManyFeedsKeepToTheRateLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -153,7 +153,8 @@ func TestEventsTryAFeedAgain(t *testing.T) {
 	})
 }
 
-// What was read before the connection broke is kept: the next one goes on from there, and all is told in order.
+// What was read before the connection broke is kept: the next one goes on from there, and all is
+// told in order.
 func TestEventsGoOnWithARecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -192,7 +193,8 @@ func TestEventsGoOnWithARecovery(t *testing.T) {
 	})
 }
 
-// What is recovered is bounded in bytes, over all feeds together. What there is no room for is named.
+// What is recovered is bounded in bytes, over all feeds together. What there is no room for is
+// named.
 func TestEventsRecoveryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -12,11 +12,11 @@ const (
 	maxQueuedBytes = 8 << 20 // of memory for them: they are held as they came, and decoded when it is their turn
 )
 
-// A queue stands between a socket, which must not be kept waiting, and a loop that may take its time. Its wake has to be made
-// with room for one.
+// A queue stands between a socket, which must not be kept waiting, and a loop that may take its
+// time. Its wake has to be made with room for one.
 //
-// Once it has overflowed it takes nothing more until the loop has seen all that is in it and was told. So what was dropped
-// lies in one place, and what is told after it is newer.
+// Once it has overflowed it takes nothing more until the loop has seen all that is in it and was
+// told. So what was dropped lies in one place, and what is told after it is newer.
 type queue struct {
 	wake chan struct{} // holds a value when there may be something new for next
 
@@ -86,8 +86,8 @@ func (q *queue) signal() {
 	}
 }
 
-// next waits for a message, for the number of those that were dropped in its place, or for the end. With the end may come a
-// last number too.
+// next waits for a message, for the number of those that were dropped in its place, or for the end.
+// With the end may come a last number too.
 func (q *queue) next(ctx context.Context) (*message, dropped, error) {
 	for {
 		if err := ctx.Err(); err != nil {

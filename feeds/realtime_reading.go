@@ -17,15 +17,16 @@ const (
 	pageSize  = 100             // the most that the API gives at once
 	readLimit = 2 * time.Minute // for one page, refreshes of the token included
 
-	// maxRecoveredBytes bounds what of all feeds together is read and yet to be told, as the API wrote it.
+	// maxRecoveredBytes bounds what of all feeds together is read and yet to be told, as the API
+	// wrote it.
 	maxRecoveredBytes = 32 << 20
 )
 
 var errSlowRead = fmt.Errorf("feeds: events: a watched feed could not be read within %s", readLimit)
 
-// A reading is one feed being read for news: from the newest on, page by page, until the last on a page is no news. Events of
-// the new connection lie in the queue meanwhile and are not known yet; otherwise they would be met first, and be taken for the
-// end of what was missed.
+// A reading is one feed being read for news: from the newest on, page by page, until the last on a
+// page is no news. Events of the new connection lie in the queue meanwhile and are not known yet;
+// otherwise they would be met first, and be taken for the end of what was missed.
 type reading struct {
 	stream *stream
 	w      *watched
@@ -126,7 +127,8 @@ func (r *reading) list() {
 	clear(r.have)
 }
 
-// refusesList reports whether err says that the activities of a feed can't be listed. The feed itself can be read all the same.
+// refusesList reports whether err says that the activities of a feed can't be listed. The feed
+// itself can be read all the same.
 func refusesList(err error) bool {
 	e, ok := err.(*Error)
 	return ok && !e.rateLimited() && e.StatusCode/100 == 4 && e.Code != 0 && e.Code != CodeTokenExpired
@@ -184,7 +186,8 @@ func (r *reading) end() {
 	}
 }
 
-// request returns the call for the next page, and the gate that it goes through: the API's limits are by operation.
+// request returns the call for the next page, and the gate that it goes through: the API's limits
+// are by operation.
 func (r *reading) request() (call, *gate) {
 	if r.listed {
 		in := QueryActivitiesRequest{Filter: map[string]any{"feed": r.w.fid}, Sort: []SortParam{{Field: "created_at", Direction: -1}}, Limit: r.limit, Next: r.next}
@@ -202,7 +205,8 @@ func (r *reading) request() (call, *gate) {
 	return c, &r.stream.readGate
 }
 
-// page reads the next page, and has the feed watched if that is asked for. It waits for rate limits.
+// page reads the next page, and has the feed watched if that is asked for. It waits for rate
+// limits.
 func (r *reading) page(ctx context.Context) (*page, error) {
 	st := r.stream
 	c, gate := r.request()

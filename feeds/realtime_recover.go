@@ -10,11 +10,11 @@ import (
 
 const readers = 8 // feeds that are read at once
 
-// readFeeds reads feeds for news, several at once and within the API's rate limit, and leaves what it finds with each of them.
-// With watch it has them watched over k as well.
+// readFeeds reads feeds for news, several at once and within the API's rate limit, and leaves what
+// it finds with each of them. With watch it has them watched over k as well.
 //
-// A feed that can't be read for now is tried again as long as that goes better for others. What was found in one feed is kept
-// if the connection breaks while others are read.
+// A feed that can't be read for now is tried again as long as that goes better for others. What was
+// found in one feed is kept if the connection breaks while others are read.
 func (st *stream) readFeeds(k *socket, feeds []*watched, watch bool) error {
 	var todo []*reading
 	for _, w := range feeds {
@@ -51,8 +51,8 @@ func (st *stream) readFeeds(k *socket, feeds []*watched, watch bool) error {
 	}
 }
 
-// readAtOnce reads what is to do, with a few goroutines that end with it. It returns what is left to do, and why: the reason
-// that nothing can be done about, if there is one, and then at once.
+// readAtOnce reads what is to do, with a few goroutines that end with it. It returns what is left
+// to do, and why: the reason that nothing can be done about, if there is one, and then at once.
 func (st *stream) readAtOnce(ctx context.Context, todo []*reading) (left []*reading, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -85,7 +85,8 @@ func (st *stream) readAtOnce(ctx context.Context, todo []*reading) (left []*read
 	return slices.DeleteFunc(todo, func(r *reading) bool { return r.done }), err
 }
 
-// worthAnother reports whether a feed that could not be read because of err may be readable in a moment, over the same connection.
+// worthAnother reports whether a feed that could not be read because of err may be readable in a
+// moment, over the same connection.
 func worthAnother(err error) bool {
 	if IsSessionOver(err) {
 		return false

@@ -23,13 +23,14 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// An api is a test server whose sockets do what the test says. HTTP calls go to the test server. A login on a socket is judged
-// by it too, unless the test takes a step over.
+// An api is a test server whose sockets do what the test says. HTTP calls go to the test server. A
+// login on a socket is judged by it too, unless the test takes a step over.
 type api struct {
 	*testserver.Server
 	base *http.Transport // leads here, over net.Pipe
 
-	// Steps that a test may take over. They are set before the first connection, and called with its number, from 0.
+	// Steps that a test may take over. They are set before the first connection, and called with
+	// its number, from 0.
 	upgrade func(n int, w http.ResponseWriter, r *http.Request) bool // true: answered
 	login   func(n int, c *conn) bool                                // true: dealt with
 	serve   func(n int, c *conn)                                     // after the login, beside the reading
@@ -358,7 +359,8 @@ type loop struct {
 	at     time.Time   // when it ended
 }
 
-// listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil does nothing.
+// listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil
+// does nothing.
 func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, fids ...string) *loop {
 	l := &loop{done: make(chan struct{})}
 	go func() {
@@ -380,7 +382,8 @@ func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, 
 	return l
 }
 
-// seen returns the events so far, each as a word: the text of an activity, "+" before it if it was recovered, or else the type.
+// seen returns the events so far, each as a word: the text of an activity, "+" before it if it was
+// recovered, or else the type.
 func (l *loop) seen() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A loop that is busy for ten minutes keeps its connection, gets what was held for it, is told how much was not, and gets that
-// by way of the feed.
+// A loop that is busy for ten minutes keeps its connection, gets what was held for it, is told how
+// much was not, and gets that by way of the feed.
 func TestEventsSlowLoop(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -69,7 +69,8 @@ func TestEventsSlowLoop(t *testing.T) {
 	}
 }
 
-// A loop that is behind all the time is told everything once, and in order, however often it is overrun.
+// A loop that is behind all the time is told everything once, and in order, however often it is
+// overrun.
 func TestEventsLoopAlwaysBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -38,8 +38,8 @@ var (
 		"to let WebSockets through")
 )
 
-// A socket is one connection that has been logged in. Two goroutines work for it until its context ends: one reads into the
-// queue, one says every 25 s that we are there.
+// A socket is one connection that has been logged in. Two goroutines work for it until its context
+// ends: one reads into the queue, one says every 25 s that we are there.
 type socket struct {
 	stream *stream
 	token  provider.Token
@@ -123,7 +123,8 @@ func (k *socket) notUpgraded(resp *http.Response, err error) error {
 	return newError(resp, body, k.call.Operation, k.call.RequestID)
 }
 
-// login sends the first frame, which is where the token goes, and waits for the API's word about it.
+// login sends the first frame, which is where the token goes, and waits for the API's word about
+// it.
 func (k *socket) login() error {
 	first := struct {
 		Token    string          `json:"token,omitempty"`
@@ -191,7 +192,8 @@ func (k *socket) read() {
 	}
 }
 
-// frame reads a message. Of one that is too long it returns a little more than is allowed, and drops the rest.
+// frame reads a message. Of one that is too long it returns a little more than is allowed, and
+// drops the rest.
 func (k *socket) frame() ([]byte, error) {
 	_, r, err := k.ws.Reader(k.ctx)
 	if err != nil {
@@ -241,7 +243,8 @@ func (k *socket) keepAlive() {
 	}
 }
 
-// close closes the connection and waits for its goroutines. The API is told, if the connection still stands.
+// close closes the connection and waits for its goroutines. The API is told, if the connection
+// still stands.
 func (k *socket) close() {
 	if k.ctx.Err() == nil {
 		limit := time.AfterFunc(closeLimit, func() { k.fail(errClosing) })
@@ -279,11 +282,12 @@ func (k *socket) refusal(m *message) error {
 	return &refusal{&out, k.token}
 }
 
-// hasToken reports whether the connection was logged in with its token: an anonymous session's goes nowhere.
+// hasToken reports whether the connection was logged in with its token: an anonymous session's goes
+// nowhere.
 func (k *socket) hasToken() bool { return k.stream.session.authType != "anonymous" }
 
-// redacted returns s without the token, should the API repeat it, or the beginning of it, for a close reason is short. What
-// follows the token goes too.
+// redacted returns s without the token, should the API repeat it, or the beginning of it, for a
+// close reason is short. What follows the token goes too.
 func (k *socket) redacted(s string) string {
 	token := k.token.Value()
 	if i := strings.Index(s, token[:min(len(token), 16)]); i >= 0 && k.hasToken() {

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// tellConnected tells that the feeds are being watched, for the first time or again, and then what was missed in them.
+// tellConnected tells that the feeds are being watched, for the first time or again, and then what
+// was missed in them.
 func (st *stream) tellConnected() error {
 	ev := Event{Type: EventConnected}
 	if st.began {
@@ -22,7 +23,8 @@ func (st *stream) tellConnected() error {
 	return st.tellMissed()
 }
 
-// recover makes up for events that were dropped because the loop was busy, by reading the feeds that they told of.
+// recover makes up for events that were dropped because the loop was busy, by reading the feeds
+// that they told of.
 func (st *stream) recover(k *socket, d dropped) error {
 	st.gap.Dropped += d.events
 	feeds := st.feeds
@@ -57,7 +59,8 @@ func (st *stream) takeGap() Gap {
 	return gap
 }
 
-// tellMissed tells what was read in the feeds, in order of time, and then what has become of notification feeds.
+// tellMissed tells what was read in the feeds, in order of time, and then what has become of
+// notification feeds.
 func (st *stream) tellMissed() error {
 	type news struct {
 		found
@@ -105,8 +108,8 @@ func (w *watched) update() *Event {
 	return ev
 }
 
-// tellFound tells of an activity that was found in a feed, unless the loop has been told of it. m is the message that it stood
-// in, or nil if it was read.
+// tellFound tells of an activity that was found in a feed, unless the loop has been told of it. m
+// is the message that it stood in, or nil if it was read.
 func (st *stream) tellFound(w *watched, f found, m *message) error {
 	if !w.remember(f) {
 		return nil
@@ -146,8 +149,8 @@ func (st *stream) tell(k *socket, m *message) error {
 	return st.deliver(ev)
 }
 
-// tellUpdate tells of the update of a feed that shows groups, and first of the activities that are new in it. Where the update
-// doesn't show all of them the feed is read.
+// tellUpdate tells of the update of a feed that shows groups, and first of the activities that are
+// new in it. Where the update doesn't show all of them the feed is read.
 func (st *stream) tellUpdate(k *socket, w *watched, m *message, b *body, ev Event) error {
 	w.shownAs(nil, b.Groups)
 	if ev.NotificationStatus != nil {

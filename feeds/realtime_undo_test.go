@@ -13,8 +13,9 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A backend caches its token, the user is revoked, and the revocation is taken back. Then calls work again, and Events is told
-// again too, under the token that had been rejected; until then neither the API nor the backend is stormed.
+// A backend caches its token, the user is revoked, and the revocation is taken back. Then calls
+// work again, and Events is told again too, under the token that had been rejected; until then
+// neither the API nor the backend is stormed.
 func TestEventsAfterARevocationIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{TTL: 24 * time.Hour})

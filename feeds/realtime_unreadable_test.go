@@ -16,8 +16,9 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// One activity that can't be decoded is passed over with a word, and told of by an event of its own; its neighbours are told, and so
-// is what comes later. So it is over the connection, after a gap, and in groups.
+// One activity that can't be decoded is passed over with a word, and told of by an event of its
+// own; its neighbours are told, and so is what comes later. So it is over the connection, after a
+// gap, and in groups.
 func TestEventsPassOverWhatTheyCantDecode(t *testing.T) {
 	const (
 		bad     = `{"id":"bad","created_at":15,"text":"bad","comment_count":"many"}`

@@ -10,8 +10,9 @@ const (
 	maxRemembered = 2000 // of one feed: what was just recovered, and what the queue may hold of the same
 )
 
-// A watched feed knows what the loop has been told of it, and what it has yet to be told. It belongs to the goroutine of the
-// loop, except that while feeds are read it belongs to the one that reads it.
+// A watched feed knows what the loop has been told of it, and what it has yet to be told. It
+// belongs to the goroutine of the loop, except that while feeds are read it belongs to the one that
+// reads it.
 type watched struct {
 	fid, group, id string
 
@@ -19,7 +20,8 @@ type watched struct {
 	order []seen          // the same in the order in which they came, as a ring once it is full
 	next  int             // where the ring is written next
 
-	// floor is a time up to which everything is known, even if its id is forgotten: what is older is not news.
+	// floor is a time up to which everything is known, even if its id is forgotten: what is older
+	// is not news.
 	floor Timestamp
 
 	form   form
@@ -119,7 +121,8 @@ func (w *watched) shownAs(activities, groups []json.RawMessage) {
 	}
 }
 
-// count notes how many activities are in a group, of which the loop has been told, or is about to be.
+// count notes how many activities are in a group, of which the loop has been told, or is about to
+// be.
 func (w *watched) count(g *group) {
 	if w.counts == nil || len(w.counts) >= maxRemembered {
 		w.counts = make(map[string]int) // what is forgotten is judged by what is shown: see lookInto
@@ -127,9 +130,9 @@ func (w *watched) count(g *group) {
 	w.counts[g.Group] = g.ActivityCount
 }
 
-// lookInto returns what is news in a group, the oldest first, and whether that is all that is new in it, for the API shows only the
-// newest of a group's activities. It is if one of those is old; and otherwise if there are no more than the loop will then have
-// been told of, by the count.
+// lookInto returns what is news in a group, the oldest first, and whether that is all that is new
+// in it, for the API shows only the newest of a group's activities. It is if one of those is old;
+// and otherwise if there are no more than the loop will then have been told of, by the count.
 func (w *watched) lookInto(g *group, news func(found) bool) (fresh []found, all bool) {
 	for _, raw := range g.Activities {
 		if f := findActivity(raw); news(f) {

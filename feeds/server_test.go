@@ -129,7 +129,8 @@ func TestServerSide(t *testing.T) {
 	})
 }
 
-// A server token has no successor: an API that refuses it gets no second request, and the users' hooks hear nothing of it.
+// A server token has no successor: an API that refuses it gets no second request, and the users'
+// hooks hear nothing of it.
 func TestAServerTokenIsNotRefreshed(t *testing.T) {
 	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) {
 		return 401, nil, `{"code":40,"message":"expired"}`
@@ -178,7 +179,8 @@ func TestRevokeUsersTokensInBatches(t *testing.T) {
 	}
 }
 
-// A request that sets nothing is no silent success: it may have been meant to take a revocation back.
+// A request that sets nothing is no silent success: it may have been meant to take a revocation
+// back.
 func TestUpdateAppWithNothing(t *testing.T) {
 	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }}
 	c := backend("key", "secret", api)

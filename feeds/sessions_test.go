@@ -20,7 +20,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// An anonymous session sends no token, refreshes nothing whatever it is answered, and ends with Close.
+// An anonymous session sends no token, refreshes nothing whatever it is answered, and ends with
+// Close.
 func TestAnonymous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refuse := false
@@ -155,7 +156,8 @@ func TestHardCodedTokensSayWhatTheyAre(t *testing.T) {
 	})
 }
 
-// Connecting obeys its context whatever hangs: the token provider, the API, or the call for a guest.
+// Connecting obeys its context whatever hangs: the token provider, the API, or the call for a
+// guest.
 func TestConnectingEndsWithItsContext(t *testing.T) {
 	hangs := provider.Func(func(ctx context.Context) (string, error) {
 		time.Sleep(20 * time.Second) // and does not obey its own
