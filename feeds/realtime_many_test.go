@@ -3,6 +3,7 @@ package feeds_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -229,6 +230,39 @@ func TestEventsRecoveryIsBounded(t *testing.T) {
 		gap := l.last(feeds.EventReconnected).Gap
 		if told > 32<<20 || told < 30<<20 || len(gap.Incomplete) == 0 {
 			t.Errorf("%d bytes were told, and %q is incomplete", told, gap.Incomplete)
+		}
+	})
+}
+
+// What was read in vain, because the connection broke, takes no room from what is read later.
+func TestEventsRecoveryInVainTakesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		big := strings.Repeat("x", 100<<10)
+		var b strings.Builder
+		for i := 100; i > 0; i-- {
+			fmt.Fprintf(&b, `{"id":"%d","text":%q,"created_at":%d},`, i, big, i)
+		}
+		page := `{"activities":[` + strings.TrimSuffix(b.String(), ",") + `]` // ten MB, of 32 MiB
+		a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case n == 0:
+				return false
+			case n < 5:
+				_, _ = io.WriteString(w, page+`,"next":"a page that the test server has never heard of"}`)
+			default:
+				_, _ = io.WriteString(w, page+`}`)
+			}
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, "user:alice")
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		time.Sleep(time.Minute)
+		gap := l.last(feeds.EventReconnected).Gap
+		if n := len(l.seen()); n != 2+100 || gap.Incomplete != nil || len(a.dialed()) != 6 {
+			t.Errorf("%d events, gap %+v, %d connections", n, gap, len(a.dialed()))
 		}
 	})
 }
