@@ -293,6 +293,35 @@ func TestEventsOfAnUpdateThatIsShort(t *testing.T) {
 	})
 }
 
+// An API that shows activities both by themselves and in groups tells of each of them once.
+func TestEventsOfGroupsBesideActivities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		var all []string
+		for i := 599; i >= 0; i-- {
+			all = append(all, fmt.Sprintf(`{"id":"%d","text":"%d","created_at":%d}`, i, i, i+1))
+		}
+		list := strings.Join(all, ",")
+		a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n > 0 {
+				fmt.Fprintf(w, `{"activities":[%s],"aggregated_activities":[{"group":"g","activity_count":600,"activities":[%s]}]}`, list, list)
+			}
+			return n > 0
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, "timeline:alice")
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		reconnected()
+		if got := l.seen(); !slices.Equal(got, append([]string{"connected", "reconnected"}, numbered("+", 0, 600)...)) {
+			t.Errorf("%d events", len(got))
+		}
+		if gap := l.last(feeds.EventReconnected).Gap; gap.Incomplete != nil {
+			t.Errorf("gap %+v", gap)
+		}
+	})
+}
+
 // Of 1,500 activities in a notification feed each is told once and in order, while the connection
 // breaks every 300 ms, tokens live for 2 s and are revoked in between.
 func TestEventsOfANotificationFeedUnderFire(t *testing.T) {
