@@ -77,8 +77,10 @@ const (
 	EventPollVoteChanged = "feeds.poll.vote_changed"
 	EventPollVoteRemoved = "feeds.poll.vote_removed"
 
-	EventAppUpdated  = "app.updated"
-	EventUserUpdated = "user.updated"
+	EventAppUpdated             = "app.updated"
+	EventUserUpdated            = "user.updated"
+	EventModerationCustomAction = "moderation.custom_action"
+	EventModerationMarkReviewed = "moderation.mark_reviewed"
 )
 
 // The fields of an Event that its type may promise.

@@ -242,7 +242,7 @@ func TestHTTPClientReplacesHeaders(t *testing.T) {
 	}
 	h := sent.Header
 	if len(h) != 5 || !strings.HasPrefix(h.Get("Authorization"), "eyJ") || h.Get("Stream-Auth-Type") != "jwt" || h.Get("X-Client-Request-Id") != "mine" ||
-		!slices.Equal(h["x-mine"], []string{"1", "2"}) {
+		!slices.Equal(map[string][]string(h)["x-mine"], []string{"1", "2"}) {
 		t.Errorf("header %v", h)
 	}
 	if len(req.Header) != 6 {
