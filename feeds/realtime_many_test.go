@@ -293,6 +293,44 @@ func TestEventsDontWaitForARateLimitForEver(t *testing.T) {
 	})
 }
 
+// Pages that go in a circle are not read for ever.
+func TestEventsRecoverFromPagesInACircle(t *testing.T) {
+	for name, page := range map[string]string{
+		"flat":   `{"activities":[{"id":"2","text":"2","created_at":2},{"id":"1","text":"1","created_at":1}],"next":"again"}`,
+		"groups": `{"aggregated_activities":[{"group":"g","activity_count":2,"activities":[{"id":"2","text":"2","created_at":2},{"id":"1","text":"1","created_at":1}]}],"next":"again"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				client := a.client()
+				reads := 0
+				client.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
+					if !strings.Contains(req.URL.Path, "/feed_groups/") || len(a.dialed()) < 2 {
+						return a.base.RoundTrip(req)
+					}
+					reads++
+					req.Body.Close()
+					return &http.Response{StatusCode: 201, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page)), Request: req}, nil
+				})
+				s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				l := listen(t.Context(), s, nil, "user:alice")
+				synctest.Wait()
+				_ = a.open(t).CloseNow()
+				time.Sleep(time.Second)
+				if got := l.seen(); !slices.Equal(got, []string{"connected", "reconnected", "+1", "+2"}) || reads != 2 {
+					t.Errorf("events %q after %d reads", got, reads)
+				}
+				s.Close()
+				<-l.done
+			})
+		})
+	}
+}
+
 // A page that is longer than what is read of an answer is asked for in parts.
 func TestEventsReadLongPagesInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

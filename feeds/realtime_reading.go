@@ -84,6 +84,7 @@ func (r *reading) take(p *page) {
 		r.w.shownAs(p.Activities, p.Groups)
 		r.status = p.Status
 	}
+	before := len(r.missed)
 	more := false // the last on the page is news, so the next page may have some too
 	for _, raw := range p.Activities {
 		f := findActivity(raw)
@@ -105,6 +106,7 @@ func (r *reading) take(p *page) {
 		r.counts = append(r.counts, g)
 	}
 	r.full = r.full || len(r.missed) > maxRecovered
+	more = more && len(r.missed) > before // or the pages go in a circle
 	switch {
 	case p.Next != "" && more && !r.full:
 	case r.listed:
