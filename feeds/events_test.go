@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,6 +239,45 @@ func TestEventsOfNotificationsAtTheTestServer(t *testing.T) {
 		}
 		if st := s.Stats(); again < 10 || recovered < 100 || revocations < 5 || st.Failed != 0 || st.Refreshed != p.calls.Load() {
 			t.Errorf("%d reconnections, %d recovered, %d revocations, %d provider calls, stats %+v", again, recovered, revocations, p.calls.Load(), st)
+		}
+	})
+}
+
+// As long as the connection stands a notification feed costs no call, however large its groups become.
+func TestEventsOfNotificationsCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &testserver.Server{}
+		client := start(t, srv)
+		server, err := client.ConnectServer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, issuer(srv, "alice"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := listen(t.Context(), s, nil, "notification:alice")
+		synctest.Wait()
+		before := srv.Ledger().Arrived
+		const activities = 50 // of which a group shows 15
+		for i := range activities {
+			_, err := server.AddActivity(t.Context(), &feeds.AddActivityRequest{
+				UserID: "bob", Type: "like", Feeds: []string{"notification:alice"}, Text: fmt.Sprint(i),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if n := srv.Ledger().Arrived - before; n != activities {
+			t.Errorf("%d calls beside those that added something", n-activities)
+		}
+		s.Close()
+		<-l.done
+		told := slices.DeleteFunc(l.seen(), func(word string) bool { return strings.Contains(word, ".") || word == feeds.EventConnected })
+		if !slices.Equal(told, numbered("", 0, activities)) {
+			t.Errorf("told %q", told)
 		}
 	})
 }

@@ -172,11 +172,19 @@ func TestEventsFramesAreBounded(t *testing.T) {
 				s := alice(t, a, &counter{srv: a.Server})
 				l := listen(t.Context(), s, nil, "user:alice")
 				synctest.Wait()
-				a.open(t).sendBig(size)
+				c := a.open(t)
+				a.mu.Lock()
+				c.feeds = nil // what is added now is not told of, as if it were in the long message
+				a.mu.Unlock()
+				a.add(t, "hidden", "user:alice")
+				a.mu.Lock()
+				c.feeds = []string{"user:alice"}
+				a.mu.Unlock()
+				c.sendBig(size)
 				reconnected()
 				want := []string{"connected", "big"}
 				if size > 1<<20 {
-					want[1] = "dropped"
+					want = []string{"connected", "dropped", "+hidden"}
 				}
 				if got := l.seen(); !slices.Equal(got, want) || len(a.dialed()) != 1 {
 					t.Errorf("events %q, want %q; %d connections", got, want, len(a.dialed()))
