@@ -93,9 +93,10 @@ func (st *stream) reconnect(ctx context.Context) error {
 		if st.gap.Err == nil {
 			st.gap.Err = err // what ended the connection; why the next attempts failed is another matter
 		}
-		if r, ok := errors.AsType[*refusal](err); ok && r.err.Code == CodeTokenExpired && st.rejected.note(r.token, st.session.transport.Stats()) {
+		if r, ok := errors.AsType[*refusal](err); ok && r.err.Code == CodeTokenExpired {
 			// The pace is the transport's: it decides when the token provider may be asked for the
-			// next.
+			// next, and until the provider has answered nothing is dialed.
+			st.rejected.note(r.token, st.session.transport.Stats())
 			st.log(slog.LevelInfo, "events: the API rejected the token, will dial with the next", "err", err)
 			continue
 		}

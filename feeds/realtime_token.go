@@ -18,12 +18,9 @@ type rejected struct {
 	returned int64 // how often the token provider had returned the token that it was to replace
 }
 
-// note notes that the API rejected tok. It returns false if it had rejected the same token before:
-// then there is no other to be had for now.
-func (r *rejected) note(tok provider.Token, st transport.Stats) (first bool) {
-	first = !r.is(tok)
+// note notes that the API rejected tok.
+func (r *rejected) note(tok provider.Token, st transport.Stats) {
 	*r = rejected{token: tok, returned: st.Unchanged}
-	return first
 }
 
 func (r *rejected) is(tok provider.Token) bool {

@@ -240,3 +240,30 @@ func TestAllowHTTP(t *testing.T) {
 		<-l.done
 	})
 }
+
+// A token provider that calls the API itself, and meets a rate limit there, has not met it for the
+// call that waits for the token.
+func TestAProvidersRateLimitIsNotTheCallsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &testserver.Server{}
+		limited := false
+		p := provider.Func(func(context.Context) (string, error) {
+			if limited {
+				return "", &feeds.Error{Code: feeds.CodeRateLimited, StatusCode: 429, RetryAt: time.Now().Add(time.Minute)}
+			}
+			return srv.Issue("alice"), nil
+		})
+		s, err := start(t, srv).ConnectUser(t.Context(), feeds.User{ID: "alice"}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		limited = true
+		srv.Revoke("alice")
+		began := time.Now()
+		_, err = s.QueryActivities(t.Context(), nil)
+		if _, ok := errors.AsType[*transport.RefreshError](err); !ok || time.Since(began) > 31*time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
