@@ -92,14 +92,15 @@ type UpdateActivityResponse struct {
 	Activity Activity `json:"activity"`
 }
 
-// UpdateActivity replaces what an activity says. A field of the request that is empty is empty afterwards; to change single
-// fields use [Session.UpdateActivityPartial].
+// UpdateActivity replaces what an activity says. A field of the request that is empty is empty
+// afterwards; to change single fields use [Session.UpdateActivityPartial].
 func (s *Session) UpdateActivity(ctx context.Context, id string, req *UpdateActivityRequest) (*UpdateActivityResponse, error) {
 	return ask[UpdateActivityResponse](ctx, s, call{method: http.MethodPut, path: feedsPath("activities", id), in: orZero(req)})
 }
 
-// UpdateActivityPartialRequest is what [Session.UpdateActivityPartial] takes: fields to set, by their name in the API, and
-// fields to remove. A name such as "custom.mood" means a part of a field.
+// UpdateActivityPartialRequest is what [Session.UpdateActivityPartial] takes: fields to set, by
+// their name in the API, and fields to remove. A name such as "custom.mood" means a part of a
+// field.
 type UpdateActivityPartialRequest struct {
 	Set    map[string]any `json:"set,omitempty"`
 	Unset  []string       `json:"unset,omitempty"`
@@ -133,7 +134,8 @@ func hardDelete(on bool) url.Values {
 	return url.Values{"hard_delete": {"true"}}
 }
 
-// QueryActivitiesRequest is what [Session.QueryActivities] takes. The zero value asks for the newest activities.
+// QueryActivitiesRequest is what [Session.QueryActivities] takes. The zero value asks for the
+// newest activities.
 type QueryActivitiesRequest struct {
 	Filter map[string]any `json:"filter,omitempty"` // in Stream's syntax: {"user_id": "alice"}
 	Sort   []SortParam    `json:"sort,omitempty"`
@@ -156,13 +158,15 @@ type QueryActivitiesResponse struct {
 	Prev       string     `json:"prev"`
 }
 
-// QueryActivities returns a page of the activities that the filter selects. [Session.Activities] goes through all pages.
+// QueryActivities returns a page of the activities that the filter selects. [Session.Activities]
+// goes through all pages.
 func (s *Session) QueryActivities(ctx context.Context, req *QueryActivitiesRequest) (*QueryActivitiesResponse, error) {
 	return ask[QueryActivitiesResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities", "query"), in: orZero(req)})
 }
 
-// Activities returns the activities that the filter selects, page by page. A page is fetched when the one before it is used
-// up, and none after the loop has ended. An error is yielded once, as the last thing. It begins at req.Next; req.Prev is ignored.
+// Activities returns the activities that the filter selects, page by page. A page is fetched when
+// the one before it is used up, and none after the loop has ended. An error is yielded once, as the
+// last thing. It begins at req.Next; req.Prev is ignored.
 //
 //	for activity, err := range session.Activities(ctx, nil) {
 //		if err != nil {

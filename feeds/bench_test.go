@@ -21,8 +21,8 @@ import (
 
 const serverProcess = "STAYAUTH_BENCH_SERVER"
 
-// TestServerProcess is not a test: it is the server of BenchmarkIdleSessions, in a process of its own, so that its memory is not
-// counted. It ends when its standard input does.
+// TestServerProcess is not a test: it is the server of BenchmarkIdleSessions, in a process of its
+// own, so that its memory is not counted. It ends when its standard input does.
 func TestServerProcess(t *testing.T) {
 	if os.Getenv(serverProcess) == "" {
 		t.Skip("only as the server process of BenchmarkIdleSessions")
@@ -32,8 +32,9 @@ func TestServerProcess(t *testing.T) {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 }
 
-// BenchmarkIdleSessions is what 1,000 logged-in users cost a process that does nothing for them: first without a socket, when
-// there must be no goroutine either, and then each with its loop over Events. The sessions share one http.Transport.
+// BenchmarkIdleSessions is what 1,000 logged-in users cost a process that does nothing for them:
+// first without a socket, when there must be no goroutine either, and then each with its loop over
+// Events. The sessions share one http.Transport.
 func BenchmarkIdleSessions(b *testing.B) {
 	const sessions = 1000
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServerProcess$", "-test.v")
@@ -99,9 +100,10 @@ func BenchmarkIdleSessions(b *testing.B) {
 	}
 }
 
-// BenchmarkBot is a bot on real sockets for 60 s (12 s with -short): its tokens live for 2 s, its connection is cut every 3 s,
-// and all the while it posts and hears what it posts. It reports what was lost, doubled or failed, and how often the token
-// provider was asked. It fails if anything was, or if the provider was asked without a reason.
+// BenchmarkBot is a bot on real sockets for 60 s (12 s with -short): its tokens live for 2 s, its
+// connection is cut every 3 s, and all the while it posts and hears what it posts. It reports what
+// was lost, doubled or failed, and how often the token provider was asked. It fails if anything
+// was, or if the provider was asked without a reason.
 func BenchmarkBot(b *testing.B) {
 	lasts := time.Minute
 	if testing.Short() {

@@ -11,8 +11,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A bot's life from end to end, with a token that is revoked before each of its calls: every call takes effect once, as its
-// own user, and is answered.
+// A bot's life from end to end, with a token that is revoked before each of its calls: every call
+// takes effect once, as its own user, and is answered.
 func TestABotsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}

@@ -26,6 +26,8 @@ const (
 	maxRefusal  = 64 << 10
 )
 
+var errLongAnswer = fmt.Errorf("the answer has more than %d bytes", maxResponse)
+
 // A call is one request to the API, whoever makes it.
 type call struct {
 	method string
@@ -33,6 +35,8 @@ type call struct {
 	query  url.Values
 	in     any // the JSON body; nil for none
 	out    any // where the answer goes; nil to drop it
+
+	header func(http.Header) // gets that of the answer, whatever its status; nil if nobody wants it
 }
 
 // apiPath and feedsPath return the segments of a path under /api/v2 and under /api/v2/feeds.
@@ -59,12 +63,13 @@ func orZero[T any](req *T) *T {
 	return req
 }
 
-// do makes the call, and makes it again for as long as rate limits say when that will help; see Client.NoRateLimitWait.
+// do makes the call, and makes it again for as long as rate limits say when that will help; see
+// Client.NoRateLimitWait.
 func (s *Session) do(ctx context.Context, c call) error {
 	id := rand.Text()
 	for waits := 0; ; waits++ {
 		err := s.attempt(ctx, c, id)
-		refusal, ok := errors.AsType[*Error](err)
+		refusal, ok := err.(*Error) // not one that the token provider met with when it made a call of its own
 		if !ok || !refusal.rateLimited() || s.client.NoRateLimitWait || waits == maxRateLimitWaits {
 			return err
 		}
@@ -107,6 +112,9 @@ func (s *Session) attempt(ctx context.Context, c call, id string) error {
 		return fmt.Errorf("feeds: %s %s: %w", c.method, u.Path, err)
 	}
 	defer resp.Body.Close()
+	if c.header != nil {
+		c.header(resp.Header)
+	}
 	if resp.StatusCode/100 != 2 {
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what can't be read is not understood, and the status remains
 		return newError(resp, b, c.method+" "+u.Path, id)
@@ -116,7 +124,7 @@ func (s *Session) attempt(ctx context.Context, c call, id string) error {
 	case err != nil:
 		return fmt.Errorf("feeds: %s %s: reading the answer: %w", c.method, u.Path, err)
 	case len(b) > maxResponse:
-		return fmt.Errorf("feeds: %s %s: the answer has more than %d bytes", c.method, u.Path, maxResponse)
+		return fmt.Errorf("feeds: %s %s: %w", c.method, u.Path, errLongAnswer)
 	case c.out == nil:
 		return nil
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// A stub is an API that answers what it is told to, and keeps the requests. The first request, which is the one that a session
-// connects with, gets an empty object.
+// A stub is an API that answers what it is told to, and keeps the requests. The first request,
+// which is the one that a session connects with, gets an empty object.
 type stub struct {
 	answer func(n int, req *http.Request) (status int, header http.Header, body string) // n counts from 1
 
@@ -63,7 +63,7 @@ func (s *stub) last() (*http.Request, string, int) {
 // stubbed returns a session of alice's with the stub.
 func stubbed(t *testing.T, s *stub, change ...func(*feeds.Client)) *feeds.Session {
 	t.Helper()
-	c := &feeds.Client{Key: "key", Secret: "secret", BaseURL: "https://stream.test", Base: s}
+	c := backend("key", "secret", s)
 	for _, f := range change {
 		f(c)
 	}
@@ -94,6 +94,8 @@ const (
 	feedJSON = `{"id":"alice","group_id":"user","feed":"user:alice","name":"N","description":"D","visibility":"public","custom":{},
 		"created_by":` + userJSON + `,"activity_count":3,"follower_count":2,"following_count":1,"member_count":4,"pin_count":0,
 		"created_at":1767323045000006000,"updated_at":1767323045000006000,"deleted_at":null}`
+	groupJSON = `{"group":"like_2026-01-02","activities":[` + activityJSON + `],"activity_count":3,"user_count":2,"user_count_truncated":true,"score":1.5,
+		"is_read":true,"is_seen":null,"is_watched":true,"created_at":1767323045000006000,"updated_at":1767323045000006000}`
 	followJSON = `{"source_feed":` + feedJSON + `,"target_feed":` + feedJSON + `,"status":"accepted","push_preference":"all",
 		"follower_role":"feed_member","custom":{},"created_at":1767323045000006000,"updated_at":1767323045000006000,
 		"request_accepted_at":null}`
@@ -112,11 +114,14 @@ var (
 		Replies: []feeds.Comment{{ID: "c2", ParentID: "c1", Text: "Indeed", User: user}}, ReplyCount: 1, CreatedAt: then, UpdatedAt: then}
 	feed = feeds.Feed{ID: "alice", GroupID: "user", Feed: "user:alice", Name: "N", Description: "D", Visibility: "public", Custom: map[string]any{},
 		CreatedBy: user, ActivityCount: 3, FollowerCount: 2, FollowingCount: 1, MemberCount: 4, CreatedAt: then, UpdatedAt: then}
+	aggregated = feeds.AggregatedActivity{Group: "like_2026-01-02", Activities: []feeds.Activity{activity}, ActivityCount: 3, UserCount: 2, UserCountTruncated: true,
+		Score: 1.5, IsRead: true, IsWatched: true, CreatedAt: then, UpdatedAt: then}
 	follow = feeds.Follow{SourceFeed: feed, TargetFeed: feed, Status: "accepted", PushPreference: "all", FollowerRole: "feed_member",
 		Custom: map[string]any{}, CreatedAt: then, UpdatedAt: then}
 )
 
-// Every call goes where Stream's documentation has it, with the fields of that name, and every field of the answer arrives.
+// Every call goes where Stream's documentation has it, with the fields of that name, and every
+// field of the answer arrives.
 func TestCalls(t *testing.T) {
 	ctx := t.Context()
 	tests := []struct {
@@ -137,6 +142,21 @@ func TestCalls(t *testing.T) {
 			&feeds.GetOrCreateFeedResponse{Created: true, Feed: feed, Activities: []feeds.Activity{activity}, Followers: []feeds.Follow{follow}, Following: []feeds.Follow{follow}, Next: "N", Prev: "P"}},
 		{"GetOrCreateFeed nil", func(s *feeds.Session) (any, error) { return s.GetOrCreateFeed(ctx, "user", "alice", nil) },
 			"POST /api/v2/feeds/feed_groups/user/feeds/alice?api_key=key", `{}`, 201, `{}`, &feeds.GetOrCreateFeedResponse{}},
+		{"GetOrCreateFeed in groups", func(s *feeds.Session) (any, error) { return s.GetOrCreateFeed(ctx, "notification", "alice", nil) },
+			"POST /api/v2/feeds/feed_groups/notification/feeds/alice?api_key=key", `{}`, 201, `{"feed":` + feedJSON + `,"activities":[],"aggregated_activities":[` + groupJSON + `],
+			"notification_status":{"unread":1,"unseen":2,"last_read_at":1767323045000006000,"last_seen_at":null,"read_activities":["a1"],"seen_activities":["a2"]}}`,
+			&feeds.GetOrCreateFeedResponse{Feed: feed, Activities: []feeds.Activity{}, AggregatedActivities: []feeds.AggregatedActivity{aggregated},
+				NotificationStatus: &feeds.NotificationStatus{Unread: 1, Unseen: 2, LastReadAt: then, ReadActivities: []string{"a1"}, SeenActivities: []string{"a2"}}}},
+		{"FeedAggregatedActivities", func(s *feeds.Session) (any, error) {
+			for g, err := range s.FeedAggregatedActivities(ctx, "notification", "alice", &feeds.GetOrCreateFeedRequest{Limit: 5, Prev: "ignored"}) {
+				return &g, err
+			}
+			return nil, nil
+		}, "POST /api/v2/feeds/feed_groups/notification/feeds/alice?api_key=key", `{"limit":5}`, 201, `{"aggregated_activities":[` + groupJSON + `],"next":"n"}`, &aggregated},
+		{"MarkActivity", func(s *feeds.Session) (any, error) {
+			return nil, s.MarkActivity(ctx, "notification", "alice", &feeds.MarkActivityRequest{MarkAllRead: true, MarkAllSeen: true, MarkRead: []string{"a"}, MarkSeen: []string{"b"}, MarkWatched: []string{"c"}, UserID: "u"})
+		}, "POST /api/v2/feeds/feed_groups/notification/feeds/alice/activities/mark/batch?api_key=key",
+			`{"mark_all_read":true,"mark_all_seen":true,"mark_read":["a"],"mark_seen":["b"],"mark_watched":["c"],"user_id":"u"}`, 201, `{"duration":"1ms"}`, nil},
 		{"QueryFeeds", func(s *feeds.Session) (any, error) {
 			return s.QueryFeeds(ctx, &feeds.QueryFeedsRequest{Filter: map[string]any{"group_id": "user"}, Sort: []feeds.SortParam{{Field: "created_at", Direction: -1}}, Limit: 3, Next: "n", Prev: "p"})
 		}, "POST /api/v2/feeds/feeds/query?api_key=key", `{"filter":{"group_id":"user"},"sort":[{"field":"created_at","direction":-1}],"limit":3,"next":"n","prev":"p"}`, 201,
@@ -281,8 +301,8 @@ func TestAnEmptyIDIsAnError(t *testing.T) {
 	}
 }
 
-// Answers as Stream's SDKs have them in their fixtures and as older servers wrote them: null for lists, maps, objects and
-// times, missing fields, unknown ones, times as text.
+// Answers as Stream's SDKs have them in their fixtures and as older servers wrote them: null for
+// lists, maps, objects and times, missing fields, unknown ones, times as text.
 func TestAnswersAreReadRobustly(t *testing.T) {
 	tests := []struct {
 		name, answer string
@@ -350,7 +370,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// What a server says is bounded and printable in an error, and a token that it quotes is not repeated.
+// What a server says is bounded and printable in an error, and a token that it quotes is not
+// repeated.
 func TestRefusalsAreFitForALog(t *testing.T) {
 	token, err := provider.Signer{Secret: "secret"}.UserToken("alice")
 	if err != nil {

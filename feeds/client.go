@@ -8,49 +8,72 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport"
 )
 
 // DefaultBaseURL is where Stream's feeds are.
 const DefaultBaseURL = "https://feeds.stream-io-api.com"
 
-// A Client is one app at Stream: its API key, and in a backend its secret. Make it with [NewClient] or as a literal; set the
-// fields before the first call and leave them alone afterwards. It is safe for concurrent use.
+// A Client is one app at Stream. A program on a user's machine knows the API key alone and may
+// write a literal; a backend makes its client with [NewClient], which takes the secret too. Set the
+// fields before the first call and leave them alone afterwards. A Client is safe for concurrent
+// use.
 //
-// A Client prints as its key, never with its secret.
+// A Client prints as its key, and its secret never shows, in whatever struct it stands.
 type Client struct {
 	// Key is the app's API key. Required.
 	Key string
 
-	// Secret is the app's API secret, for CreateToken and the server-side calls. A program on a user's machine has none.
-	Secret string
-
-	// BaseURL is the API's address without a trailing slash. Empty means DefaultBaseURL. Plain http is for this machine only.
+	// BaseURL is the API's address without a trailing slash. Empty means DefaultBaseURL. Plain http
+	// is for this machine only, unless AllowHTTP is set.
 	BaseURL string
+
+	// AllowHTTP permits a BaseURL with plain http on other hosts than this machine: a test server
+	// in a container's network, http://testserver:8080 for one. Anyone on the way can read the
+	// tokens.
+	AllowHTTP bool
 
 	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// NoRateLimitWait returns the API's refusal at once when a call exceeds a rate limit. Without it the call waits until the
-	// time at which the API says that the limit ends, and up to a second more, so that not everybody comes back at once; then
-	// it is made again, up to three times. It doesn't wait if that time lies past the deadline of the call's context or, where
-	// there is none, past 5 minutes, or if the API names none. The refusal is an [*Error] with CodeRateLimited.
+	// NoRateLimitWait returns the API's refusal at once when a call exceeds a rate limit. Without
+	// it the call waits until the time at which the API says that the limit ends, and up to a
+	// second more, so that not everybody comes back at once; then it is made again, up to three
+	// times. It doesn't wait if that time lies past the deadline of the call's context or, where
+	// there is none, past 5 minutes, or if the API names none. The refusal is an [*Error] with
+	// CodeRateLimited.
 	NoRateLimitWait bool
 
-	// Trace and Logger are handed to the transport of each user's and guest's session: see transport.Transport. Logger also
-	// gets a Warn when a call waits for a rate limit.
+	// Trace and Logger are handed to the transport of each user's and guest's session: see
+	// transport.Transport. Logger also gets a Warn when a call waits for a rate limit.
 	Trace  *transport.Trace
 	Logger *slog.Logger
+
+	// Behind a pointer, because fmt walks the fields of a struct that stands in somebody's
+	// unexported field, whatever methods it has, and prints a string. Nil for none.
+	secret *string
 }
 
-// NewClient returns a client for the app with the given API key. The secret may be empty: CreateToken and the server-side
-// calls then fail and say so.
+// NewClient returns a client for the app with the given API key. The secret is for backends: it may
+// be empty, and CreateToken and the server-side calls then fail and say so.
 func NewClient(key, secret string) (*Client, error) {
-	c := &Client{Key: key, Secret: secret}
+	c := &Client{Key: key}
+	if secret != "" {
+		c.secret = &secret
+	}
 	if _, err := c.base(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// signer returns what mints the app's tokens, or says that what is for a backend.
+func (c *Client) signer(what string) (provider.Signer, error) {
+	if c.secret == nil {
+		return provider.Signer{}, errors.New("feeds: " + what + " is for a backend: it needs the API secret (NewClient's second argument)")
+	}
+	return provider.Signer{Secret: *c.secret}, nil
 }
 
 // Format implements [fmt.Formatter]: a Client prints its key and where it goes.

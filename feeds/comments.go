@@ -26,7 +26,8 @@ type Comment struct {
 	UpdatedAt     Timestamp      `json:"updated_at"`
 }
 
-// AddCommentRequest is what [Session.AddComment] takes. Comment is required, and either ObjectID or ParentID.
+// AddCommentRequest is what [Session.AddComment] takes. Comment is required, and either ObjectID or
+// ParentID.
 type AddCommentRequest struct {
 	Comment     string         `json:"comment"`
 	ObjectID    string         `json:"object_id,omitempty"`   // what it is about: an activity's id
@@ -73,7 +74,8 @@ type GetCommentsResponse struct {
 	Prev     string    `json:"prev"`
 }
 
-// GetComments returns a page of the comments on an activity. [Session.Comments] goes through all pages.
+// GetComments returns a page of the comments on an activity. [Session.Comments] goes through all
+// pages.
 func (s *Session) GetComments(ctx context.Context, req *GetCommentsRequest) (*GetCommentsResponse, error) {
 	in := *orZero(req)
 	if in.ObjectType == "" {
@@ -91,8 +93,8 @@ func (s *Session) GetComments(ctx context.Context, req *GetCommentsRequest) (*Ge
 	return ask[GetCommentsResponse](ctx, s, call{method: http.MethodGet, path: feedsPath("comments"), query: query})
 }
 
-// Comments returns the comments on an activity, page by page as [Session.Activities] does. Replies are part of the comment
-// that they answer.
+// Comments returns the comments on an activity, page by page as [Session.Activities] does. Replies
+// are part of the comment that they answer.
 func (s *Session) Comments(ctx context.Context, req *GetCommentsRequest) iter.Seq2[Comment, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]Comment, string, error) {

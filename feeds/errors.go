@@ -35,8 +35,8 @@ type Error struct {
 	Operation  string // method and path
 	RequestID  string // under which the API knows the call: X-Client-Request-Id
 
-	// RetryAt is when the API will take such calls again, by this machine's clock, if it refused this one because there were
-	// too many (CodeRateLimited) and said so. Otherwise it is zero.
+	// RetryAt is when the API will take such calls again, by this machine's clock, if it refused
+	// this one because there were too many (CodeRateLimited) and said so. Otherwise it is zero.
 	RetryAt time.Time
 }
 
@@ -94,7 +94,8 @@ func newError(resp *http.Response, body []byte, operation, id string) *Error {
 // aJWT is what tokens look like: the first part is the base64 of what begins with {".
 var aJWT = regexp.MustCompile(`eyJ[\w+/=-]*\.[\w+/=-]*\.[\w+/=-]*`)
 
-// sentence makes what a server said fit for a log line: printable, short, and without a token that it may have quoted.
+// sentence makes what a server said fit for a log line: printable, short, and without a token that
+// it may have quoted.
 func sentence(s string) string {
 	const most = 500
 	s = strings.Map(func(r rune) rune {
@@ -109,8 +110,9 @@ func sentence(s string) string {
 	return s
 }
 
-// IsSessionOver reports whether err says that the session has ended, and the user has to log in again: the token provider
-// failed permanently, or the session was closed. Any other error leaves the session as it is.
+// IsSessionOver reports whether err says that the session has ended, and the user has to log in
+// again: the token provider failed permanently, or the session was closed. Any other error leaves
+// the session as it is.
 func IsSessionOver(err error) bool {
 	if e, ok := errors.AsType[*transport.RefreshError](err); ok {
 		return e.Permanent

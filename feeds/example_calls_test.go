@@ -73,7 +73,11 @@ func ExampleClient_ConnectAnonymous() {
 func ExampleClient_ConnectServer() {
 	api := &testserver.Server{}
 	defer api.Close()
-	client := &feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: "https://stream.test", Base: api}
+	client, err := feeds.NewClient(testserver.DefaultKey, testserver.DefaultSecret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.BaseURL, client.Base = "https://stream.test", api // leave them out for Stream itself
 
 	ctx := context.Background()
 	backend, err := client.ConnectServer(ctx)
@@ -212,7 +216,11 @@ func ExampleError() {
 func ExampleClient_RevokeUserToken() {
 	api := &testserver.Server{}
 	defer api.Close()
-	client := &feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: "https://stream.test", Base: api}
+	client, err := feeds.NewClient(testserver.DefaultKey, testserver.DefaultSecret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.BaseURL, client.Base = "https://stream.test", api // leave them out for Stream itself
 	ctx := context.Background()
 	token, err := client.CreateToken("alice")
 	if err != nil {

@@ -32,7 +32,8 @@ type FeedInput struct {
 	Custom      map[string]any `json:"custom,omitempty"`
 }
 
-// GetOrCreateFeedRequest is what [Session.GetOrCreateFeed] takes. The zero value asks for the first page.
+// GetOrCreateFeedRequest is what [Session.GetOrCreateFeed] takes. The zero value asks for the first
+// page.
 type GetOrCreateFeedRequest struct {
 	Data   *FeedInput `json:"data,omitempty"`    // for a feed that is new; one that exists stays as it is
 	View   string     `json:"view,omitempty"`    // which of the group's views; empty: its default
@@ -42,25 +43,35 @@ type GetOrCreateFeedRequest struct {
 	UserID string     `json:"user_id,omitempty"` // who looks, and whose feed it will be: for the server side alone
 }
 
-// GetOrCreateFeedResponse is a feed with a page of its activities, the newest first. Next is empty on the last page.
+// GetOrCreateFeedResponse is a feed with a page of its activities, the newest first. Next is empty
+// on the last page.
 type GetOrCreateFeedResponse struct {
 	Created    bool       `json:"created"`
 	Feed       Feed       `json:"feed"`
 	Activities []Activity `json:"activities"`
-	Followers  []Follow   `json:"followers"`
-	Following  []Follow   `json:"following"`
-	Next       string     `json:"next"`
-	Prev       string     `json:"prev"`
+
+	// AggregatedActivities is the page of a feed that shows groups, such as a notification feed.
+	// Activities is empty then.
+	AggregatedActivities []AggregatedActivity `json:"aggregated_activities"`
+
+	// NotificationStatus is that of a notification feed, or nil.
+	NotificationStatus *NotificationStatus `json:"notification_status"`
+
+	Followers []Follow `json:"followers"`
+	Following []Follow `json:"following"`
+	Next      string   `json:"next"`
+	Prev      string   `json:"prev"`
 }
 
-// GetOrCreateFeed returns the feed "group:id" with a page of its activities, and makes it if there is none.
-// [Session.FeedActivities] goes through all pages.
+// GetOrCreateFeed returns the feed "group:id" with a page of its activities, and makes it if there
+// is none. [Session.FeedActivities] goes through all pages.
 func (s *Session) GetOrCreateFeed(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) (*GetOrCreateFeedResponse, error) {
 	return ask[GetOrCreateFeedResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("feed_groups", group, "feeds", id), in: orZero(req)})
 }
 
-// FeedActivities returns the activities of the feed "group:id", the newest first, page by page as [Session.Activities] does.
-// The feed is made if there is none.
+// FeedActivities returns the activities of the feed "group:id", the newest first, page by page as
+// [Session.Activities] does. The feed is made if there is none. Of a feed that shows groups see
+// [Session.FeedAggregatedActivities].
 func (s *Session) FeedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[Activity, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]Activity, string, error) {
@@ -71,6 +82,22 @@ func (s *Session) FeedActivities(ctx context.Context, group, id string, req *Get
 			return nil, "", err
 		}
 		return page.Activities, page.Next, nil
+	})
+}
+
+// FeedAggregatedActivities returns the groups of the feed "group:id", such as "notification:alice",
+// the one that was updated last first, page by page as [Session.Activities] does. The feed is made
+// if there is none. A feed without groups has none.
+func (s *Session) FeedAggregatedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[AggregatedActivity, error] {
+	query := *orZero(req)
+	return pages(query.Next, func(next string) ([]AggregatedActivity, string, error) {
+		query := query
+		query.Next, query.Prev = next, ""
+		page, err := s.GetOrCreateFeed(ctx, group, id, &query)
+		if err != nil {
+			return nil, "", err
+		}
+		return page.AggregatedActivities, page.Next, nil
 	})
 }
 
@@ -90,7 +117,8 @@ type QueryFeedsResponse struct {
 	Prev  string `json:"prev"`
 }
 
-// QueryFeeds returns a page of the feeds that the filter selects. [Session.Feeds] goes through all pages.
+// QueryFeeds returns a page of the feeds that the filter selects. [Session.Feeds] goes through all
+// pages.
 func (s *Session) QueryFeeds(ctx context.Context, req *QueryFeedsRequest) (*QueryFeedsResponse, error) {
 	// The API's path for this has the segment twice.
 	return ask[QueryFeedsResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("feeds", "query"), in: orZero(req)})

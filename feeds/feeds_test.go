@@ -2,9 +2,11 @@ package feeds_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -27,7 +29,17 @@ func start(t *testing.T, srv *testserver.Server) *feeds.Client {
 		}
 		srv.Close()
 	})
-	return &feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: "https://stream.test", Base: srv}
+	return backend(testserver.DefaultKey, testserver.DefaultSecret, srv)
+}
+
+// backend returns a client that has a secret.
+func backend(key, secret string, base http.RoundTripper) *feeds.Client {
+	c, err := feeds.NewClient(key, secret)
+	if err != nil {
+		panic(err) // the key is empty
+	}
+	c.BaseURL, c.Base = "https://stream.test", base
+	return c
 }
 
 // issuer is a token provider that asks the server directly.
@@ -35,7 +47,8 @@ func issuer(srv *testserver.Server, userID string) provider.TokenProvider {
 	return provider.Func(func(context.Context) (string, error) { return srv.Issue(userID), nil })
 }
 
-// Everything that can be wrong with a login fails in ConnectUser, with a sentence that says what it is.
+// Everything that can be wrong with a login fails in ConnectUser, with a sentence that says what it
+// is.
 func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 	secret := provider.Signer{Secret: testserver.DefaultSecret}
 	wrong := provider.Signer{Secret: "another secret"}
@@ -105,7 +118,8 @@ func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A session outlives its tokens: an hour of expiries and revocations, and every call takes effect once.
+// A session outlives its tokens: an hour of expiries and revocations, and every call takes effect
+// once.
 func TestASessionOutlivesItsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{TTL: time.Minute}
@@ -227,7 +241,8 @@ func TestCloseEndsTheSession(t *testing.T) {
 	})
 }
 
-// The server side revokes and takes it back, for one user and for the whole app, as Stream's documentation shows it.
+// The server side revokes and takes it back, for one user and for the whole app, as Stream's
+// documentation shows it.
 func TestRevocationFromTheServerSide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}
@@ -242,7 +257,8 @@ func TestRevocationFromTheServerSide(t *testing.T) {
 		}
 		defer s.Close()
 		works := func() error {
-			// A session whose only token is refused is over; so each look at the token is a session of its own.
+			// A session whose only token is refused is over; so each look at the token is a session
+			// of its own.
 			s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Static(token))
 			if err == nil {
 				s.Close()
@@ -313,16 +329,51 @@ func TestServerSideWithoutASecret(t *testing.T) {
 	}
 }
 
-// A client shows its key, and under no verb its secret.
-func TestClientIsRedacted(t *testing.T) {
-	c := &feeds.Client{Key: "key", Secret: "hunter2"}
-	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s %q", c, c, c, c, *c), fmt.Sprint(struct{ C *feeds.Client }{c}), fmt.Sprint([]feeds.Client{*c})} {
-		if strings.Contains(s, "hunter2") {
-			t.Errorf("printed %s", s)
+// Neither a client nor a session shows the secret or a token, under any verb and in whatever struct
+// they stand.
+func TestClientAndSessionAreRedacted(t *testing.T) {
+	c := backend("key", "hunter2", &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }})
+	s, err := c.ConnectServer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	alice, err := c.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: "hunter2"}.For("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.Close()
+	type hidden struct {
+		c  *feeds.Client
+		v  feeds.Client
+		s  *feeds.Session
+		cs []*feeds.Client
+		vs map[string]feeds.Client
+		a  any
+	}
+	h := hidden{c, *c, s, []*feeds.Client{c}, map[string]feeds.Client{"a": *c}, *c}
+	values := []any{c, *c, s, alice, h, &h, []any{h, *c, alice}, struct{ H *hidden }{&h}, struct{ a any }{&h}, struct{ s any }{alice}, (*feeds.Session)(nil)}
+	for _, v := range values {
+		var out strings.Builder
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%w"} {
+			fmt.Fprintf(&out, verb, v)
+		}
+		for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+			slog.New(handler).Info("", "v", v)
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Error(err)
+		}
+		out.Write(b)
+		for _, secret := range []string{"hunter2", hex.EncodeToString([]byte("hunter2")), strings.ToUpper(hex.EncodeToString([]byte("hunter2"))), "eyJ"} {
+			if strings.Contains(out.String(), secret) {
+				t.Errorf("%T shows %s: %s", v, secret, &out)
+			}
 		}
 	}
-	if b, err := json.Marshal(c); err != nil || strings.Contains(string(b), "hunter2") {
-		t.Errorf("marshalled %s, %v", b, err)
+	if got := fmt.Sprint(c, alice); got != `feeds.Client{Key: "key", BaseURL: "https://stream.test"} feeds.Session{User: "alice"}` {
+		t.Errorf("printed %s", got)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// A Follow says that the activities of one feed, the target, also appear in another, the source: alice's timeline, say,
-// follows bob's feed.
+// A Follow says that the activities of one feed, the target, also appear in another, the source:
+// alice's timeline, say, follows bob's feed.
 type Follow struct {
 	SourceFeed     Feed           `json:"source_feed"`
 	TargetFeed     Feed           `json:"target_feed"`
@@ -58,7 +58,8 @@ type QueryFollowsResponse struct {
 	Prev    string   `json:"prev"`
 }
 
-// QueryFollows returns a page of the follows that the filter selects. [Session.Follows] goes through all pages.
+// QueryFollows returns a page of the follows that the filter selects. [Session.Follows] goes
+// through all pages.
 func (s *Session) QueryFollows(ctx context.Context, req *QueryFollowsRequest) (*QueryFollowsResponse, error) {
 	return ask[QueryFollowsResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("follows", "query"), in: orZero(req)})
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// ConnectGuest makes a guest of the app: a user who has a token and no account. The API makes up the guest's id, from
-// user.ID and something random; [Session.User] returns it.
+// ConnectGuest makes a guest of the app: a user who has a token and no account. The API makes up
+// the guest's id, from user.ID and something random; [Session.User] returns it.
 //
-// Its tokens come from the API itself, and so does the next one when one ends: the session asks for the guest by the id that
-// it was given, and goes on as the same guest. If the API answers with another guest the session is over.
+// Its tokens come from the API itself, and so does the next one when one ends: the session asks for
+// the guest by the id that it was given, and goes on as the same guest. If the API answers with
+// another guest the session is over.
 func (c *Client) ConnectGuest(ctx context.Context, user User) (*Session, error) {
 	if user.ID == "" {
 		return nil, errors.New("feeds: ConnectGuest: User.ID is empty: the guest's id is made from it")
@@ -31,14 +32,18 @@ func (c *Client) ConnectGuest(ctx context.Context, user User) (*Session, error) 
 		return nil, err
 	}
 	if _, err := s.transport.Token(ctx); err != nil {
-		_ = s.Close()
+		s.giveUp(ctx)
+		if e, ok := errors.AsType[*guestError](err); ok {
+			err = e.refusal // here the call is the caller's own
+		}
 		return nil, fmt.Errorf("feeds: connecting the guest %q: %w", user.ID, err)
 	}
 	s.user = g.user // it has its id now, and nobody writes it any more
 	return connected(ctx, s, fmt.Sprintf("%q", s.user.ID))
 }
 
-// A guest is where a guest's tokens come from. A transport calls its token method, never twice at once.
+// A guest is where a guest's tokens come from. A transport calls its token method, never twice at
+// once.
 type guest struct {
 	asking *Session // anonymous
 	user   User     // as the program describes it; its ID is written once, when the API has made one up
@@ -69,15 +74,25 @@ func (g *guest) token(ctx context.Context) (string, error) {
 	return out.AccessToken, nil
 }
 
-// marked says of an error of the API's whether to ask again. It would answer the same again to what it has understood and
-// refused, unless there was merely too much of it. An answer without a code is not the API's own: a proxy's, say.
+// A guestError is the API's refusal to hand out a guest's token. It does not unwrap to that: a call
+// of the guest's that needed the token would seem to have been refused itself.
+type guestError struct{ refusal *Error }
+
+func (e *guestError) Error() string { return e.refusal.Error() }
+
+// marked says of an error of the API's whether to ask again. It would answer the same again to what
+// it has understood and rejected, unless there was merely too much of it. An answer without a code
+// is not the API's own: a proxy's, say. When to come back is believed as far as limits go, and not
+// for years.
 func marked(err error) error {
-	refusal, ok := errors.AsType[*Error](err)
-	switch {
-	case !ok:
+	refusal, ok := err.(*Error)
+	if !ok {
 		return err
+	}
+	err = &guestError{refusal}
+	switch {
 	case refusal.rateLimited() && !refusal.RetryAt.IsZero():
-		return provider.RetryAfter(err, time.Until(refusal.RetryAt))
+		return provider.RetryAfter(err, min(time.Until(refusal.RetryAt), maxRateLimitWait))
 	case !refusal.rateLimited() && refusal.StatusCode/100 == 4 && refusal.Code > 0:
 		return provider.Permanent(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,7 +40,8 @@ func form(t *testing.T, file []byte) (*bytes.Buffer, string) {
 	return &b, w.FormDataContentType()
 }
 
-// An upload whose token is rejected arrives whole and once, under the next token: also if its body can't be rewound.
+// An upload whose token is rejected arrives whole and once, under the next token: also if its body
+// can't be rewound.
 func TestUploads(t *testing.T) {
 	for name, tt := range map[string]struct {
 		size int
@@ -132,6 +134,9 @@ func TestHTTPClientIsBoundToItsOrigin(t *testing.T) {
 		{"under the base's path", "https://stream.test/proxy", "/api/v2/app", "https://stream.test/proxy/api/v2/app?api_key=k%26", true},
 		{"a whole URL", "https://stream.test/proxy", "https://STREAM.test/api/v2/app?a=1", "https://STREAM.test/api/v2/app?a=1&api_key=k%26", true},
 		{"with a key", "https://stream.test", "/api/v2/app?api_key=mine", "https://stream.test/api/v2/app?api_key=mine", true},
+		{"the default port", "https://stream.test", "https://stream.test:443/api/v2/app", "https://stream.test:443/api/v2/app?api_key=k%26", true},
+		{"of the default port", "https://stream.test:443", "https://stream.test/api/v2/app", "https://stream.test/api/v2/app?api_key=k%26", true},
+		{"not DNS's case", "https://ςtream.test", "https://σtream.test/api", "https://%CF%83tream.test/api", false},
 		{"another host", "https://stream.test", "https://evil.test/api/v2/app", "https://evil.test/api/v2/app", false},
 		{"a subdomain", "https://stream.test", "https://api.stream.test/", "https://api.stream.test/", false},
 		{"another port", "https://stream.test", "https://stream.test:444/", "https://stream.test:444/", false},
@@ -170,6 +175,78 @@ func TestHTTPClientIsBoundToItsOrigin(t *testing.T) {
 				t.Errorf("the caller's request was changed: %+v", req)
 			}
 		})
+	}
+}
+
+// A request of Stream's that would go out without the session's token doesn't go out.
+func TestHTTPClientRejectsOtherStreamHosts(t *testing.T) {
+	for _, tt := range []struct {
+		base, url string
+		header    http.Header
+		refused   bool
+	}{
+		{"https://feeds.stream-io-api.com", "https://chat.stream-io-api.com/api/v2/app", nil, true}, // where Stream's Go SDK goes by itself
+		{"https://feeds.stream-io-api.com", "https://CHAT.stream-io-api.com./api/v2/app", nil, true},
+		{"https://feeds.stream-io-api.com", "http://feeds.stream-io-api.com/api/v2/app", nil, true},
+		{"http://127.0.0.1:8080", "https://chat.stream-io-api.com/api/v2/app", nil, true},
+		{"https://feeds.stream-io-api.com", "http://127.0.0.1:8080/api/v2/app", http.Header{"stream-auth-type": {"jwt"}}, true},
+		{"https://feeds.stream-io-api.com", "https://feeds.stream-io-api.com:443/api/v2/app", http.Header{"Stream-Auth-Type": {"jwt"}}, false},
+		{"https://feeds.stream-io-api.com", "https://stream-io-api.com.evil.test/", nil, false},
+		{"https://feeds.stream-io-api.com", "https://cdn.test/cat.png", nil, false},
+	} {
+		api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }}
+		s := stubbed(t, api, func(c *feeds.Client) { c.BaseURL = tt.base })
+		req, err := http.NewRequestWithContext(t.Context(), "POST", tt.url, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = tt.header.Clone()
+		if req.Header == nil {
+			req.Header = make(http.Header)
+		}
+		req.Header.Set("Authorization", "the SDK's own token")
+		resp, err := s.HTTPClient().Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		_, _, n := api.last()
+		if tt.refused != (err != nil) || tt.refused != (n == 0) {
+			t.Errorf("%s at %s: %v, %d requests", tt.url, tt.base, err, n)
+		}
+		if tt.refused && (!strings.Contains(err.Error(), "WithBaseUrl") || strings.Contains(err.Error(), "own token")) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// What the session puts into a request takes the place of what is there, however it is written.
+func TestHTTPClientReplacesHeaders(t *testing.T) {
+	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }}
+	s := stubbed(t, api)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "/api/v2/app", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"authorization": {"theirs"}, "AUTHORIZATION": {"theirs"}, "stream-auth-type": {"theirs"}, "x-stream-client": {"theirs"},
+		"x-client-request-id": {"mine"}, "x-mine": {"1", "2"}}
+	resp, err := s.HTTPClient().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	sent, _, _ := api.last()
+	for name, values := range sent.Header {
+		if slices.Contains(values, "theirs") {
+			t.Errorf("%s: %q", name, values)
+		}
+	}
+	h := sent.Header
+	if len(h) != 5 || !strings.HasPrefix(h.Get("Authorization"), "eyJ") || h.Get("Stream-Auth-Type") != "jwt" || h.Get("X-Client-Request-Id") != "mine" ||
+		!slices.Equal(map[string][]string(h)["x-mine"], []string{"1", "2"}) {
+		t.Errorf("header %v", h)
+	}
+	if len(req.Header) != 6 {
+		t.Errorf("the caller's request was changed: %v", req.Header)
 	}
 }
 

@@ -27,7 +27,8 @@ func ids[T any](t *testing.T, seq iter.Seq2[T, error], id func(T) string) []stri
 	return out
 }
 
-// An iterator goes through all pages in order, fetches each when it is needed, and begins anew with each loop.
+// An iterator goes through all pages in order, fetches each when it is needed, and begins anew with
+// each loop.
 func TestActivitiesOfAllPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}
@@ -151,7 +152,8 @@ func TestOtherIterators(t *testing.T) {
 	}
 }
 
-// An error is yielded once and ends the loop, after what came before it. Each loop over the iterator tries again.
+// An error is yielded once and ends the loop, after what came before it. Each loop over the
+// iterator tries again.
 func TestAnErrorEndsTheLoop(t *testing.T) {
 	for name, tt := range map[string]struct {
 		second string
@@ -159,7 +161,7 @@ func TestAnErrorEndsTheLoop(t *testing.T) {
 		want   string
 	}{
 		"refused": {`{"code":4,"message":"limit"}`, 400, "limit (status 400, code 4"},
-		"loop":    {`{"activities":[{"id":"3"}],"next":"n1"}`, 201, "the list has no end"},
+		"loop":    {`{"activities":[{"id":"3"}],"next":"n1"}`, 201, "in a circle: the list has no end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := &stub{answer: func(n int, _ *http.Request) (int, http.Header, string) {
@@ -212,5 +214,83 @@ func TestACancelledLoop(t *testing.T) {
 	}
 	if seen != 4 {
 		t.Errorf("%d rounds", seen)
+	}
+}
+
+// However an API's pages go on, a loop over them ends: with an error where they would not have.
+func TestIteratorsEnd(t *testing.T) {
+	numbered := func(n, from, to int) string {
+		var ids []string
+		for i := from; i < to; i++ {
+			ids = append(ids, fmt.Sprintf(`{"id":"%d"}`, i))
+		}
+		return strings.Join(ids, ",")
+	}
+	activities := func(s *feeds.Session) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			for a, err := range s.Activities(t.Context(), nil) {
+				if !yield(a.ID, err) {
+					return
+				}
+			}
+		}
+	}
+	users := func(s *feeds.Session) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			for u, err := range s.Users(t.Context(), &feeds.QueryUsersRequest{Limit: 2}) {
+				if !yield(u.ID, err) {
+					return
+				}
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		list   func(*feeds.Session) iter.Seq2[string, error]
+		answer func(n int) string // n counts from 1
+		want   string
+		ends   string
+		calls  int
+	}{
+		{"a circle of three", activities, func(n int) string {
+			return fmt.Sprintf(`{"activities":[%s],"next":"n%d"}`, numbered(n, n, n+1), n%3)
+		}, "[1 2 3 4]", "in a circle", 4},
+		{"back to the first page", activities, func(n int) string {
+			return fmt.Sprintf(`{"activities":[%s],"next":"n%d"}`, numbered(n, n, n+1), min(n, 2)%2)
+		}, "[1 2 3]", "in a circle", 3},
+		{"empty for ever", activities, func(n int) string { return fmt.Sprintf(`{"activities":[],"next":"n%d"}`, n) }, "[]", "100 pages in a row", 100},
+		{"long empty", activities, func(n int) string {
+			if n == 100 {
+				return `{"activities":[{"id":"1"}],"next":""}`
+			}
+			return fmt.Sprintf(`{"activities":[],"next":"n%d"}`, n)
+		}, "[1]", "", 100},
+		{"the offset is ignored", users, func(int) string { return `{"users":[{"id":"1"},{"id":"2"}]}` }, "[1 2]", "in a circle", 4},
+		{"users in a circle", users, func(n int) string { return fmt.Sprintf(`{"users":[%s]}`, numbered(n, 2*(n%3), 2*(n%3)+2)) }, "[2 3 4 5 0 1]", "in a circle", 6},
+		{"new users push", users, func(n int) string {
+			return []string{`{"users":[{"id":"1"},{"id":"2"}]}`, `{"users":[{"id":"1"},{"id":"2"}]}`, `{"users":[{"id":"2"},{"id":"3"}]}`, `{"users":[]}`}[n-1]
+		}, "[1 2 3]", "", 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			api := &stub{answer: func(n int, _ *http.Request) (int, http.Header, string) {
+				if n > 1000 {
+					return 500, nil, `{"code":-1,"message":"it does not end"}`
+				}
+				return 200, nil, tt.answer(n)
+			}}
+			got := []string{}
+			var failed error
+			for id, err := range tt.list(stubbed(t, api)) {
+				if failed = err; err == nil {
+					got = append(got, id)
+				}
+			}
+			if _, _, n := api.last(); fmt.Sprint(got) != tt.want || n != tt.calls {
+				t.Errorf("%v after %d calls", got, n)
+			}
+			if (failed == nil) != (tt.ends == "") || failed != nil && !strings.Contains(failed.Error(), tt.ends) {
+				t.Errorf("error %v", failed)
+			}
+		})
 	}
 }

@@ -16,10 +16,12 @@ const (
 	// maxRateLimitWaits is how often one call waits for a rate limit.
 	maxRateLimitWaits = 3
 
-	// maxRateLimitWait is how long a call waits whose context has no deadline. Stream's limits count by the minute.
+	// maxRateLimitWait is how long a call waits whose context has no deadline. Stream's limits
+	// count by the minute.
 	maxRateLimitWait = 5 * time.Minute
 
-	// rateLimitSpread is over how long the callers spread that were told to come back at the same second.
+	// rateLimitSpread is over how long the callers spread that were told to come back at the same
+	// second.
 	rateLimitSpread = time.Second
 )
 
@@ -28,8 +30,8 @@ func (e *Error) rateLimited() bool {
 	return e.StatusCode == http.StatusTooManyRequests || e.Code == CodeRateLimited
 }
 
-// awaitReset waits until the API takes calls again. It returns at once, with the refusal, if the API doesn't say when that
-// is, or the caller's deadline comes first.
+// awaitReset waits until the API takes calls again. It returns at once, with the refusal, if the
+// API doesn't say when that is, or the caller's deadline comes first.
 func (s *Session) awaitReset(ctx context.Context, refusal *Error) error {
 	if refusal.RetryAt.IsZero() {
 		return refusal
@@ -59,9 +61,10 @@ func (s *Session) awaitReset(ctx context.Context, refusal *Error) error {
 	}
 }
 
-// retryAt returns when the server wants to be asked again, by this machine's clock, or the zero time: as Retry-After has it
-// (RFC 9110 section 10.2.3), else X-Ratelimit-Reset, which is in unix seconds. What the server says in terms of its own clock
-// is taken by its own clock, which stands in Date.
+// retryAt returns when the server wants to be asked again, by this machine's clock, or the zero
+// time: as Retry-After has it (RFC 9110 section 10.2.3), else X-Ratelimit-Reset, which is in unix
+// seconds. What the server says in terms of its own clock is taken by its own clock, which stands
+// in Date.
 func retryAt(h http.Header) time.Time {
 	now := time.Now()
 	theirs := now

@@ -42,7 +42,8 @@ func retryAfter(v string) func() http.Header {
 	return func() http.Header { return http.Header{"Retry-After": {v}} }
 }
 
-// A call waits for the API's own reset, whichever way that is told and whatever the clocks say, and is then made again.
+// A call waits for the API's own reset, whichever way that is told and whatever the clocks say, and
+// is then made again.
 func TestRateLimitsAreWaitedFor(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -112,8 +113,8 @@ func TestRateLimitsAreWaitedFor(t *testing.T) {
 	}
 }
 
-// A wait that is not allowed, could not end in time, or has no end that anybody has named, is no wait: the caller gets the
-// refusal at once, with the time at which to come back.
+// A wait that is not allowed, could not end in time, or has no end that anybody has named, is no
+// wait: the caller gets the refusal at once, with the time at which to come back.
 func TestRateLimitsThatAreNotWaitedFor(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -166,7 +167,8 @@ func TestRateLimitsThatAreNotWaitedFor(t *testing.T) {
 	}
 }
 
-// Whoever gives up while it waits for a rate limit gets its context's error, and the reason; closing the session ends the wait.
+// Whoever gives up while it waits for a rate limit gets its context's error, and the reason;
+// closing the session ends the wait.
 func TestARateLimitWaitCanBeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := limited(9, retryAfter("60"))
@@ -197,7 +199,8 @@ func TestARateLimitWaitCanBeLeft(t *testing.T) {
 	})
 }
 
-// Many callers that were told to come back at the same moment don't, and each call takes effect once.
+// Many callers that were told to come back at the same moment don't, and each call takes effect
+// once.
 func TestRateLimitedCallersSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reset := time.Now().Add(30 * time.Second)

@@ -6,10 +6,11 @@ import (
 	"net/url"
 )
 
-// A Reaction is one user's answer to an activity in one word: a like, say.
+// A Reaction is one user's answer to an activity, or to a comment, in one word: a like, say.
 type Reaction struct {
 	Type       string         `json:"type"`
 	ActivityID string         `json:"activity_id"`
+	CommentID  string         `json:"comment_id"` // empty: the reaction is to the activity itself
 	User       UserResponse   `json:"user"`
 	Custom     map[string]any `json:"custom"`
 	CreatedAt  Timestamp      `json:"created_at"`

@@ -16,8 +16,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// However far the loop has come, it ends at the very moment at which the session is closed, its context ends or its body leaves
-// it, and nothing is left behind: a goroutine would keep the bubble from ending.
+// However far the loop has come, it ends at the very moment at which the session is closed, its
+// context ends or its body leaves it, and nothing is left behind: a goroutine would keep the bubble
+// from ending.
 func TestEventsEndAtOnce(t *testing.T) {
 	hang := func(_ int, _ http.ResponseWriter, r *http.Request) bool {
 		_, _ = io.Copy(io.Discard, r.Body) // or the server would not notice that the client has gone
@@ -121,8 +122,8 @@ func TestEventsOfAClosedSession(t *testing.T) {
 	})
 }
 
-// A loop that is left says goodbye, and does not wait long for an answer. It can close its session itself, panic, or be run
-// again.
+// A loop that is left says goodbye, and does not wait long for an answer. It can close its session
+// itself, panic, or be run again.
 func TestEventsLeaveTheLoop(t *testing.T) {
 	t.Run("deaf server", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

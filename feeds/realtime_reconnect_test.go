@@ -32,8 +32,8 @@ func answer(status int) func(int, http.ResponseWriter, *http.Request) bool {
 	return func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(status); return true }
 }
 
-// Whatever may pass is waited out, with pauses that grow from between 0.25 and 0.75 s to between 8 and 24 s, and that begin anew
-// once a connection has held. The provider is not called for it.
+// Whatever may pass is waited out, with pauses that grow from between 0.25 and 0.75 s to between 8
+// and 24 s, and that begin anew once a connection has held. The provider is not called for it.
 func TestEventsWaitOutTrouble(t *testing.T) {
 	const failures = 9
 	trouble := map[string]func(*api){
@@ -163,7 +163,8 @@ func TestEventsKeepToRateLimits(t *testing.T) {
 	})
 }
 
-// An API that takes a connection and then says nothing is given 15 s for the login, and 2 min for the reading of the feeds.
+// An API that takes a connection and then says nothing is given 15 s for the login, and 2 min for
+// the reading of the feeds.
 func TestEventsGiveUpWaiting(t *testing.T) {
 	hang := func(n int, _ http.ResponseWriter, r *http.Request) bool {
 		if n > 0 {
@@ -246,8 +247,8 @@ func TestEventsCloseCodes(t *testing.T) {
 	}
 }
 
-// We say every 25 s that we are there, in the form that Stream's own clients use, and believe a connection dead on which
-// nothing was heard for 35 s.
+// We say every 25 s that we are there, in the form that Stream's own clients use, and believe a
+// connection dead on which nothing was heard for 35 s.
 func TestEventsKeepalive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

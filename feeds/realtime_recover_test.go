@@ -33,8 +33,9 @@ func reconnected() {
 	synctest.Wait()
 }
 
-// A bot under tokens of 2 s, whose connection is ended every 2.5 s or so, in one of many ways, for 60 s: every activity is told once
-// and in order in each feed, no call fails, and the provider is called for expiries alone.
+// A bot under tokens of 2 s, whose connection is ended every 2.5 s or so, in one of many ways, for
+// 60 s: every activity is told once and in order in each feed, no call fails, and the provider is
+// called for expiries alone.
 func TestEventsLoseNothingAndDoubleNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{TTL: 2 * time.Second})
@@ -102,7 +103,8 @@ func TestEventsLoseNothingAndDoubleNothing(t *testing.T) {
 		if again < 20 || recovered < 50 {
 			t.Errorf("%d reconnections, %d recovered: the test proves nothing", again, recovered)
 		}
-		// A token lives for 2 to 3 s, and something needs one when a connection is made, and at the beginning.
+		// A token lives for 2 to 3 s, and something needs one when a connection is made, and at the
+		// beginning.
 		calls, dials := p.calls.Load(), int64(len(a.dialed()))
 		if calls > dials+1 || st.Refreshed != calls || st.Failed != 0 || st.NotReplayable != 0 {
 			t.Errorf("%d provider calls for %d connections, stats %+v", calls, dials, st)
@@ -110,8 +112,8 @@ func TestEventsLoseNothingAndDoubleNothing(t *testing.T) {
 	})
 }
 
-// What was there before is not told, what came in a gap is, in one call per feed if it is not much, and page by page up to the
-// documented bound.
+// What was there before is not told, what came in a gap is, in one call per feed if it is not much,
+// and page by page up to the documented bound.
 func TestEventsRecoverAGap(t *testing.T) {
 	tests := []struct{ before, missed, lost, reads int }{
 		{0, 0, 0, 1}, {0, 1, 0, 1}, {5, 99, 0, 1}, {250, 3, 0, 1}, {250, 99, 0, 1}, {250, 100, 0, 2}, {0, 100, 0, 1}, {0, 250, 0, 3}, {0, 1000, 0, 10}, {0, 1001, 1, 11}, {250, 1500, 500, 11},
@@ -153,8 +155,9 @@ func TestEventsRecoverAGap(t *testing.T) {
 	}
 }
 
-// Only what is newer than the beginning, and was not told, is news: whatever the feed shows after a gap, because activities were
-// deleted, or became visible late, and however much has been told and forgotten since.
+// Only what is newer than the beginning, and was not told, is news: whatever the feed shows after a
+// gap, because activities were deleted, or became visible late, and however much has been told and
+// forgotten since.
 func TestEventsKnowWhatIsNews(t *testing.T) {
 	// ranged returns activities from the newest to the oldest; an activity's id is its time.
 	ranged := func(newest, oldest int) []int {
@@ -221,8 +224,8 @@ func TestEventsKnowWhatIsNews(t *testing.T) {
 	}
 }
 
-// What is added while the feed is being watched and read arrives by both ways, and is told once: what the reading had first, then
-// what came over the connection.
+// What is added while the feed is being watched and read arrives by both ways, and is told once:
+// what the reading had first, then what came over the connection.
 func TestEventsAddedDuringTheRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -237,7 +240,8 @@ func TestEventsAddedDuringTheRecovery(t *testing.T) {
 		s := alice(t, a, &counter{srv: a.Server})
 		l := listen(t.Context(), s, nil, "user:alice")
 		time.Sleep(time.Second)
-		// On the first connection what the first page has, the newest 100, counts as being there before.
+		// On the first connection what the first page has, the newest 100, counts as being there
+		// before.
 		first := append([]string{"connected"}, slices.Concat(numbered("", 0, 50), numbered("", 150, 300))...)
 		if got := l.seen(); !slices.Equal(got, first) {
 			t.Errorf("events %q, want %q", got, first)
@@ -313,7 +317,8 @@ func TestEventsSaidTwice(t *testing.T) {
 	})
 }
 
-// Of each feed 2,000 activities are remembered, and no more: one that the API says again after that is told again.
+// Of each feed 2,000 activities are remembered, and no more: one that the API says again after that
+// is told again.
 func TestEventsMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -23,13 +23,14 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// An api is a test server whose sockets do what the test says. HTTP calls go to the test server. A login on a socket is judged
-// by it too, unless the test takes a step over.
+// An api is a test server whose sockets do what the test says. HTTP calls go to the test server. A
+// login on a socket is judged by it too, unless the test takes a step over.
 type api struct {
 	*testserver.Server
 	base *http.Transport // leads here, over net.Pipe
 
-	// Steps that a test may take over. They are set before the first connection, and called with its number, from 0.
+	// Steps that a test may take over. They are set before the first connection, and called with
+	// its number, from 0.
 	upgrade func(n int, w http.ResponseWriter, r *http.Request) bool // true: answered
 	login   func(n int, c *conn) bool                                // true: dealt with
 	serve   func(n int, c *conn)                                     // after the login, beside the reading
@@ -38,6 +39,7 @@ type api struct {
 	after   func(n int)                                              // after it was read
 	mute    bool                                                     // health checks are not answered
 	deaf    bool                                                     // nothing is read after the login
+	grouped map[string]*groupedFeed                                  // feeds that the test server has no part in
 
 	mu      sync.Mutex
 	dials   []dialed
@@ -110,7 +112,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // client returns a client of a.
 func (a *api) client() *feeds.Client {
-	return &feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: "https://stream.test", Base: a.base}
+	return backend(testserver.DefaultKey, testserver.DefaultSecret, a.base)
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -120,6 +122,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case strings.HasPrefix(r.URL.Path, "/api/v2/feeds/feed_groups/"):
 		a.read(w, r)
+		return
+	case r.URL.Path == "/api/v2/feeds/activities/query" && a.list(w, r):
 		return
 	case r.Method == "POST" && r.URL.Path == "/api/v2/feeds/activities":
 		rec := httptest.NewRecorder()
@@ -148,7 +152,7 @@ func (a *api) read(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Unlock()
 	if connection == "" {
-		a.Server.ServeHTTP(w, r)
+		a.answerRead(w, r)
 		return
 	}
 	if a.watch != nil && a.watch(n, w, r) {
@@ -169,7 +173,7 @@ func (a *api) read(w http.ResponseWriter, r *http.Request) {
 	// The test server has sockets of its own, and does not know this one.
 	r.URL.RawQuery = "api_key=" + testserver.DefaultKey
 	r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), `"watch":true,`, "", 1)))
-	a.Server.ServeHTTP(w, r)
+	a.answerRead(w, r)
 	if a.after != nil {
 		a.after(n)
 	}
@@ -350,11 +354,13 @@ type loop struct {
 
 	mu     sync.Mutex
 	events []feeds.Event
-	errs   []error   // at most one, and then nothing more
-	at     time.Time // when it ended
+	times  []time.Time // when they were told
+	errs   []error     // at most one, and then nothing more
+	at     time.Time   // when it ended
 }
 
-// listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil does nothing.
+// listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil
+// does nothing.
 func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, fids ...string) *loop {
 	l := &loop{done: make(chan struct{})}
 	go func() {
@@ -364,7 +370,7 @@ func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, 
 			if err != nil {
 				l.errs = append(l.errs, err)
 			} else {
-				l.events = append(l.events, ev)
+				l.events, l.times = append(l.events, ev), append(l.times, time.Now())
 			}
 			l.mu.Unlock()
 			if err == nil && body != nil && !body(ev) {
@@ -376,7 +382,8 @@ func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, 
 	return l
 }
 
-// seen returns the events so far, each as a word: the text of an activity, "+" before it if it was recovered, or else the type.
+// seen returns the events so far, each as a word: the text of an activity, "+" before it if it was
+// recovered, or else the type.
 func (l *loop) seen() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A loop that is busy for ten minutes keeps its connection, gets what was held for it, is told how much was not, and gets that
-// by way of the feed.
+// A loop that is busy for ten minutes keeps its connection, gets what was held for it, is told how
+// much was not, and gets that by way of the feed.
 func TestEventsSlowLoop(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -69,7 +69,8 @@ func TestEventsSlowLoop(t *testing.T) {
 	}
 }
 
-// A loop that is behind all the time is told everything once, and in order, however often it is overrun.
+// A loop that is behind all the time is told everything once, and in order, however often it is
+// overrun.
 func TestEventsLoopAlwaysBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -162,7 +163,7 @@ func TestEventsSlowLoopLosesTheConnection(t *testing.T) {
 	})
 }
 
-// A message of more than 1 MiB ends the connection, not the loop; a MiB passes.
+// A message of more than 1 MiB is dropped, and what it may have told of is read; a MiB passes.
 func TestEventsFramesAreBounded(t *testing.T) {
 	for _, size := range []int{1 << 20, 1<<20 + 1} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -171,14 +172,27 @@ func TestEventsFramesAreBounded(t *testing.T) {
 				s := alice(t, a, &counter{srv: a.Server})
 				l := listen(t.Context(), s, nil, "user:alice")
 				synctest.Wait()
-				a.open(t).sendBig(size)
+				c := a.open(t)
+				a.mu.Lock()
+				c.feeds = nil // what is added now is not told of, as if it were in the long message
+				a.mu.Unlock()
+				a.add(t, "hidden", "user:alice")
+				a.mu.Lock()
+				c.feeds = []string{"user:alice"}
+				a.mu.Unlock()
+				c.sendBig(size)
 				reconnected()
 				want := []string{"connected", "big"}
 				if size > 1<<20 {
-					want[1] = "reconnected"
+					want = []string{"connected", "dropped", "+hidden"}
 				}
-				if got := l.seen(); !slices.Equal(got, want) {
-					t.Errorf("events %q, want %q", got, want)
+				if got := l.seen(); !slices.Equal(got, want) || len(a.dialed()) != 1 {
+					t.Errorf("events %q, want %q; %d connections", got, want, len(a.dialed()))
+				}
+				a.add(t, "one", "user:alice")
+				synctest.Wait()
+				if got := l.seen(); got[len(got)-1] != "one" {
+					t.Errorf("events %q", got)
 				}
 			})
 		})

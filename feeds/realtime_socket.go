@@ -25,7 +25,8 @@ const (
 	keepalive  = 25 * time.Second // between two signs of life of ours
 	silence    = 35 * time.Second // without one of the API's the connection is dead
 	closeLimit = time.Second      // for the API to answer to the closing
-	maxFrame   = 1 << 20          // bytes in a message of the API
+	maxFrame   = 1 << 20          // bytes in a message of the API; a longer one is dropped
+	maxDropped = 64 << 20         // bytes in a message that is dropped; a longer one ends the connection
 )
 
 var (
@@ -37,8 +38,8 @@ var (
 		"to let WebSockets through")
 )
 
-// A socket is one connection that has been logged in. Two goroutines work for it until its context ends: one reads into the
-// queue, one says every 25 s that we are there.
+// A socket is one connection that has been logged in. Two goroutines work for it until its context
+// ends: one reads into the queue, one says every 25 s that we are there.
 type socket struct {
 	stream *stream
 	token  provider.Token
@@ -95,7 +96,7 @@ func (st *stream) dial(ctx context.Context, tok provider.Token) (_ *socket, err 
 		return nil, k.notUpgraded(resp, err)
 	}
 	k.ws = ws
-	ws.SetReadLimit(maxFrame)
+	ws.SetReadLimit(maxDropped)
 	if err := k.login(); err != nil {
 		_ = ws.CloseNow() // it has failed for a better reason already
 		return nil, err
@@ -122,7 +123,8 @@ func (k *socket) notUpgraded(resp *http.Response, err error) error {
 	return newError(resp, body, k.call.Operation, k.call.RequestID)
 }
 
-// login sends the first frame, which is where the token goes, and waits for the API's word about it.
+// login sends the first frame, which is where the token goes, and waits for the API's word about
+// it.
 func (k *socket) login() error {
 	first := struct {
 		Token    string          `json:"token,omitempty"`
@@ -140,7 +142,7 @@ func (k *socket) login() error {
 		return k.lost(err)
 	}
 	for {
-		_, frame, err := k.ws.Read(k.ctx)
+		frame, err := k.frame()
 		if err != nil {
 			return k.lost(err)
 		}
@@ -151,7 +153,7 @@ func (k *socket) login() error {
 		case m.Type == "connection.error":
 			return k.refusal(m)
 		case m.Type == "connection.ok":
-			if k.id = m.ConnectionID; k.id == "" {
+			if k.id = m.body().ConnectionID; k.id == "" {
 				return errors.New("feeds: events: the API took the login and gave the connection no id")
 			}
 			return nil
@@ -162,7 +164,7 @@ func (k *socket) login() error {
 // read is the goroutine that reads. It ends with the connection.
 func (k *socket) read() {
 	for {
-		_, frame, err := k.ws.Read(k.ctx)
+		frame, err := k.frame()
 		if err != nil {
 			if cause := context.Cause(k.ctx); cause != nil {
 				err = cause
@@ -175,6 +177,9 @@ func (k *socket) read() {
 		k.heard()
 		m, err := decodeMessage(frame)
 		switch {
+		case len(frame) > maxFrame:
+			k.stream.log(slog.LevelWarn, "events: dropped a message of the API that is too long", "limit", maxFrame)
+			k.queue.putTooLong()
 		case err != nil:
 			k.stream.log(slog.LevelWarn, "events: ignored a message of the API", "bytes", len(frame), "err", err)
 		case m.Type == "connection.error":
@@ -182,9 +187,23 @@ func (k *socket) read() {
 			return
 		case m.Type == "health.check" || m.Type == "connection.ok":
 		default:
-			k.queue.put(m.event())
+			k.queue.put(m)
 		}
 	}
+}
+
+// frame reads a message. Of one that is too long it returns a little more than is allowed, and
+// drops the rest.
+func (k *socket) frame() ([]byte, error) {
+	_, r, err := k.ws.Reader(k.ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxFrame+1))
+	if err == nil && len(b) > maxFrame {
+		_, err = io.Copy(io.Discard, r)
+	}
+	return b, err
 }
 
 // heard notes a sign of life. Before the login has been taken none counts.
@@ -224,7 +243,8 @@ func (k *socket) keepAlive() {
 	}
 }
 
-// close closes the connection and waits for its goroutines. The API is told, if the connection still stands.
+// close closes the connection and waits for its goroutines. The API is told, if the connection
+// still stands.
 func (k *socket) close() {
 	if k.ctx.Err() == nil {
 		limit := time.AfterFunc(closeLimit, func() { k.fail(errClosing) })
@@ -253,7 +273,7 @@ func (k *socket) refusal(m *message) error {
 		Code       int    `json:"code"`
 		StatusCode int    `json:"StatusCode"`
 		Message    string `json:"message"`
-	}](m.Error)
+	}](m.body().Error)
 	out := k.call
 	out.Code, out.StatusCode, out.Message = in.Code, in.StatusCode, k.redacted(in.Message)
 	if !k.hasToken() {
@@ -262,11 +282,12 @@ func (k *socket) refusal(m *message) error {
 	return &refusal{&out, k.token}
 }
 
-// hasToken reports whether the connection was logged in with its token: an anonymous session's goes nowhere.
+// hasToken reports whether the connection was logged in with its token: an anonymous session's goes
+// nowhere.
 func (k *socket) hasToken() bool { return k.stream.session.authType != "anonymous" }
 
-// redacted returns s without the token, should the API repeat it, or the beginning of it, for a close reason is short. What
-// follows the token goes too.
+// redacted returns s without the token, should the API repeat it, or the beginning of it, for a
+// close reason is short. What follows the token goes too.
 func (k *socket) redacted(s string) string {
 	token := k.token.Value()
 	if i := strings.Index(s, token[:min(len(token), 16)]); i >= 0 && k.hasToken() {

@@ -115,8 +115,9 @@ func (a *api) judgeStatus(token string) int {
 	return status
 }
 
-// A token that is refused, in the handshake or on an open connection, costs one provider call and no time; and a token is the
-// same for HTTP and for the socket, whichever of the two it was that needed it.
+// A token that is refused, in the handshake or on an open connection, costs one provider call and
+// no time; and a token is the same for HTTP and for the socket, whichever of the two it was that
+// needed it.
 func TestEventsShareTheToken(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -276,7 +277,8 @@ func TestEventsRefusedForGood(t *testing.T) {
 	}
 }
 
-// A connection can be gone before the feeds are watched by it again, and the API then says that it is not found. That passes.
+// A connection can be gone before the feeds are watched by it again, and the API then says that it
+// is not found. That passes.
 func TestEventsMayFindTheConnectionGone(t *testing.T) {
 	for _, e := range []struct{ status, code int }{{400, 4}, {404, 16}, {400, 46}} {
 		t.Run(fmt.Sprint(e), func(t *testing.T) {
@@ -303,8 +305,8 @@ func TestEventsMayFindTheConnectionGone(t *testing.T) {
 	}
 }
 
-// An API that refuses every token on its sockets is not stormed, and neither is the provider: the transport's pauses between
-// dead tokens hold here too.
+// An API that refuses every token on its sockets is not stormed, and neither is the provider: the
+// transport's pauses between dead tokens hold here too.
 func TestEventsPaceDeadTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -14,16 +15,17 @@ import (
 // A TokenOption changes what [Client.CreateToken] makes: see [WithExpiration].
 type TokenOption func(*provider.Signer)
 
-// WithExpiration sets how long the token lives. Without it, and for 0, that is 1 hour; a negative one makes a token that never
-// ends.
+// WithExpiration sets how long the token lives. Without it, and for 0, that is 1 hour; a negative
+// one makes a token that never ends.
 func WithExpiration(d time.Duration) TokenOption { return func(s *provider.Signer) { s.Validity = d } }
 
-// CreateToken mints a token for the user, to hand to that user's program. The client needs the secret.
+// CreateToken mints a token for the user, to hand to that user's program. The client needs the
+// secret.
 func (c *Client) CreateToken(userID string, options ...TokenOption) (string, error) {
-	if err := c.needsSecret("CreateToken"); err != nil {
+	s, err := c.signer("CreateToken")
+	if err != nil {
 		return "", err
 	}
-	s := provider.Signer{Secret: c.Secret}
 	for _, o := range options {
 		o(&s)
 	}
@@ -39,8 +41,8 @@ func (c *Client) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*Upd
 	return s.UpdateUsers(ctx, req)
 }
 
-// QueryUsers returns a page of the users that the filter selects. The client needs the secret. [Client.Users] goes through all
-// pages.
+// QueryUsers returns a page of the users that the filter selects. The client needs the secret.
+// [Client.Users] goes through all pages.
 func (c *Client) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*QueryUsersResponse, error) {
 	s, err := c.server("QueryUsers")
 	if err != nil {
@@ -49,7 +51,8 @@ func (c *Client) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*Query
 	return s.QueryUsers(ctx, req)
 }
 
-// Users returns the users that the filter selects, as [Session.Users] does. The client needs the secret.
+// Users returns the users that the filter selects, as [Session.Users] does. The client needs the
+// secret.
 func (c *Client) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[UserResponse, error] {
 	s, err := c.server("Users")
 	if err != nil {
@@ -58,15 +61,16 @@ func (c *Client) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[Us
 	return s.Users(ctx, req)
 }
 
-// UpdateUsersPartial changes single fields of users. The client needs the secret. Setting "revoke_tokens_issued_before" to a
-// time revokes the tokens that a user got before it, and setting it to nil gives them their life back:
+// UpdateUsersPartial changes single fields of users. The client needs the secret. Setting
+// "revoke_tokens_issued_before" to a time revokes the tokens that a user got before it, and setting
+// it to nil gives them their life back:
 //
 //	client.UpdateUsersPartial(ctx, &feeds.UpdateUsersPartialRequest{Users: []feeds.UpdateUserPartialRequest{
 //		{ID: "alice", Set: map[string]any{"revoke_tokens_issued_before": time.Now()}},
 //	}})
 //
-// A token without an iat claim is revoked whatever the time. A token's iat has whole seconds, so one that was minted in the
-// second of the revocation may live.
+// A token without an iat claim is revoked whatever the time. A token's iat has whole seconds, so
+// one that was minted in the second of the revocation may live.
 func (c *Client) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartialRequest) (*UpdateUsersPartialResponse, error) {
 	s, err := c.server("UpdateUsersPartial")
 	if err != nil {
@@ -78,14 +82,16 @@ func (c *Client) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartial
 // maxUsers is how many users the API changes in one call.
 const maxUsers = 100
 
-// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil, and the zero time, take the
-// revocation back. It is short for [Client.UpdateUsersPartial]. The client needs the secret.
+// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil, and the
+// zero time, take the revocation back. It is short for [Client.UpdateUsersPartial]. The client
+// needs the secret.
 func (c *Client) RevokeUserToken(ctx context.Context, userID string, before *time.Time) error {
 	return c.RevokeUsersTokens(ctx, []string{userID}, before)
 }
 
-// RevokeUsersTokens does for many users what [Client.RevokeUserToken] does for one, with one call for each 100 of them. If a
-// call fails, the users of those before it are revoked already; doing it all again does no harm.
+// RevokeUsersTokens does for many users what [Client.RevokeUserToken] does for one, with one call
+// for each 100 of them. If a call fails, the users of those before it are revoked already; doing it
+// all again does no harm.
 func (c *Client) RevokeUsersTokens(ctx context.Context, userIDs []string, before *time.Time) error {
 	s, err := c.server("RevokeUsersTokens")
 	if err != nil {
@@ -104,8 +110,8 @@ func (c *Client) RevokeUsersTokens(ctx context.Context, userIDs []string, before
 	return nil
 }
 
-// RevokeTokens revokes all users' tokens that were issued before the given time. Nil, and the zero time, take the revocation
-// back. It is short for [Client.UpdateApp]. The client needs the secret.
+// RevokeTokens revokes all users' tokens that were issued before the given time. Nil, and the zero
+// time, take the revocation back. It is short for [Client.UpdateApp]. The client needs the secret.
 func (c *Client) RevokeTokens(ctx context.Context, before *time.Time) error {
 	if before == nil {
 		before = new(time.Time)
@@ -144,19 +150,24 @@ func (c *Client) GetApp(ctx context.Context) (*GetAppResponse, error) {
 	return ask[GetAppResponse](ctx, s, call{method: http.MethodGet, path: apiPath("app")})
 }
 
-// UpdateAppRequest is what [Client.UpdateApp] takes. A nil field stays as it is.
+// UpdateAppRequest is what [Client.UpdateApp] takes. At least one field has to be set.
 type UpdateAppRequest struct {
-	// RevokeTokensIssuedBefore revokes all users' tokens that were issued before that time. The zero time.Time takes the
-	// revocation back.
+	// RevokeTokensIssuedBefore revokes all users' tokens that were issued before that time. The
+	// zero time.Time takes the revocation back; nil leaves it as it is.
 	RevokeTokensIssuedBefore *time.Time
 
-	// DisableAuthChecks lets developer tokens in: for development alone.
+	// DisableAuthChecks lets developer tokens in: for development alone. Nil leaves it as it is.
 	DisableAuthChecks *bool
+
+	// Set changes any settings, by their names in the API. Nil stands for null: Set of
+	// "revoke_tokens_issued_before" to nil takes the revocation back.
+	Set map[string]any
 }
 
 // wire is the JSON of r, in which null differs from absent.
 func (r *UpdateAppRequest) wire() map[string]any {
 	m := make(map[string]any)
+	maps.Copy(m, r.Set)
 	if r.RevokeTokensIssuedBefore != nil {
 		m[cutoffField] = cutoff(r.RevokeTokensIssuedBefore)
 	}
@@ -166,29 +177,39 @@ func (r *UpdateAppRequest) wire() map[string]any {
 	return m
 }
 
-// UpdateApp changes the app's settings. The client needs the secret.
+// UpdateApp changes the app's settings. The client needs the secret. Setting
+// "revoke_tokens_issued_before" to a time revokes the tokens that any user got before it, and
+// setting it to nil gives them their life back, as [Client.UpdateUsersPartial] does for one:
+//
+//	now := time.Now()
+//	client.UpdateApp(ctx, &feeds.UpdateAppRequest{RevokeTokensIssuedBefore: &now})
+//	client.UpdateApp(ctx, &feeds.UpdateAppRequest{Set: map[string]any{"revoke_tokens_issued_before": nil}})
+//
+// [Client.RevokeTokens] is short for both.
+//
+// A request that sets nothing is an error, because it may have been meant to take a revocation
+// back: by a field that is nil, which can't be told from one that was not mentioned.
 func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
 	s, err := c.server("UpdateApp")
 	if err != nil {
 		return err
 	}
-	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: orZero(req).wire()})
-}
-
-func (c *Client) needsSecret(what string) error {
-	if c.Secret == "" {
-		return errors.New("feeds: " + what + " is for a backend: it needs the API secret (NewClient's second argument)")
+	in := orZero(req).wire()
+	if len(in) == 0 {
+		return errors.New("feeds: UpdateApp: the request sets nothing; to take a revocation back use RevokeTokens(ctx, nil), " +
+			"or Set with \"revoke_tokens_issued_before\" and nil")
 	}
-	return nil
+	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: in})
 }
 
-// server returns a session under a server token, which belongs to no user, never ends, and is minted anew for each session. It
-// holds nothing that would have to be closed.
+// server returns a session under a server token, which belongs to no user, never ends, and is
+// minted anew for each session. It holds nothing that would have to be closed.
 func (c *Client) server(what string) (*Session, error) {
-	if err := c.needsSecret(what); err != nil {
+	signer, err := c.signer(what)
+	if err != nil {
 		return nil, err
 	}
-	token, err := provider.Signer{Secret: c.Secret}.ServerToken()
+	token, err := signer.ServerToken()
 	if err != nil {
 		return nil, err
 	}

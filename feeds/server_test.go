@@ -16,10 +16,11 @@ import (
 
 // The server token may do everything, so nothing of the server side leaves over plain http.
 func TestServerTokensDoNotLeaveOverPlainHTTP(t *testing.T) {
-	c := &feeds.Client{Key: "key", Secret: "secret", BaseURL: "http://stream.test", Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	c := backend("key", "secret", roundTripper(func(req *http.Request) (*http.Response, error) {
 		t.Errorf("%s %s was sent", req.Method, req.URL)
 		return nil, errors.New("unreachable")
-	})}
+	}))
+	c.BaseURL = "http://stream.test"
 	ctx := t.Context()
 	_, err1 := c.GetApp(ctx)
 	_, err2 := c.UpdateUsers(ctx, nil)
@@ -37,19 +38,19 @@ func TestServerSide(t *testing.T) {
 		srv := &testserver.Server{}
 		client := start(t, srv)
 		ctx := t.Context()
-		backend, err := client.ConnectServer(ctx)
+		server, err := client.ConnectServer(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer backend.Close()
-		if backend.User().ID != "" {
-			t.Errorf("user %+v", backend.User())
+		defer server.Close()
+		if server.User().ID != "" {
+			t.Errorf("user %+v", server.User())
 		}
-		out, err := backend.AddActivity(ctx, &feeds.AddActivityRequest{UserID: "alice", Type: "post", Feeds: []string{"user:alice"}})
+		out, err := server.AddActivity(ctx, &feeds.AddActivityRequest{UserID: "alice", Type: "post", Feeds: []string{"user:alice"}})
 		if err != nil || out.Activity.User.ID != "alice" {
 			t.Errorf("%+v, %v", out, err)
 		}
-		_, err = backend.AddActivity(ctx, &feeds.AddActivityRequest{Type: "post", Feeds: []string{"user:alice"}})
+		_, err = server.AddActivity(ctx, &feeds.AddActivityRequest{Type: "post", Feeds: []string{"user:alice"}})
 		if e, ok := errors.AsType[*feeds.Error](err); !ok || e.Code != feeds.CodeBadInput {
 			t.Errorf("without a UserID: %v", err)
 		}
@@ -121,27 +122,27 @@ func TestServerSide(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		}
-		wrong := &feeds.Client{Key: client.Key, Secret: "another", BaseURL: client.BaseURL, Base: client.Base}
+		wrong := backend(client.Key, "another", client.Base)
 		if _, err := wrong.ConnectServer(ctx); err == nil || !strings.Contains(err.Error(), "signed with another secret") {
 			t.Errorf("error %v", err)
 		}
 	})
 }
 
-// A server token has no successor: an API that refuses it gets no second request, and the users' hooks hear nothing of it.
+// A server token has no successor: an API that refuses it gets no second request, and the users'
+// hooks hear nothing of it.
 func TestAServerTokenIsNotRefreshed(t *testing.T) {
 	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) {
 		return 401, nil, `{"code":40,"message":"expired"}`
 	}}
-	c := &feeds.Client{Key: "key", Secret: "secret", BaseURL: "https://stream.test", Base: api, Trace: &transport.Trace{
-		RefreshStart: func(transport.RefreshStart) { t.Error("a refresh") },
-	}}
-	backend, err := c.ConnectServer(t.Context())
+	c := backend("key", "secret", api)
+	c.Trace = &transport.Trace{RefreshStart: func(transport.RefreshStart) { t.Error("a refresh") }}
+	s, err := c.ConnectServer(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range 2 {
-		_, err = backend.QueryUsers(t.Context(), nil)
+		_, err = s.QueryUsers(t.Context(), nil)
 		if e, ok := err.(*feeds.Error); !ok || e.Code != feeds.CodeTokenExpired || feeds.IsSessionOver(err) {
 			t.Errorf("error %v", err)
 		}
@@ -154,7 +155,7 @@ func TestAServerTokenIsNotRefreshed(t *testing.T) {
 // More users than one call takes are revoked by several calls.
 func TestRevokeUsersTokensInBatches(t *testing.T) {
 	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }}
-	c := &feeds.Client{Key: "key", Secret: "secret", BaseURL: "https://stream.test", Base: api}
+	c := backend("key", "secret", api)
 	ids := make([]string, 250)
 	for i := range ids {
 		ids[i] = fmt.Sprint(i)
@@ -175,6 +176,23 @@ func TestRevokeUsersTokensInBatches(t *testing.T) {
 	err := errors.Join(c.RevokeUserToken(t.Context(), "alice", new(time.Time)), c.RevokeTokens(t.Context(), new(time.Time)))
 	if want := `{"revoke_tokens_issued_before":null}`; err != nil || api.body[3] != `{"users":[{"id":"alice","set":`+want+`}]}` || api.body[4] != want {
 		t.Errorf("the zero time: %v, %s", err, api.body[3:])
+	}
+}
+
+// A request that sets nothing is no silent success: it may have been meant to take a revocation
+// back.
+func TestUpdateAppWithNothing(t *testing.T) {
+	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }}
+	c := backend("key", "secret", api)
+	for _, req := range []*feeds.UpdateAppRequest{nil, {}, {RevokeTokensIssuedBefore: nil}} {
+		if err := c.UpdateApp(t.Context(), req); err == nil || !strings.Contains(err.Error(), "RevokeTokens(ctx, nil)") || len(api.reqs) != 0 {
+			t.Errorf("%+v: %v", req, err)
+		}
+	}
+	now, on := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), true
+	err := c.UpdateApp(t.Context(), &feeds.UpdateAppRequest{RevokeTokensIssuedBefore: &now, DisableAuthChecks: &on, Set: map[string]any{"a": 1, "b": nil}})
+	if want := `{"a":1,"b":null,"disable_auth_checks":true,"revoke_tokens_issued_before":"2026-01-02T03:04:05Z"}`; err != nil || api.body[0] != want {
+		t.Errorf("%v, %s", err, api.body)
 	}
 }
 

@@ -20,7 +20,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// An anonymous session sends no token, refreshes nothing whatever it is answered, and ends with Close.
+// An anonymous session sends no token, refreshes nothing whatever it is answered, and ends with
+// Close.
 func TestAnonymous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refuse := false
@@ -151,6 +152,118 @@ func TestHardCodedTokensSayWhatTheyAre(t *testing.T) {
 		_, err = dev.QueryActivities(t.Context(), nil)
 		if want := "a developer token works only while the app has its authentication checks disabled"; err == nil || !strings.Contains(err.Error(), want) || feeds.IsSessionOver(err) {
 			t.Errorf("error %v, want one with %q", err, want)
+		}
+	})
+}
+
+// Connecting obeys its context whatever hangs: the token provider, the API, or the call for a
+// guest.
+func TestConnectingEndsWithItsContext(t *testing.T) {
+	hangs := provider.Func(func(ctx context.Context) (string, error) {
+		time.Sleep(20 * time.Second) // and does not obey its own
+		return "", ctx.Err()
+	})
+	hang := roundTripper(func(req *http.Request) (*http.Response, error) {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	})
+	for name, connect := range map[string]func(context.Context, *feeds.Client) (*feeds.Session, error){
+		"provider": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) {
+			return c.ConnectUser(ctx, feeds.User{ID: "alice"}, hangs)
+		},
+		"user": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) {
+			return c.ConnectUser(ctx, feeds.User{ID: "alice"}, provider.Signer{Secret: "secret"}.For("alice"))
+		},
+		"guest": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) {
+			return c.ConnectGuest(ctx, feeds.User{ID: "alice"})
+		},
+		"anonymous": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) { return c.ConnectAnonymous(ctx) },
+		"server":    func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) { return c.ConnectServer(ctx) },
+		"a call": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) {
+			_, err := c.GetApp(ctx)
+			return nil, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				s, err := connect(ctx, backend("key", "secret", hang))
+				if s != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+					t.Errorf("%v after %s", err, time.Since(began))
+				}
+				time.Sleep(time.Minute) // the provider's goroutine and the one that waits for it end too, or the bubble would not
+			})
+		})
+	}
+}
+
+// With AllowHTTP a client may use plain http, for calls and for sockets; without it nothing leaves.
+func TestAllowHTTP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		client := a.client()
+		client.BaseURL = "http://testserver:8080"
+		if _, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server}); err == nil || !strings.Contains(err.Error(), "plain http") {
+			t.Errorf("error %v", err)
+		}
+		client.AllowHTTP = true
+		s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := listen(t.Context(), s, nil, "user:alice")
+		synctest.Wait()
+		a.add(t, "one", "user:alice")
+		synctest.Wait()
+		if got := l.seen(); len(got) != 2 || got[1] != "one" || a.dialed()[0].hello.Token == "" {
+			t.Errorf("events %q", got)
+		}
+		if _, err := client.GetApp(t.Context()); err != nil {
+			t.Error(err)
+		}
+		guest, err := client.ConnectGuest(t.Context(), feeds.User{ID: "visitor"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guest.Close()
+		nobody, err := client.ConnectAnonymous(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nobody.Close()
+		s.Close()
+		<-l.done
+	})
+}
+
+// A token provider that calls the API itself, and meets a rate limit there, has not met it for the
+// call that waits for the token.
+func TestAProvidersRateLimitIsNotTheCallsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &testserver.Server{}
+		limited := false
+		p := provider.Func(func(context.Context) (string, error) {
+			if limited {
+				return "", &feeds.Error{Code: feeds.CodeRateLimited, StatusCode: 429, RetryAt: time.Now().Add(time.Minute)}
+			}
+			return srv.Issue("alice"), nil
+		})
+		s, err := start(t, srv).ConnectUser(t.Context(), feeds.User{ID: "alice"}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		limited = true
+		srv.Revoke("alice")
+		began := time.Now()
+		_, err = s.QueryActivities(t.Context(), nil)
+		if _, ok := errors.AsType[*transport.RefreshError](err); !ok || time.Since(began) > 31*time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
 		}
 	})
 }

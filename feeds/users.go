@@ -58,7 +58,8 @@ func (s *Session) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*Up
 	return ask[UpdateUsersResponse](ctx, s, call{method: http.MethodPost, path: apiPath("users"), in: in})
 }
 
-// UpdateUserPartialRequest is a change of one user: fields to set, by their name in the API, and fields to remove.
+// UpdateUserPartialRequest is a change of one user: fields to set, by their name in the API, and
+// fields to remove.
 type UpdateUserPartialRequest struct {
 	ID    string         `json:"id"`
 	Set   map[string]any `json:"set,omitempty"`
@@ -75,13 +76,14 @@ type UpdateUsersPartialResponse struct {
 	Users map[string]UserResponse `json:"users"`
 }
 
-// UpdateUsersPartial changes single fields of users. A user may do that with itself alone, and neither with its role nor with
-// what is revoked: see [Client.UpdateUsersPartial].
+// UpdateUsersPartial changes single fields of users. A user may do that with itself alone, and
+// neither with its role nor with what is revoked: see [Client.UpdateUsersPartial].
 func (s *Session) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartialRequest) (*UpdateUsersPartialResponse, error) {
 	return ask[UpdateUsersPartialResponse](ctx, s, call{method: http.MethodPatch, path: apiPath("users"), in: orZero(req)})
 }
 
-// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first users of all.
+// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first users of
+// all.
 type QueryUsersRequest struct {
 	FilterConditions map[string]any `json:"filter_conditions"` // in Stream's syntax: {"role": "admin"}
 	Sort             []SortParam    `json:"sort,omitempty"`
@@ -94,7 +96,8 @@ type QueryUsersResponse struct {
 	Users []UserResponse `json:"users"`
 }
 
-// QueryUsers returns a page of the users that the filter selects. [Session.Users] goes through all pages.
+// QueryUsers returns a page of the users that the filter selects. [Session.Users] goes through all
+// pages.
 func (s *Session) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*QueryUsersResponse, error) {
 	in := *orZero(req)
 	if in.FilterConditions == nil {
@@ -107,27 +110,43 @@ func (s *Session) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*Quer
 	return ask[QueryUsersResponse](ctx, s, call{method: http.MethodGet, path: apiPath("users"), query: url.Values{"payload": {string(payload)}}})
 }
 
-// Users returns the users that the filter selects, page by page as [Session.Activities] does. The API counts from the
-// beginning for each page: a user who comes into being meanwhile may push another one onto the next page, to be seen twice.
+// Users returns the users that the filter selects, page by page as [Session.Activities] does, and
+// each of them once. The API counts from the beginning for each page: a user who comes into being
+// or is deleted meanwhile shifts the others, and one of them may be left out.
 func (s *Session) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[UserResponse, error] {
 	query := *orZero(req)
 	return func(yield func(UserResponse, error) bool) {
-		for query := query; ; {
+		been := make(map[string]bool)
+		for query, stale := query, 0; ; {
 			page, err := s.QueryUsers(ctx, &query)
 			if err != nil {
 				yield(UserResponse{}, err)
 				return
 			}
+			// A short page may be the API's own limit, so only an empty one is the end.
+			if len(page.Users) == 0 {
+				return
+			}
+			stale++
 			for _, u := range page.Users {
+				if been[u.ID] {
+					continue
+				}
+				been[u.ID], stale = true, 0
 				if !yield(u, nil) {
 					return
 				}
 			}
-			// A short page may be the API's own limit, so only an empty one is the end.
-			if len(page.Users) == 0 {
+			if stale == maxStalePages {
+				yield(UserResponse{}, errCircle)
 				return
 			}
 			query.Offset += len(page.Users)
 		}
 	}
 }
+
+// maxStalePages is how many pages of users may follow one another on which nobody is new. With
+// small pages new users can push known ones onto the next; an API that ignores the offset goes on
+// like that.
+const maxStalePages = 3

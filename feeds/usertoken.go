@@ -43,8 +43,8 @@ func belongs(token, userID string) error {
 	return nil
 }
 
-// userOf returns the user_id that token claims. Nothing is verified: the API does that. A developer token's payload is in
-// padded standard base64, which JWT parsers refuse.
+// userOf returns the user_id that token claims. Nothing is verified: the API does that. A developer
+// token's payload is in padded standard base64, which JWT parsers refuse.
 func userOf(token string) (string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

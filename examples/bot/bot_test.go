@@ -240,8 +240,7 @@ func TestGoesOn(t *testing.T) {
 		good := w.post("hello")
 		w.bot.reply = func(a *feeds.Activity) string {
 			if a.ID == gone {
-				operator := feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: baseURL, Base: w}
-				server, err := operator.ConnectServer(t.Context())
+				server, err := operatorOf(w).ConnectServer(t.Context())
 				if err == nil {
 					err = server.DeleteActivity(t.Context(), gone, &feeds.DeleteActivityRequest{HardDelete: true})
 					_ = server.Close()

@@ -103,11 +103,20 @@ func (w *world) post(text string) (id string) {
 	return added.Activity.ID
 }
 
+// operatorOf returns a client that has the secret.
+func operatorOf(w *world) *feeds.Client {
+	c, err := feeds.NewClient(testserver.DefaultKey, testserver.DefaultSecret)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c.BaseURL, c.Base = baseURL, w
+	return c
+}
+
 // answers returns what the bot has said to an activity.
 func (w *world) answers(activityID string) (texts []string) {
 	w.t.Helper()
-	operator := feeds.Client{Key: testserver.DefaultKey, Secret: testserver.DefaultSecret, BaseURL: baseURL, Base: w}
-	server, err := operator.ConnectServer(w.t.Context())
+	server, err := operatorOf(w).ConnectServer(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}

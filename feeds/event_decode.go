@@ -1,0 +1,152 @@
+package feeds
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+)
+
+// A message is what the API sends over the connection. All but its name stays undecoded until the
+// loop is there to have it: decoded, an activity takes a multiple of the memory.
+type message struct {
+	Type string `json:"type"`
+	FID  string `json:"fid"`
+
+	raw []byte
+}
+
+func decodeMessage(frame []byte) (*message, error) {
+	m := &message{raw: frame}
+	if err := json.Unmarshal(frame, m); err != nil || m.Type == "" {
+		return nil, errors.New("it is not a JSON object with a type")
+	}
+	return m, nil
+}
+
+// A body is what a message may hold beside its name.
+type body struct {
+	CreatedAt json.RawMessage `json:"created_at"`
+	Custom    json.RawMessage `json:"custom"`
+	User      json.RawMessage `json:"user"`
+
+	Activity json.RawMessage   `json:"activity"`
+	Comment  json.RawMessage   `json:"comment"`
+	Reaction json.RawMessage   `json:"reaction"`
+	Follow   json.RawMessage   `json:"follow"`
+	Feed     json.RawMessage   `json:"feed"`
+	Groups   []json.RawMessage `json:"aggregated_activities"`
+	Status   json.RawMessage   `json:"notification_status"`
+
+	ConnectionID string          `json:"connection_id"` // of connection.ok
+	Error        json.RawMessage `json:"error"`         // of connection.error: the error body
+}
+
+// body returns what m holds. A field of the wrong form doesn't keep the others from being read.
+func (m *message) body() *body {
+	b := new(body)
+	_ = json.Unmarshal(m.raw, b) // m is JSON, so at worst some field is left empty
+	return b
+}
+
+// event returns m as the loop gets it. A field that is not what it is known to be is left out,
+// except one that events of the type always have: such an event is unreadable.
+func (m *message) event(b *body) (Event, error) {
+	ev := Event{
+		Type: m.Type, FID: m.FID, CreatedAt: decoded[Timestamp](b.CreatedAt), Custom: decoded[map[string]any](b.Custom),
+		User: decoded[*UserResponse](b.User), NotificationStatus: decoded[*NotificationStatus](b.Status), Raw: m.raw,
+	}
+	var errs [promisesFeed + 1]error
+	ev.Activity, errs[promisesActivity] = readable[Activity](b.Activity)
+	ev.Comment, errs[promisesComment] = readable[Comment](b.Comment)
+	ev.Reaction, errs[promisesReaction] = readable[Reaction](b.Reaction)
+	ev.Follow, errs[promisesFollow] = readable[Follow](b.Follow)
+	ev.Feed, errs[promisesFeed] = readable[Feed](b.Feed)
+	for _, raw := range b.Groups {
+		ev.AggregatedActivities = append(ev.AggregatedActivities, readGroup(raw).aggregated())
+	}
+	if err := errs[promiseOf(m.Type)]; err != nil {
+		return Event{Type: EventUnreadable, FID: m.FID, CreatedAt: ev.CreatedAt, Raw: m.raw}, err
+	}
+	return ev, nil
+}
+
+// decoded returns what b stands for, or the zero value.
+func decoded[T any](b json.RawMessage) T {
+	var v, none T
+	if json.Unmarshal(b, &v) != nil {
+		return none
+	}
+	return v
+}
+
+var errMissing = errors.New("it is missing")
+
+// readable returns what b stands for, or nil and why that can't be told.
+func readable[T any](b json.RawMessage) (*T, error) {
+	var v *T
+	switch err := json.Unmarshal(b, &v); {
+	case len(b) == 0 || err == nil && v == nil:
+		return nil, errMissing
+	case err != nil:
+		return nil, err
+	}
+	return v, nil
+}
+
+// A found activity is one that the API shows, in a feed or in a message, still undecoded.
+type found struct {
+	id  string
+	at  Timestamp // when it was created
+	raw json.RawMessage
+}
+
+// findActivity returns what an activity is known by, whether or not the rest of it can be decoded.
+func findActivity(raw json.RawMessage) found {
+	var in struct {
+		ID        json.RawMessage `json:"id"`
+		CreatedAt json.RawMessage `json:"created_at"`
+	}
+	_ = json.Unmarshal(raw, &in) // what is no object has neither
+	f := found{id: decoded[string](in.ID), at: decoded[Timestamp](in.CreatedAt), raw: raw}
+	if f.id == "" {
+		sum := sha256.Sum256(raw)
+		f.id = "\x00" + string(sum[:]) // nothing that the API could have chosen
+	}
+	return f
+}
+
+// event returns the news of an activity that was found in a feed.
+func (f found) event(fid string) (Event, error) {
+	a, err := readable[Activity](f.raw)
+	if err != nil {
+		return Event{Type: EventUnreadable, FID: fid, CreatedAt: f.at, Raw: f.raw}, err
+	}
+	return Event{Type: EventActivityAdded, FID: fid, Activity: a, CreatedAt: f.at}, nil
+}
+
+// A group is an aggregated activity whose activities are still undecoded.
+type group struct {
+	AggregatedActivity
+	Activities []json.RawMessage `json:"activities"`
+}
+
+// readGroup returns the group, as far as it can be decoded: a count of the wrong form must not hide
+// the activities.
+func readGroup(raw json.RawMessage) *group {
+	g := new(group)
+	_ = json.Unmarshal(raw, g)
+	return g
+}
+
+// aggregated returns g as a loop gets it. Activities that can't be decoded are left out: they are
+// told of by themselves.
+func (g *group) aggregated() AggregatedActivity {
+	a := g.AggregatedActivity
+	a.Activities = make([]Activity, 0, len(g.Activities))
+	for _, raw := range g.Activities {
+		if activity, err := readable[Activity](raw); err == nil {
+			a.Activities = append(a.Activities, *activity)
+		}
+	}
+	return a
+}

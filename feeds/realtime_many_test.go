@@ -1,0 +1,363 @@
+package feeds_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/feeds"
+	"github.com/stayauth/stayauth/testserver"
+)
+
+// users returns the names of n feeds.
+func users(n int) []string { return numbered("user:", 0, n) }
+
+// connectedAfter waits for an event of the type, and returns how long after now it is told.
+func (l *loop) connectedAfter(t *testing.T, typ string, limit time.Duration) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for l.last(typ).Type == "" {
+		if time.Since(start) > limit {
+			t.Fatalf("no %q within %s", typ, limit)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times[slices.IndexFunc(l.events, func(ev feeds.Event) bool { return ev.Type == typ })].Sub(start)
+}
+
+// Feeds are read eight at a time: 450 of them at 0.3 s a call take 17.1 s, and not for ever.
+func TestEventsOfManyFeeds(t *testing.T) {
+	for _, tt := range []struct {
+		feeds int
+		took  time.Duration
+	}{{1, 300 * time.Millisecond}, {8, 300 * time.Millisecond}, {9, 600 * time.Millisecond}, {450, 17100 * time.Millisecond}} {
+		t.Run(fmt.Sprint(tt.feeds), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				a.between = func(int) { time.Sleep(300 * time.Millisecond) }
+				s := alice(t, a, &counter{srv: a.Server})
+				l := listen(t.Context(), s, nil, users(tt.feeds)...)
+				if took := l.connectedAfter(t, feeds.EventConnected, time.Minute); took != tt.took {
+					t.Errorf("connected after %s, want %s", took, tt.took)
+				}
+				if n := a.readings(); n != tt.feeds || len(a.dialed()) != 1 {
+					t.Errorf("%d calls over %d connections", n, len(a.dialed()))
+				}
+				_ = a.open(t).CloseNow()
+				synctest.Wait()
+				a.add(t, "missed", "user:0")
+				if took := l.connectedAfter(t, feeds.EventReconnected, time.Minute) - tt.took; took < 250*time.Millisecond || took > 750*time.Millisecond {
+					t.Errorf("reconnected %s after the feeds could have been read", took)
+				}
+				synctest.Wait()
+				if got := l.seen(); !slices.Equal(got, []string{"connected", "reconnected", "+missed"}) {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
+}
+
+// The reading of many feeds keeps to the API's rate limit: what it says is left is not exceeded,
+// and when it is over the readers wait for the next minute, together, on one connection.
+func TestEventsOfManyFeedsKeepToTheRateLimit(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		hide     bool // the headers of answers that were no refusal say nothing
+		noWait   bool
+		feeds    int
+		minutes  int
+		refusals int // at most
+	}{
+		{"told by the answers", false, false, 450, 7, 0},
+		{"told by the refusals", true, true, 450, 7, 7 * 8},
+		{"within the limit", false, false, 60, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{RateLimit: 60})
+				var mu sync.Mutex
+				refused := 0
+				client := a.client()
+				client.NoRateLimitWait = tt.noWait
+				client.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
+					resp, err := a.base.RoundTrip(req)
+					if err == nil && strings.Contains(req.URL.Path, "/feed_groups/") {
+						mu.Lock()
+						defer mu.Unlock()
+						if resp.StatusCode == 429 {
+							refused++
+						} else if tt.hide {
+							resp.Header.Del("X-Ratelimit-Remaining")
+						}
+					}
+					return resp, err
+				})
+				time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute))) // a fresh minute
+				s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				start := time.Now()
+				l := listen(t.Context(), s, nil, users(tt.feeds)...)
+				took := l.connectedAfter(t, feeds.EventConnected, time.Hour)
+				if least := time.Duration(tt.minutes) * time.Minute; took < least || took > least+2*time.Second {
+					t.Errorf("connected after %s, want %s", time.Since(start), least)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if refused > tt.refusals || len(a.dialed()) != 1 {
+					t.Errorf("%d calls were refused, over %d connections", refused, len(a.dialed()))
+				}
+				if tt.refusals > 0 && refused == 0 {
+					t.Error("nothing was refused: the test proves nothing")
+				}
+			})
+		})
+	}
+}
+
+// A feed that can't be read for now does not cost the others their connection.
+func TestEventsTryAFeedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		a.watch = func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n%3 > 0 {
+				return false
+			}
+			if n%2 == 0 {
+				cut(w)
+			} else {
+				w.WriteHeader(502)
+			}
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, users(90)...)
+		// 30 of 90 fail, 10 of those 30, and so on, with half a second in between.
+		if took := l.connectedAfter(t, feeds.EventConnected, time.Minute); took > 5*time.Second {
+			t.Errorf("connected after %s", took)
+		}
+		if n := len(a.dialed()); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// What was read before the connection broke is kept: the next one goes on from there, and all is
+// told in order.
+func TestEventsGoOnWithARecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, "user:0", "user:1")
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		synctest.Wait()
+		for i := range 950 {
+			a.add(t, fmt.Sprint(i), "user:0")
+		}
+		a.add(t, "950", "user:1")
+		var once sync.Once
+		a.watch = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			broken := false
+			if strings.HasSuffix(r.URL.Path, "/1") {
+				once.Do(func() {
+					time.Sleep(100 * time.Millisecond) // the other feed has been read
+					a.open(t).CloseNow()
+					time.Sleep(time.Millisecond)
+					cut(w)
+					broken = true
+				})
+			}
+			return broken
+		}
+		before := a.readings()
+		time.Sleep(5 * time.Second)
+		if got := l.seen(); !slices.Equal(got, append([]string{"connected", "reconnected"}, numbered("+", 0, 951)...)) {
+			t.Errorf("%d events", len(got))
+		}
+		// Ten pages and one that breaks off; then, where nothing has come since, one of each.
+		if n := a.readings() - before; n != 13 {
+			t.Errorf("%d calls, want 13", n)
+		}
+	})
+}
+
+// What is recovered is bounded in bytes, over all feeds together. What there is no room for is
+// named.
+func TestEventsRecoveryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		fids := users(5)
+		big := strings.Repeat("x", 100<<10)
+		page := func(n int) string { // 100 activities of 100 KiB: ten MB, of five feeds
+			var b strings.Builder
+			for i := 100; i > 0; i-- {
+				fmt.Fprintf(&b, `{"id":"%d-%d","text":%q,"created_at":%d},`, n, i, big, i)
+			}
+			return `{"activities":[` + strings.TrimSuffix(b.String(), ",") + `]}`
+		}
+		a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n < len(fids) {
+				_, _ = w.Write([]byte(`{"activities":[]}`))
+			} else {
+				_, _ = w.Write([]byte(page(n)))
+			}
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, fids...)
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		reconnected()
+		told := 0
+		for _, ev := range l.events {
+			if ev.Recovered {
+				told += len(ev.Activity.Text)
+			}
+		}
+		gap := l.last(feeds.EventReconnected).Gap
+		if told > 32<<20 || told < 30<<20 || len(gap.Incomplete) == 0 {
+			t.Errorf("%d bytes were told, and %q is incomplete", told, gap.Incomplete)
+		}
+	})
+}
+
+// What was read in vain, because the connection broke, takes no room from what is read later.
+func TestEventsRecoveryInVainTakesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		big := strings.Repeat("x", 100<<10)
+		var b strings.Builder
+		for i := 100; i > 0; i-- {
+			fmt.Fprintf(&b, `{"id":"%d","text":%q,"created_at":%d},`, i, big, i)
+		}
+		page := `{"activities":[` + strings.TrimSuffix(b.String(), ",") + `]` // ten MB, of 32 MiB
+		a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case n == 0:
+				return false
+			case n < 5:
+				_, _ = io.WriteString(w, page+`,"next":"a page that the test server has never heard of"}`)
+			default:
+				_, _ = io.WriteString(w, page+`}`)
+			}
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, "user:alice")
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		time.Sleep(time.Minute)
+		gap := l.last(feeds.EventReconnected).Gap
+		if n := len(l.seen()); n != 2+100 || gap.Incomplete != nil || len(a.dialed()) != 6 {
+			t.Errorf("%d events, gap %+v, %d connections", n, gap, len(a.dialed()))
+		}
+	})
+}
+
+// A limit that is said to end in a year is waited for by five minutes, and not by a year.
+func TestEventsDontWaitForARateLimitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		a.between = func(int) { time.Sleep(300 * time.Millisecond) }
+		client := a.client()
+		client.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp, err := a.base.RoundTrip(req)
+			if err == nil && strings.Contains(req.URL.Path, "/feed_groups/") {
+				resp.Header.Set("X-Ratelimit-Remaining", "0")
+				resp.Header.Set("X-Ratelimit-Reset", fmt.Sprint(time.Now().Add(365*24*time.Hour).Unix()))
+			}
+			return resp, err
+		})
+		s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		l := listen(t.Context(), s, nil, users(9)...) // eight at once, and one
+		if took := l.connectedAfter(t, feeds.EventConnected, time.Hour); took < 5*time.Minute || took > 5*time.Minute+2*time.Second {
+			t.Errorf("connected after %s", took)
+		}
+	})
+}
+
+// Pages that go in a circle are not read for ever.
+func TestEventsRecoverFromPagesInACircle(t *testing.T) {
+	for name, page := range map[string]string{
+		"flat":   `{"activities":[{"id":"2","text":"2","created_at":2},{"id":"1","text":"1","created_at":1}],"next":"again"}`,
+		"groups": `{"aggregated_activities":[{"group":"g","activity_count":2,"activities":[{"id":"2","text":"2","created_at":2},{"id":"1","text":"1","created_at":1}]}],"next":"again"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t, &testserver.Server{})
+				client := a.client()
+				reads := 0
+				client.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
+					if !strings.Contains(req.URL.Path, "/feed_groups/") || len(a.dialed()) < 2 {
+						return a.base.RoundTrip(req)
+					}
+					reads++
+					req.Body.Close()
+					return &http.Response{StatusCode: 201, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page)), Request: req}, nil
+				})
+				s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, &counter{srv: a.Server})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				l := listen(t.Context(), s, nil, "user:alice")
+				synctest.Wait()
+				_ = a.open(t).CloseNow()
+				time.Sleep(time.Second)
+				if got := l.seen(); !slices.Equal(got, []string{"connected", "reconnected", "+1", "+2"}) || reads != 2 {
+					t.Errorf("events %q after %d reads", got, reads)
+				}
+				s.Close()
+				<-l.done
+			})
+		})
+	}
+}
+
+// A page that is longer than what is read of an answer is asked for in parts.
+func TestEventsReadLongPagesInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{})
+		big := strings.Repeat("x", 1<<20)
+		var limits []int
+		a.watch = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n == 0 {
+				return false
+			}
+			var in struct{ Limit int }
+			_ = json.NewDecoder(r.Body).Decode(&in)
+			limits = append(limits, in.Limit)
+			var all []string
+			for i := range min(in.Limit, 20) {
+				all = append(all, fmt.Sprintf(`{"id":"%d","text":%q,"created_at":%d}`, 20-i, big, 20-i))
+			}
+			fmt.Fprintf(w, `{"activities":[%s]}`, strings.Join(all, ","))
+			return true
+		}
+		s := alice(t, a, &counter{srv: a.Server})
+		l := listen(t.Context(), s, nil, "user:alice")
+		synctest.Wait()
+		_ = a.open(t).CloseNow()
+		reconnected()
+		if n := len(l.seen()); n != 2+6 || !slices.Equal(limits, []int{100, 25, 6}) {
+			t.Errorf("%d events, of pages of %v", n, limits)
+		}
+	})
+}
