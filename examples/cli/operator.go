@@ -46,8 +46,12 @@ func (t *tool) operator(ctx context.Context, o *operator) (*feeds.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	c := t.client(s)
-	c.Secret = secret
+	c, err := feeds.NewClient(s.Key, secret)
+	if err != nil {
+		return nil, err
+	}
+	plain := t.client(s)
+	c.BaseURL, c.Logger, c.Trace = plain.BaseURL, plain.Logger, plain.Trace
 	return c, nil
 }
 
