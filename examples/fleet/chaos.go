@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -52,9 +53,13 @@ func pauseWrites(ctx context.Context, s *store) (string, error) {
 	return fmt.Sprintf("had paused writes for %v", pause), err
 }
 
-// failOver kills the master and waits until the Sentinel has made one of the replica. Then the dead one comes back, as its replica.
+// failOver kills the master and waits until the Sentinel has made one of the replica. Then the dead one comes back, as its replica. The
+// master dies when the replica has just caught up: what a replica lacks is lost with the master, and with it may be a login.
 func failOver(ctx context.Context, s *store) (string, error) {
 	old, next, _ := s.master(ctx)
+	if err := caughtUp(ctx, old); err != nil {
+		return "", err
+	}
 	old.kill()
 	err := await(ctx, "there is no new master", func() bool {
 		now, _, settled := s.master(ctx)
@@ -67,4 +72,20 @@ func failOver(ctx context.Context, s *store) (string, error) {
 		err = s.awaitReplica(ctx)
 	}
 	return "killed the master, and " + next.name + " took over", err
+}
+
+// caughtUp returns when the replica has all that was written to the master so far.
+func caughtUp(ctx context.Context, master *redisServer) error {
+	client := master.client()
+	defer client.Close()
+	conn := client.Conn() // WAIT is about the writes of its own connection
+	defer conn.Close()
+	if err := conn.Set(ctx, "caught up", "yes", time.Minute).Err(); err != nil {
+		return err
+	}
+	n, err := conn.Wait(ctx, 1, 10*time.Second).Result()
+	if err == nil && n == 0 {
+		err = errors.New("the replica does not catch up")
+	}
+	return err
 }
