@@ -35,9 +35,9 @@ func TestProofBadNetwork(t *testing.T) {
 		hang      float64
 		few, many int
 	}{
-		{"7.5 % fail or hang", 0.05, 0.025, 6, 10_000},
-		{"10 % hang", 0, 0.1, 2, 500},
-		{"20 % hang", 0, 0.2, 2, 500},
+		{"7.5 % fail or hang", 0.05, 0.025, 6, 500},
+		{"10 % hang", 0, 0.1, 2, 100},
+		{"20 % hang", 0, 0.2, 2, 100},
 	} {
 		n, lost := runs(test.few, test.many), 0
 		for range n {
