@@ -39,7 +39,7 @@ func TestFleet(t *testing.T) {
 	for name, flags := range map[string]string{
 		"spared in the gap": "-for 6s -workers 4 -kill 2s",
 		"killed in the gap": "-for 6s -workers 4 -kill 2s -gap",
-		"chaos":             "-for 20s -workers 4 -chaos",
+		"chaos":             "-for 32s -workers 4 -chaos",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
