@@ -50,7 +50,9 @@ type Session struct {
 // that says which, and not at some later call.
 //
 // All further tokens come from p as well, which is asked whenever one is needed. ctx is for
-// connecting alone; the session lives until [Session.Close].
+// connecting alone; the session lives until [Session.Close]. ConnectUser leaves when ctx ends. What
+// p is doing then goes on; a program that ends itself, and whose login is kept in a store, waits for
+// that with Wait of package shared's Login.
 func (c *Client) ConnectUser(ctx context.Context, user User, p provider.TokenProvider) (*Session, error) {
 	switch {
 	case user.ID == "":
