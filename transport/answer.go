@@ -2,6 +2,7 @@ package transport
 
 import (
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 // An answer is the body of a response that can be looked at before it is handed on. What was read of it while it was peeked at is
 // read again afterwards.
 type answer struct {
+	from    *http.Response // whose body it is
+	like    *http.Response // and which is handed on in its place: net/http writes trailers into from, as it reads
 	src     io.ReadCloser
 	kept    []byte
 	pos     int   // how much of kept has been handed out
@@ -26,6 +29,25 @@ type answer struct {
 	limit   *time.Timer // of peeking; set by the first read
 	late    bool        // it has run out
 	pending chan piece  // a read of src that has not returned; nil: there is none
+	stuck   bool        // there was one when peeking ended; not written after that
+}
+
+// newAnswer returns the body of resp for a classifier, and a response like resp that has it.
+func newAnswer(resp *http.Response) (*answer, *http.Response) {
+	like := new(http.Response)
+	*like = *resp
+	like.Trailer = resp.Trailer.Clone()
+	b := &answer{from: resp, like: like, src: resp.Body, peeking: true}
+	if b.src == nil {
+		b.src = http.NoBody
+	}
+	like.Body = b
+	return b, like
+}
+
+// end ends peeking. What was read is read again.
+func (b *answer) end() {
+	b.pos, b.peeking, b.stuck = 0, false, b.pending != nil
 }
 
 // A piece is what was read of a response.
@@ -58,7 +80,9 @@ func (b *answer) Read(p []byte) (int, error) {
 		case b.pending != nil:
 			b.keep(<-b.pending)
 		default:
-			return b.src.Read(p)
+			n, err := b.src.Read(p)
+			b.ended(err)
+			return n, err
 		}
 	}
 }
@@ -98,6 +122,14 @@ func (b *answer) begin() {
 
 func (b *answer) keep(p piece) {
 	b.kept, b.err, b.pending = append(b.kept, p.data...), p.err, nil
+	b.ended(p.err)
+}
+
+// ended passes the trailers on, which are there once the body has been read to its end.
+func (b *answer) ended(err error) {
+	if err == io.EOF && b.from != nil {
+		b.like.Trailer = b.from.Trailer.Clone()
+	}
 }
 
 // untouched reports whether nothing was read, or is being read.
@@ -107,7 +139,11 @@ func (b *answer) untouched() bool { return len(b.kept) == 0 && b.err == nil && b
 func (b *answer) shown() []byte { return b.kept[:min(len(b.kept), maxAnswer)] }
 
 func (b *answer) Close() error {
-	if b.peeking {
+	switch {
+	case b.peeking:
+		return nil
+	case b.stuck: // Close may have to wait for that read: a compressed body holds a lock while its header is read
+		go func() { _ = b.src.Close() }() // ends with the response
 		return nil
 	}
 	return b.src.Close()

@@ -19,10 +19,11 @@ const (
 // returned later all the same, by restore, which has to be called once. What is kept is bounded in sum: where there is no room,
 // restore returns the status and the cookies alone.
 func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response) {
-	const headers = 1 << 10
-	most := int64(maxAnswer + headers)
+	const headers = 1 << 10 // what a response takes beside what its server wrote
+	fixed := headers + headerSize(resp.Header)
+	most := maxAnswer + fixed
 	if 0 <= resp.ContentLength && resp.ContentLength < maxAnswer {
-		most = resp.ContentLength + headers
+		most = resp.ContentLength + fixed
 	}
 	room := t.held.Add(most) <= maxHeld
 	b := resp.Body.(*answer)
@@ -30,11 +31,11 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 	if !room {
 		keep = sentence - len(b.kept)
 	}
-	if b.err != nil {
-		left = 0
+	if b.err != nil || b.late {
+		left = 0 // there is nothing to read, or no time for it
 	}
 	b.begin()
-	d := drainOf(b.src, b.pending, left, keep)
+	d := drainOf(b.src, left, keep)
 	d.wait(b.late, b.limit.C)
 	b.limit.Stop()
 	d.mu.Lock()
@@ -48,7 +49,7 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 		cutShort(resp, b)
 	}
 
-	cost := int64(len(b.kept)) + headers
+	cost := int64(len(b.kept)) + fixed
 	if room {
 		t.held.Add(cost - most)
 		return func() *http.Response {
@@ -57,7 +58,7 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 		}
 	}
 	t.held.Add(-most)
-	status, req, cookies := resp.StatusCode, resp.Request, resp.Header["Set-Cookie"]
+	status, req, cookies := resp.StatusCode, resp.Request, cookiesOf(resp)
 	return func() *http.Response {
 		header := http.Header{"Content-Length": {"0"}}
 		if len(cookies) > 0 {
@@ -72,6 +73,9 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 func cutShort(resp *http.Response, b *answer) {
 	b.kept, b.err = b.shown(), io.EOF
 	header := resp.Header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
 	if plain, _, ok := decode(resp.Header, b.kept); ok {
 		b.kept = plain
 		header.Del("Content-Encoding")
@@ -94,9 +98,9 @@ type drain struct {
 	err  error      // where src ended, once it has
 }
 
-// drainOf starts one that reads up to room bytes, after a read that may be under way, and keeps the first most of them. Its goroutine
-// ends when src has been closed and no read is under way.
-func drainOf(src io.ReadCloser, pending <-chan piece, room, most int) *drain {
+// drainOf starts one that reads up to room bytes and keeps the first most of them. Its goroutine ends when src has been closed and no
+// read is under way.
+func drainOf(src io.ReadCloser, room, most int) *drain {
 	d := &drain{src: src, done: make(chan struct{})}
 	d.close = sync.OnceFunc(func() {
 		_ = src.Close()
@@ -104,9 +108,6 @@ func drainOf(src io.ReadCloser, pending <-chan piece, room, most int) *drain {
 	})
 	go func() {
 		defer d.close()
-		if pending != nil {
-			d.add(<-pending, most)
-		}
 		buf := make([]byte, min(max(room, 0), 8<<10))
 		for d.err == nil && d.read < room {
 			n, err := src.Read(buf[:min(len(buf), room-d.read)])
@@ -135,4 +136,26 @@ func (d *drain) add(p piece, most int) {
 	d.kept = append(d.kept, p.data[:max(min(len(p.data), most-len(d.kept)), 0)]...)
 	d.read += len(p.data)
 	d.err = p.err
+}
+
+// headerSize returns how many bytes a server has written into h.
+func headerSize(h http.Header) (n int64) {
+	for name, values := range h {
+		for _, v := range values {
+			n += int64(len(name) + len(v))
+		}
+	}
+	return n
+}
+
+// cookiesOf returns the cookies that resp sets, in so far as they are not too long to be kept by everyone who waits.
+func cookiesOf(resp *http.Response) (cookies []string) {
+	left := sentence
+	for _, c := range resp.Header["Set-Cookie"] {
+		if left -= len(c); left < 0 {
+			break
+		}
+		cookies = append(cookies, c)
+	}
+	return cookies
 }

@@ -60,6 +60,9 @@ func BodyCode[T int | string](path string, codes ...T) func(*http.Response) bool
 		if resp.Request != nil && resp.Request.Method == http.MethodHead {
 			return true
 		}
+		if b, ok := resp.Body.(*answer); ok {
+			b.pos = 0 // another classifier may have read it
+		}
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err != nil {
 			return false
@@ -69,13 +72,14 @@ func BodyCode[T int | string](path string, codes ...T) func(*http.Response) bool
 	}
 }
 
-// codeAt reports whether one of codes stands at the path in value.
+// codeAt reports whether one of codes stands at the path in value. It looks into arrays, but not into one that is an element of
+// another: each level would read the whole again.
 func codeAt[T int | string](value json.RawMessage, path []string, codes []T) bool {
 	switch value = bytes.TrimSpace(value); {
 	case len(value) > 0 && value[0] == '[':
 		var elements []json.RawMessage
 		return json.Unmarshal(value, &elements) == nil &&
-			slices.ContainsFunc(elements, func(e json.RawMessage) bool { return codeAt(e, path, codes) })
+			slices.ContainsFunc(elements, func(e json.RawMessage) bool { return !bytes.HasPrefix(e, []byte("[")) && codeAt(e, path, codes) })
 	case len(path) > 0:
 		var object map[string]json.RawMessage
 		return json.Unmarshal(value, &object) == nil && codeAt(object[path[0]], path[1:], codes)
@@ -140,6 +144,9 @@ func CodeIn200[T int | string](path string, codes ...T) func(*http.Response) boo
 			media != "application/json" && !strings.HasSuffix(media, "+json") {
 			return false
 		}
+		if b, ok := resp.Body.(*answer); ok {
+			b.pos = 0 // another classifier may have read it
+		}
 		d := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
 		if open, err := d.Token(); err != nil || open != json.Delim('{') {
 			return false
@@ -173,29 +180,29 @@ func (t *Transport) asked(resp *http.Response) bool {
 	return 300 <= resp.StatusCode && resp.StatusCode < 500 || resp.StatusCode == http.StatusOK && t.Check200
 }
 
-// isRejected asks the classifier about resp. Afterwards resp is as it was, whatever the classifier did to its body.
-func (t *Transport) isRejected(resp *http.Response) (is bool) {
-	if resp.Body == nil {
-		resp.Body = http.NoBody
-	}
-	b := &answer{src: resp.Body, peeking: true}
-	resp.Body = b
-	judged := false
+// judgeAnswer asks the classifier about resp, and returns what to go on with: resp itself if the classifier has let its body alone, and
+// else one like it, whose body is whole again whatever the classifier did to it.
+func (t *Transport) judgeAnswer(resp *http.Response) (*http.Response, bool) {
+	b, like := newAnswer(resp)
+	judged, is := false, false
 	defer func() {
-		b.pos, b.peeking = 0, false
-		resp.Body = b
-		switch {
-		case !judged: // the classifier panicked, and nobody gets the response
+		b.end()
+		like.Body = b
+		if !judged { // the classifier panicked, and nobody gets the response
 			_ = b.Close()
-		case !is && b.untouched():
-			resp.Body = b.src
 		}
 	}()
-	classify := Bearer
-	if t.IsRejected != nil {
-		classify = t.IsRejected
-	}
-	is = classify(resp)
+	is = t.isRejected(like)
 	judged = true
-	return is
+	if !is && b.untouched() {
+		return resp, false
+	}
+	return like, is
+}
+
+func (t *Transport) isRejected(resp *http.Response) bool {
+	if t.IsRejected != nil {
+		return t.IsRejected(resp)
+	}
+	return Bearer(resp)
 }

@@ -22,7 +22,7 @@
 //  4. A refresh belongs to no request: who gives up leaves at once, and the token is kept for the others.
 //  5. An early refresh that fails changes nothing while the token is valid.
 //  6. Temporary failures are retried within RefreshTimeout; a permanent one ends the session, and is told once.
-//  7. An API that rejects every token costs a call of the provider in 30 seconds, and other requests nothing.
+//  7. An API that rejects every token costs ever fewer calls of the provider, down to one in 30 seconds.
 //  8. A clock that is wrong, or a life of any length, costs a refresh or a rejection for each token at most.
 //  9. A provider that panics, hangs or returns nonsense is a clear error, and is never called twice at once.
 //  10. A body arrives as it was given, once, or the caller is told.
@@ -37,5 +37,5 @@
 //  19. Nothing runs while nobody asks, and no goroutine outlives its work.
 //  20. After Close nothing is sent, and a refresh token that was just rotated is not lost.
 //
-// README.md in the source has the numbers behind these, and internal/session the state machine that keeps them, as a table.
+// DESIGN.md beside the source has the numbers behind these, and the state machine that keeps them, as a table.
 package transport

@@ -20,7 +20,7 @@ var ErrQueueFull = errors.New("transport: too many requests are waiting for a to
 
 // A RefreshError says that no token could be had. All requests that waited for the same refresh get the same one.
 //
-// If it is Permanent the session is over: log the user in again, with a new Transport. Otherwise the trouble may pass, and
+// If it is Permanent the session is over: log the user in again, with a new Transport or [Transport.SetToken]. Otherwise the trouble may pass, and
 // the next request tries again.
 type RefreshError struct {
 	// Permanent reports whether the session is over.

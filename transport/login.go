@@ -279,10 +279,13 @@ func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
 	_ = err.Error()
 	a = session.Answer{Err: notOurs(err), Permanent: provider.IsPermanent(err), Final: provider.IsNoRetry(err)}
 	if d, ok := provider.RetryDelay(err); ok && !a.Permanent {
-		a.RetryAfter = max(d, 1) // 0 is a word too
+		a.RetryAfter = min(d, maxDuration)
 	}
 	return a
 }
+
+// maxDuration is as good as for ever, and can be added to any time.
+const maxDuration = 100 * 365 * 24 * time.Hour
 
 // reject notes that the API rejected tok, and why.
 func (t *Transport) reject(tok provider.Token, why *session.Rejection) session.Strike {

@@ -57,6 +57,12 @@ func (o origin) is(u *url.URL) bool {
 	}
 	host := u.Hostname()
 	if o.below {
+		if !isASCII(host) { // IDNA maps other full stops to ".", which makes more labels
+			var ok bool
+			if host, ok = canonicalHost(host); !ok {
+				return false
+			}
+		}
 		_, parent, ok := strings.Cut(host, ".")
 		return ok && len(parent) < len(host)-1 && sameHost(parent, o.host)
 	}
@@ -169,7 +175,7 @@ func (t *Transport) configured() error {
 }
 
 func plainHTTP(host string) error {
-	return fmt.Errorf("transport: the token is not sent to %q over plain http, where anybody can read it; "+
+	return fmt.Errorf("transport: the token is not sent to %q over plain http, where anybody on the way, a proxy too, can read it; "+
 		"use https, or set AllowHTTP", host)
 }
 
@@ -193,10 +199,20 @@ func (t *Transport) carriesToken(req *http.Request) (bool, error) {
 		return true, nil
 	case !strings.EqualFold(req.URL.Scheme, "http"):
 		return false, nil // Base says what it thinks of that
-	case !t.AllowHTTP && !isLoopback(req.URL.Hostname()):
+	case !t.AllowHTTP && (!isLoopback(req.URL.Hostname()) || t.proxied(req)):
 		return false, plainHTTP(req.URL.Hostname())
 	}
 	return true, nil
+}
+
+// proxied reports whether Base sends req to a proxy, which would read the token though the host is this machine.
+func (t *Transport) proxied(req *http.Request) bool {
+	base, ok := t.base().(*http.Transport)
+	if !ok || base.Proxy == nil {
+		return false
+	}
+	proxy, err := base.Proxy(req)
+	return err == nil && proxy != nil
 }
 
 // allowed reports whether the token may go where req goes. http.Client hangs each request of a redirect chain on the

@@ -23,7 +23,11 @@ const (
 func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Response, body *body) (*http.Response, error) {
 	var cookies []string // of the answers that were put aside
 	for n := 1; ; n++ {
-		if !t.asked(resp) || !t.isRejected(resp) {
+		rejected := false
+		if t.asked(resp) {
+			resp, rejected = t.judgeAnswer(resp)
+		}
+		if !rejected {
 			if n > 1 && resp.StatusCode < 500 {
 				t.accepted(v)
 			}
@@ -61,7 +65,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		}
 
 		earlier := cookies
-		cookies = append(slices.Clip(cookies), resp.Header["Set-Cookie"]...)
+		cookies = append(slices.Clip(cookies), cookiesOf(resp)...)
 		resp = nil // or what putAside has given up would stay
 		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, req.Cancel)
 		resp = restore()

@@ -167,7 +167,7 @@ func (t *Transport) onRejected(e Rejected, k session.Strike) {
 	switch {
 	case e.OneShot:
 		n := t.counters.notReplayable.Add(1)
-		if !t.throttles.oneShot.due() {
+		if !t.throttles.oneShot.due(t.now()) {
 			break
 		}
 		args = append(args, "so_far", n)
@@ -187,7 +187,7 @@ func (t *Transport) onRejected(e Rejected, k session.Strike) {
 // classifier shows. It may be every response, so the log gets one in a while.
 func (t *Transport) onOther401(req *http.Request, resp *http.Response, sent provider.Token) {
 	n := t.counters.other401.Add(1)
-	if t.Logger == nil || !t.throttles.other401.due() {
+	if t.Logger == nil || !t.throttles.other401.due(t.now()) {
 		return
 	}
 	args := []any{"method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "so_far", n}
@@ -204,7 +204,7 @@ func (t *Transport) onOther401(req *http.Request, resp *http.Response, sent prov
 // redirect has led to another host, and a mistake in Origins where the program itself sends it there.
 func (t *Transport) onBare(req *http.Request) {
 	n := t.counters.otherOrigin.Add(1)
-	if t.Logger == nil || req.Response != nil || !t.throttles.otherOrigin.due() {
+	if t.Logger == nil || req.Response != nil || !t.throttles.otherOrigin.due(t.now()) {
 		return
 	}
 	where := (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host}).String()
@@ -213,7 +213,7 @@ func (t *Transport) onBare(req *http.Request) {
 
 func (t *Transport) onQueueFull() {
 	t.counters.queueFull.Add(1)
-	if t.throttles.queueFull.due() {
+	if t.throttles.queueFull.due(t.now()) {
 		t.log(slog.LevelWarn, "requests are turned away, too many wait for a token", "max_waiting", t.MaxWaiting)
 	}
 }
@@ -268,11 +268,11 @@ func (t *Transport) log(level slog.Level, msg string, args ...any) {
 type throttles struct{ other401, otherOrigin, queueFull, oneShot throttle }
 
 // A throttle lets something be said once in a while, at first at once.
-type throttle struct{ last atomic.Int64 } // when it was said last, in Unix nanoseconds; written by due
+type throttle struct{ next atomic.Int64 } // when it may be said again, by the monotonic clock; written by due
 
 const quiet = 30 * time.Second
 
-func (l *throttle) due() bool {
-	last, now := l.last.Load(), time.Now().UnixNano()
-	return now-last >= int64(quiet) && l.last.CompareAndSwap(last, now)
+func (l *throttle) due(now session.Instant) bool {
+	next := l.next.Load()
+	return int64(now.Run) >= next && l.next.CompareAndSwap(next, int64(now.Run+quiet))
 }

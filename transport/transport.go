@@ -172,8 +172,8 @@ func (t *Transport) Reject(tok provider.Token) {
 // who has logged in again. Requests go on with it at once, also those that wait, and a session that had ended goes on. It must
 // be a token of the same user: requests that are under way may be replayed with it.
 //
-// If tok carries no refresh token, the one at hand stays in force, and then the token of a refresh that is under way replaces
-// tok when it comes. SetToken fails if tok can't be sent, if it is the token that was just rejected, and with [ErrClosed].
+// If tok carries no refresh token, the one at hand stays in force, and then the token of a call that is under way replaces
+// tok when it comes, because only that has the next refresh token. Where there is none, what the call brings is dropped. SetToken fails if tok can't be sent, if it is the token that was just rejected, and with [ErrClosed].
 func (t *Transport) SetToken(tok provider.Token) error {
 	if err := t.configured(); err != nil {
 		return err
@@ -246,7 +246,7 @@ func (t *Transport) base() http.RoundTripper {
 
 func (t *Transport) refreshTimeout() time.Duration {
 	if t.RefreshTimeout > 0 {
-		return t.RefreshTimeout
+		return min(t.RefreshTimeout, maxDuration)
 	}
 	return defaultRefreshTimeout
 }

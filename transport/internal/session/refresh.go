@@ -129,6 +129,8 @@ func (s *Session) proceed(now Instant) {
 		s.ask(now) // it joins
 	case dead > 0 && s.strikes > Patience:
 		s.done(s.view, s.untilDue()) // nobody waits for that
+	case busy == 0 && now.Run >= s.deadline:
+		s.timeout(now)
 	case now.Run+busy > s.deadline:
 		s.fail(now, Answer{Err: s.busy})
 	case dead > 0 || busy > 0:
@@ -196,8 +198,7 @@ func (s *Session) Answered(now Instant, a Answer) {
 	switch {
 	case s.closed:
 		return
-	case s.view != nil && s.view.Token.RefreshToken() != s.old.RefreshToken():
-		// Another login was handed over meanwhile.
+	case s.overtaken(late, a):
 		if !late {
 			s.proceed(now)
 		}
@@ -222,6 +223,18 @@ func (s *Session) Answered(now Instant, a Answer) {
 	default:
 		s.retry(now, a)
 	}
+}
+
+// overtaken reports whether a token that was handed over meanwhile has made a void: it belongs to another login, or nothing but that
+// token depends on it, because no refresh token is in play.
+func (s *Session) overtaken(late bool, a Answer) bool {
+	switch {
+	case s.view == nil || s.view.Token.Value() == s.old.Value():
+		return false
+	case s.view.Token.RefreshToken() != s.old.RefreshToken():
+		return true
+	}
+	return s.old.RefreshToken() == "" && (late || a.Permanent)
 }
 
 // hopeless reports whether the next call would be due only after the refresh's end, or after a time that nobody waits for.

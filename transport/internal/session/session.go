@@ -319,6 +319,7 @@ func (s *Session) Give(now Instant, tok provider.Token) bool {
 	s.failures, s.failure = 0, nil
 	s.receive(now, tok, 0, s.Jitter)
 	if s.phase != Idle {
+		s.left = s.out
 		s.done(s.view, nil)
 	}
 	return true

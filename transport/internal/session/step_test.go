@@ -103,7 +103,7 @@ func parseStep(line string) (s step, err error) {
 				duration(&s.d)
 			}
 		}
-	case "pass", "suspend", "clock":
+	case "pass", "suspend", "clock", "late":
 		duration(&s.d)
 	default:
 		err = fmt.Errorf("unknown step")
@@ -190,7 +190,9 @@ func (c *chance) step() step {
 		return s
 	case k < 143:
 		return step{verb: "suspend", d: pick(*c, time.Second, time.Minute, 10*time.Hour)}
-	case k < 144:
+	case k < 147:
+		return step{verb: "late", d: pick(*c, time.Nanosecond, time.Second, 31*time.Second, time.Minute)}
+	case k < 148:
 		return step{verb: "clock", d: pick(*c, -time.Hour, -time.Second, time.Second, time.Hour)}
 	case k == 199 && c.IntN(10) == 0:
 		return step{verb: "close"}

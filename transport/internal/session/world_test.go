@@ -16,38 +16,41 @@ import (
 // steps, and after each it checks what must always hold. The checks are written from the laws, not from the code: the world keeps
 // its own account of tokens, rejections, strikes and pauses.
 type world struct {
+	late bool
+
 	s   *session.Session
 	now session.Instant
 	out *strings.Builder // what the steps came to, for people; nil: nobody reads it
 
-	view    *session.View            // what requests go out under without asking
-	views   map[string]*session.View // of each token that was ever shown
-	wake    time.Duration
-	current string          // the token at hand
-	stated  time.Time       // its end as it says
-	login   string          // its refresh token
-	dead    map[string]bool // tokens that were rejected while they were current
-	arrived session.Instant // when the current token came
-	gone    bool            // the current token was rejected
-	early   int             // early refreshes since it came
-	tried   bool            // a refresh was tried since it came
-	end     session.Instant // when it ends, if that is believed; else zero
-	strikes int             // by the law
-	calling bool            // the provider is at work
-	replace string          // the refresh token of the token that it is to replace
-	under   bool            // a refresh was under way after the last step
-	joined  int             // how often a call was joined
-	calls   int64           // of the provider
-	told    int64           // refreshes whose outcome was reported
-	waiting int             // who wait
-	since   session.Instant // since when the first of them does
-	busy    session.Instant // RetryAfter: not before this
-	pause   session.Instant // after failed refreshes: not before this
-	failed  int             // failed refreshes in a row
-	closed  bool            //
-	over    error           // what everybody gets since the session has ended
-	doomed  bool            // a permanent failure was told
-	ended   int             // how often the end was told
+	view     *session.View            // what requests go out under without asking
+	views    map[string]*session.View // of each token that was ever shown
+	wake     time.Duration
+	current  string          // the token at hand
+	stated   time.Time       // its end as it says
+	login    string          // its refresh token
+	dead     map[string]bool // tokens that were rejected while they were current
+	arrived  session.Instant // when the current token came
+	gone     bool            // the current token was rejected
+	early    int             // early refreshes since it came
+	tried    bool            // a refresh was tried since it came
+	end      session.Instant // when it ends, if that is believed; else zero
+	strikes  int             // by the law
+	calling  bool            // the provider is at work
+	replace  string          // the refresh token of the token that it is to replace
+	replaced string          // and its value
+	under    bool            // a refresh was under way after the last step
+	joined   int             // how often a call was joined
+	calls    int64           // of the provider
+	told     int64           // refreshes whose outcome was reported
+	waiting  int             // who wait
+	since    session.Instant // since when the first of them does
+	busy     session.Instant // RetryAfter: not before this
+	pause    session.Instant // after failed refreshes: not before this
+	failed   int             // failed refreshes in a row
+	closed   bool            //
+	over     error           // what everybody gets since the session has ended
+	doomed   bool            // a permanent failure was told
+	ended    int             // how often the end was told
 }
 
 const limit = 30 * time.Second
@@ -107,6 +110,9 @@ func (w *world) do(s step) (b *broken) {
 		w.act()
 	case "pass":
 		w.pass(s.d)
+	case "late":
+		w.now = w.now.Add(s.d)
+		w.late = true
 	case "suspend":
 		w.now.Wall = w.now.Wall.Add(s.d)
 	case "clock":
@@ -118,6 +124,7 @@ func (w *world) do(s step) (b *broken) {
 // pass lets both clocks go on, with a Tick whenever one is asked for.
 func (w *world) pass(d time.Duration) {
 	target := w.now.Run + d
+	w.late = false
 	for w.wake != 0 && w.wake <= target {
 		step := max(w.wake-w.now.Run, 0)
 		w.now = w.now.Add(step)
@@ -302,7 +309,8 @@ func (w *world) answer(s step) {
 	default:
 		a.Err = errors.New("a blip")
 	}
-	foreign := w.current != "" && w.login != w.replace // another login was handed over since
+	// Another token was handed over since, of another login, or one on which alone it depends.
+	foreign := w.current != "" && w.current != w.replaced && (w.login != w.replace || w.replace == "" && (!w.under || a.Permanent))
 	w.calling = false
 	before, live := w.current, w.valid()
 	if !w.closed && !foreign {
@@ -388,6 +396,7 @@ func (w *world) act() {
 	}
 	if w.waiting > 0 {
 		switch waited := w.now.Run - w.since.Run; {
+		case w.late:
 		case w.wake == 0:
 			w.broken(4, "%d wait for nothing", w.waiting)
 		case w.wake-w.now.Run > limit+pauseAfter(6):
@@ -395,6 +404,14 @@ func (w *world) act() {
 		case waited > limit+2*pauseAfter(6):
 			w.broken(4, "somebody has waited for %s", waited)
 		}
+	}
+	check := func(err error) {
+		if e, ok := err.(*session.Error); ok && e.Err == nil {
+			w.broken(9, "an error that says nothing")
+		}
+	}
+	if r.Done != nil {
+		check(r.Done.Err)
 	}
 	w.under = !status.Refreshing.IsZero()
 	if status.Strikes != w.strikes && !w.closed {
@@ -443,7 +460,7 @@ func (w *world) called(c *session.Call) {
 		return
 	}
 	w.calls++
-	w.calling, w.replace = true, c.Old.RefreshToken()
+	w.calling, w.replace, w.replaced = true, c.Old.RefreshToken(), c.Old.Value()
 	w.say("the provider is called to replace %q, for at most %s", c.Old.Value(), c.Limit)
 	switch {
 	case w.closed:
