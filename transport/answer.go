@@ -108,9 +108,18 @@ func (b *answer) more() bool {
 		b.keep(p)
 		return true
 	case <-b.limit.C:
-		b.late = true
-		return false
+	case <-b.leaves():
 	}
+	b.late = true
+	return false
+}
+
+// leaves is closed when the caller has given up.
+func (b *answer) leaves() <-chan struct{} {
+	if b.from.Request == nil {
+		return nil
+	}
+	return b.from.Request.Context().Done()
 }
 
 // begin starts the time that peeking may take, once.

@@ -36,7 +36,7 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 	}
 	b.begin()
 	d := drainOf(b.src, left, keep)
-	d.wait(b.late, b.limit.C)
+	d.wait(b.late, b.limit.C, b.leaves())
 	b.limit.Stop()
 	d.mu.Lock()
 	b.kept, left = append(b.kept, d.kept...), left-d.read
@@ -117,14 +117,15 @@ func drainOf(src io.ReadCloser, room, most int) *drain {
 	return d
 }
 
-// wait waits until src is closed, or until the time is up. Then it closes src under the goroutine's hands, in another one, because
+// wait waits until src is closed, until the time is up, or until the caller leaves. Then it closes src under the goroutine's hands, in another one, because
 // that may have to wait as well: a compressed body holds a lock while its header is read.
-func (d *drain) wait(late bool, limit <-chan time.Time) {
+func (d *drain) wait(late bool, limit <-chan time.Time, left <-chan struct{}) {
 	if !late {
 		select {
 		case <-d.done:
 			return
 		case <-limit:
+		case <-left:
 		}
 	}
 	go d.close()

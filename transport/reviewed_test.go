@@ -306,3 +306,33 @@ func TestG11_AnUnknownLengthWaitsForTheNextToken(t *testing.T) {
 		}
 	})
 }
+
+// Guarantee 4: a caller that gives up leaves at once, also while its rejected answer is read from a body that knows no context.
+func TestG04_WhoGivesUpWhileTheAnswerIsRead(t *testing.T) {
+	for _, how := range []func(*http.Response) bool{nil, transport.BodyCode("code", 40)} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &stub{}
+			tr := through(t, s)
+			tr.IsRejected = how
+			mustGet(t, tr)
+			s.revoke()
+			s.serve = func(req *http.Request) *http.Response {
+				resp := refuse(req)
+				resp.Body = closedOnce(make(chan struct{})) // until it is closed
+				return resp
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			req, _ := http.NewRequestWithContext(ctx, "GET", "https://api.example.com/", nil)
+			resp, err := tr.RoundTrip(req)
+			if how == nil && !errors.Is(err, context.DeadlineExceeded) || how != nil && err != nil || time.Since(began) != 100*time.Millisecond {
+				t.Errorf("%v after %s", err, time.Since(began))
+			}
+			if resp != nil {
+				resp.Body.Close()
+			}
+			synctest.Wait()
+		})
+	}
+}
