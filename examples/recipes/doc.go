@@ -1,0 +1,8 @@
+// Package recipes shows stayauth together with what a program already has: other libraries, other
+// protocols, other stores. Each file is one recipe, to be pasted and changed, and has its test
+// beside it.
+//
+//	oauth2.go         golang.org/x/oauth2, in both directions
+//	retryablehttp.go  hashicorp/go-retryablehttp above a Transport
+//	resty.go          resty above a Transport
+package recipes
