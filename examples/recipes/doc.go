@@ -5,4 +5,5 @@
 //	oauth2.go         golang.org/x/oauth2, in both directions
 //	retryablehttp.go  hashicorp/go-retryablehttp above a Transport
 //	resty.go          resty above a Transport
+//	grpc.go           gRPC calls and streams
 package recipes
