@@ -6,4 +6,6 @@
 //	retryablehttp.go  hashicorp/go-retryablehttp above a Transport
 //	resty.go          resty above a Transport
 //	grpc.go           gRPC calls and streams
+//	prometheus.go     a Transport in Prometheus, and what to be woken for
+//	otel.go           OpenTelemetry: requests, attempts and refreshes as spans
 package recipes
