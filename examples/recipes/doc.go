@@ -8,4 +8,5 @@
 //	grpc.go           gRPC calls and streams
 //	prometheus.go     a Transport in Prometheus, and what to be woken for
 //	otel.go           OpenTelemetry: requests, attempts and refreshes as spans
+//	sqlstore.go       a shared login in PostgreSQL, SQLite or MySQL
 package recipes
