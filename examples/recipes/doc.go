@@ -9,4 +9,5 @@
 //	prometheus.go     a Transport in Prometheus, and what to be woken for
 //	otel.go           OpenTelemetry: requests, attempts and refreshes as spans
 //	sqlstore.go       a shared login in PostgreSQL, SQLite or MySQL
+//	dpop.go           tokens that are bound to a key: the client side of DPoP
 package recipes
