@@ -8,7 +8,7 @@
 //	grpc.go           gRPC calls and streams
 //	prometheus.go     a Transport in Prometheus, and what to be woken for
 //	otel.go           OpenTelemetry: requests, attempts and refreshes as spans
-//	sqlstore.go       a shared login in PostgreSQL, SQLite or MySQL
+//	sqlstore.go       a shared login in PostgreSQL or SQLite
 //	etcdstore.go      a shared login in etcd
 //	dpop.go           tokens that are bound to a key: the client side of DPoP
 //	mcp.go            an MCP client whose session outlives its tokens

@@ -16,9 +16,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// An EtcdStore is a shared.Store in etcd, by the JSON that its members speak beside gRPC; so it needs
-// no library of etcd's. Versions are etcd's own revisions, which grow whatever becomes of a key, but
-// start anew with an empty data directory: log in anew after that.
+// An EtcdStore is a shared.Store in etcd, by the JSON that its members speak beside gRPC: so it
+// needs no library of etcd's. Versions are etcd's own revisions, which grow whatever becomes of a
+// key, but start anew with an empty data directory: log in anew after that.
 //
 // Records hold refresh tokens. Give etcd TLS and a Client with a certificate, and see package
 // keychain, which can seal them.

@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport"
@@ -25,13 +26,14 @@ type GRPC struct{ Transport *transport.Transport }
 
 // Unary is a grpc.UnaryClientInterceptor. A call whose token is rejected (codes.Unauthenticated) is
 // made once more with a new one. Without a token the caller gets a *transport.RefreshError.
-func (g GRPC) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+func (g GRPC) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	for replay := false; ; replay = true {
 		tok, err := g.token(ctx)
 		if err != nil {
 			return err
 		}
-		err = invoke(ctx, method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.PerRPCCredentials(bearer{tok}))...)
+		err = invoke(ctx, method, req, reply, cc, with(opts, tok)...)
 		if status.Code(err) != codes.Unauthenticated {
 			return err
 		}
@@ -45,12 +47,13 @@ func (g GRPC) Unary(ctx context.Context, method string, req, reply any, cc *grpc
 // Stream is a grpc.StreamClientInterceptor. A stream learns only with its first answer that its
 // token was rejected, when messages may have been sent that are gone; so the caller gets the error,
 // and a new token when it opens the stream again.
-func (g GRPC) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (g GRPC) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
+	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	tok, err := g.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(ctx, desc, cc, method, append(opts[:len(opts):len(opts)], grpc.PerRPCCredentials(bearer{tok}))...)
+	s, err := open(ctx, desc, cc, method, with(opts, tok)...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +67,10 @@ func (g GRPC) token(ctx context.Context) (provider.Token, error) {
 		err = status.FromContextError(ctx.Err()).Err()
 	}
 	return tok, err
+}
+
+func with(opts []grpc.CallOption, tok provider.Token) []grpc.CallOption {
+	return append(slices.Clip(opts), grpc.PerRPCCredentials(bearer{tok}))
 }
 
 type stream struct {
