@@ -13,7 +13,7 @@ import (
 // tokens, the client to servers that fail. In this order each retry gets the token of its moment.
 //
 // A Transport that has no token has asked the provider for as long as it makes sense, so its error
-// ends the retries: with the default policy a login that is over would cost half a minute of
+// ends the retries: with the default policy a login that is over would cost 15 seconds of
 // pauses before the caller learns of it.
 func Retrying(t *transport.Transport) *http.Client {
 	c := retryablehttp.NewClient()
