@@ -279,7 +279,8 @@ func TestG04_RequestCancel(t *testing.T) {
 		tr := through(t, s)
 		cancel := make(chan struct{})
 		req, _ := http.NewRequest("GET", "https://api.example.com", nil)
-		req.Cancel = cancel //nolint:staticcheck // it is deprecated, and obeyed
+		//lint:ignore SA1019 it is deprecated, and obeyed
+		req.Cancel = cancel
 		time.AfterFunc(time.Second, func() { close(cancel) })
 		began := time.Now()
 		if _, err := tr.RoundTrip(req); !errors.Is(err, context.Canceled) || time.Since(began) != time.Second {

@@ -67,7 +67,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		earlier := cookies
 		cookies = append(slices.Clip(cookies), cookiesOf(resp)...)
 		resp = nil // or what putAside has given up would stay
-		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, req.Cancel)
+		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, cancelOf(req))
 		resp = restore()
 		switch {
 		case err != nil:

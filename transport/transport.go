@@ -118,7 +118,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, once := t.bodyOf(req)
 	if !t.fresh(v) || once && v.Refreshing {
 		var err error
-		if v, err = t.acquire(req.Context(), session.Need{Once: once}, req.Cancel); err != nil {
+		if v, err = t.acquire(req.Context(), session.Need{Once: once}, cancelOf(req)); err != nil {
 			closeBody(req)
 			return nil, err
 		}
@@ -257,6 +257,12 @@ func (t *Transport) keepBody() int {
 		return defaultKeepBody
 	}
 	return max(t.KeepBody, 0)
+}
+
+// cancelOf returns the request's own Cancel channel, or nil.
+func cancelOf(req *http.Request) <-chan struct{} {
+	//lint:ignore SA1019 net/http obeys it still, and so do we
+	return req.Cancel
 }
 
 func closeBody(req *http.Request) {
