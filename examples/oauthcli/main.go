@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/provider/keychain"
 	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/transport"
 )
@@ -59,12 +60,26 @@ func commands() []command {
 type tool struct {
 	stdout, stderr io.Writer
 	store          filestore.Store
+	sealed         keychain.Store         // store, with a key from the system's keychain
+	seal           bool                   // use that
 	browse         func(url string) error // opens a browser
 }
 
+// kept is where the login is kept.
+func (t *tool) kept() shared.Store {
+	if t.seal {
+		return &t.sealed
+	}
+	return &t.store
+}
+
+// app names the login's place, in the file system and in the keychain.
+const app = "stayauth-oauthcli"
+
 // run does what args say and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	t := &tool{stdout: stdout, stderr: stderr, store: filestore.Store{App: "stayauth-oauthcli"}, browse: openBrowser}
+	t := &tool{stdout: stdout, stderr: stderr, store: filestore.Store{App: app}, browse: openBrowser}
+	t.sealed = keychain.Store{Store: &t.store, App: app}
 	return t.report(t.dispatch(ctx, args))
 }
 
@@ -92,6 +107,8 @@ func (t *tool) do(ctx context.Context, c command, args []string) error {
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // report says what is wrong
 	flags.StringVar(&t.store.Dir, "state", "", "`folder` in which the login is kept, instead of the user's own for such things")
+	flags.BoolVar(&t.seal, "keychain", os.Getenv("OAUTHCLI_KEYCHAIN") != "",
+		"seal the login with a key from the system's keychain; the same for every\ncommand, or set OAUTHCLI_KEYCHAIN=1")
 	carryOut := c.setup(t, flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

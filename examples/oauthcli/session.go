@@ -31,7 +31,7 @@ func (s settings) tokens() provider.TokenProvider {
 
 // sharedLogin is the login in the store, for all that run with the same settings.
 func (t *tool) sharedLogin(s settings) *shared.Login {
-	return &shared.Login{Provider: s.tokens(), Store: &t.store, Key: s.ClientID + "@" + s.Issuer,
+	return &shared.Login{Provider: s.tokens(), Store: t.kept(), Key: s.ClientID + "@" + s.Issuer,
 		Logger: slog.New(slog.NewTextHandler(t.stderr, nil))}
 }
 

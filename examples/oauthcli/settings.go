@@ -39,7 +39,7 @@ const settingsKey = "settings"
 
 // remembered returns the settings of the last login.
 func (t *tool) remembered(ctx context.Context) (s settings, err error) {
-	data, version, err := t.store.Load(ctx, settingsKey)
+	data, version, err := t.kept().Load(ctx, settingsKey)
 	switch {
 	case err != nil:
 		return settings{}, err
@@ -60,11 +60,11 @@ func (t *tool) remember(ctx context.Context, s settings) error {
 		return err
 	}
 	for {
-		_, version, err := t.store.Load(ctx, settingsKey)
+		_, version, err := t.kept().Load(ctx, settingsKey)
 		if err != nil {
 			return err
 		}
-		if _, err = t.store.CompareAndSwap(ctx, settingsKey, data, version); !errors.Is(err, shared.ErrConflict) {
+		if _, err = t.kept().CompareAndSwap(ctx, settingsKey, data, version); !errors.Is(err, shared.ErrConflict) {
 			return err
 		}
 	}
