@@ -106,14 +106,14 @@ func (t *tool) dispatch(ctx context.Context, args []string) error {
 func (t *tool) do(ctx context.Context, c command, args []string) error {
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // report says what is wrong
-	flags.StringVar(&t.store.Dir, "state", "", "`folder` in which the login is kept, instead of the user's own for such things")
+	flags.StringVar(&t.store.Dir, "state", "", "`folder` in which the login is kept, instead of the user's own")
 	flags.BoolVar(&t.seal, "keychain", os.Getenv("OAUTHCLI_KEYCHAIN") != "",
 		"seal the login with a key from the system's keychain; the same for every\ncommand, or set OAUTHCLI_KEYCHAIN=1")
 	carryOut := c.setup(t, flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		flags.SetOutput(t.stdout)
-		_, err := fmt.Fprintf(t.stdout, "usage: oauthcli %s\n\n%s\n\n", strings.TrimSpace(c.name+" [flags] "+c.args), c.long)
+		_, err := fmt.Fprintf(t.stdout, "usage: oauthcli %s\n\n%s\n\n", strings.TrimSpace(c.name+" [flags] "+c.args), wrapped(c.long, 79))
 		flags.PrintDefaults()
 		return err
 	case err != nil:
@@ -129,6 +129,31 @@ func (t *tool) do(ctx context.Context, c command, args []string) error {
 		return usageError{c.name, e.text}
 	}
 	return err
+}
+
+// wrapped breaks the paragraphs of text into lines of at most width.
+func wrapped(text string, width int) string {
+	var b strings.Builder
+	for i, paragraph := range strings.Split(text, "\n\n") {
+		if i > 0 {
+			b.WriteString("\n\n")
+		}
+		line := 0
+		for n, word := range strings.Fields(paragraph) {
+			switch {
+			case n == 0:
+			case line+1+len(word) > width:
+				b.WriteByte('\n')
+				line = 0
+			default:
+				b.WriteByte(' ')
+				line++
+			}
+			b.WriteString(word)
+			line += len(word)
+		}
+	}
+	return b.String()
 }
 
 func (t *tool) overview() error {

@@ -55,9 +55,14 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the overview says nothing of %s", c.name)
 		}
 		var out bytes.Buffer
-		if status := run(t.Context(), []string{"help", c.name}, &out, io.Discard); status != exitOK || !strings.Contains(out.String(), c.long) ||
+		if status := run(t.Context(), []string{"help", c.name}, &out, io.Discard); status != exitOK || !strings.Contains(strings.Join(strings.Fields(out.String()), " "), strings.Join(strings.Fields(c.long), " ")) ||
 			!strings.Contains(out.String(), "usage: oauthcli "+c.name) {
 			t.Errorf("help %s: exit status %d, %s", c.name, status, out.String())
+		}
+		for line := range strings.Lines(out.String()) {
+			if len(strings.ReplaceAll(line, "\t", "    ")) > 81 { // with its end
+				t.Errorf("help %s has a line that does not fit into 80 columns: %q", c.name, line)
+			}
 		}
 	}
 }
