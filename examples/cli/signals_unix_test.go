@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -32,6 +33,7 @@ func TestSignalsInARefresh(t *testing.T) {
 		{"a closed terminal and the shell's farewell", []os.Signal{syscall.SIGHUP, syscall.SIGTERM}, []string{saving, still}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			skipUnderNohup(t, test.signals[0])
 			var hold atomic.Bool
 			asked, answer := make(chan struct{}), make(chan struct{})
 			srv := &testserver.Server{Session: session, ClockOffset: -24 * time.Hour, Fault: func(r *http.Request) (f testserver.Fault) {
@@ -72,27 +74,41 @@ func TestSignalsInARefresh(t *testing.T) {
 // TestSignals: where there is nothing to save, a signal ends the tool at once, and quietly.
 func TestSignals(t *testing.T) {
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		var hold atomic.Bool
-		asked := make(chan struct{}, 10)
-		srv := &testserver.Server{Fault: func(r *http.Request) (f testserver.Fault) {
-			if hold.Load() && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/activities") {
-				asked <- struct{}{}
-				f.Hang = true
-			}
-			return f
-		}}
-		d := newDesk(t, srv)
-		d.login()
-		hold.Store(true)
-		cmd, stderr := d.start("post", "Hello")
-		<-asked
-		if err := cmd.Process.Signal(s); err != nil {
-			t.Fatal(err)
+		t.Run(s.String(), func(t *testing.T) {
+			skipUnderNohup(t, s)
+			endsQuietly(t, s)
+		})
+	}
+}
+
+// skipUnderNohup skips a test in which SIGHUP is sent where it is ignored, by nohup: processes inherit that.
+func skipUnderNohup(t *testing.T, s os.Signal) {
+	if s == syscall.SIGHUP && signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as under nohup")
+	}
+}
+
+func endsQuietly(t *testing.T, s os.Signal) {
+	var hold atomic.Bool
+	asked := make(chan struct{}, 10)
+	srv := &testserver.Server{Fault: func(r *http.Request) (f testserver.Fault) {
+		if hold.Load() && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/activities") {
+			asked <- struct{}{}
+			f.Hang = true
 		}
-		rest, _ := io.ReadAll(stderr)
-		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitFailed || string(rest) != "cli: interrupted\n" {
-			t.Errorf("%v: it ended with %v, and says %q; want status 1 and that it was interrupted", s, err, rest)
-		}
+		return f
+	}}
+	d := newDesk(t, srv)
+	d.login()
+	hold.Store(true)
+	cmd, stderr := d.start("post", "Hello")
+	<-asked
+	if err := cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(stderr)
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitFailed || string(rest) != "cli: interrupted\n" {
+		t.Errorf("%v: it ended with %v, and says %q; want status 1 and that it was interrupted", s, err, rest)
 	}
 }
 
