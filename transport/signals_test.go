@@ -198,16 +198,16 @@ func TestRotationThatEndsTheOldToken(t *testing.T) {
 	for _, classified := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &stub{life: 10 * time.Second, latency: 50 * time.Millisecond}
-			current := ""
+			var current atomic.Value
 			tr := &transport.Transport{Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
 				s.calls++
 				tok := s.issue("t" + strings.Repeat("x", s.calls))
-				current = tok.Value() // and the one before is dead
+				current.Store("Bearer " + tok.Value()) // and the one before is dead
 				time.Sleep(200 * time.Millisecond)
 				return tok, nil
 			}), Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 				time.Sleep(50 * time.Millisecond)
-				if req.Header.Get("Authorization") != "Bearer "+current {
+				if req.Header.Get("Authorization") != current.Load() {
 					return respond(req, 403, ""), nil
 				}
 				return respond(req, 200, ""), nil
