@@ -291,3 +291,30 @@ func TestWhoWaitsIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// Guarantee 7: a first sending proves nothing, also one whose answer a classifier has looked at and let pass.
+func TestG07_AFirstSendingClearsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{}
+		down := false
+		s.serve = func(req *http.Request) *http.Response {
+			switch {
+			case !s.accepts(req):
+				return respond(req, 401, `{"code":40}`)
+			case down:
+				return respond(req, 503, "")
+			}
+			return respond(req, 401, `{"code":41}`)
+		}
+		tr := through(t, s)
+		tr.IsRejected = transport.BodyCode("code", 40)
+		_, _ = get(tr, t.Context())
+		s.revoke()
+		down = true
+		_, _ = get(tr, t.Context()) // a strike, and a replay that proves nothing either
+		down = false
+		if status, err := get(tr, t.Context()); status != 401 || err != nil || tr.Stats().Strikes != 1 {
+			t.Errorf("%d, %v, %d strikes, want 1", status, err, tr.Stats().Strikes)
+		}
+	})
+}
