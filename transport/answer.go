@@ -136,7 +136,7 @@ func (b *answer) keep(p piece) {
 
 // ended passes the trailers on, which are there once the body has been read to its end.
 func (b *answer) ended(err error) {
-	if err == io.EOF && b.from != nil {
+	if err == io.EOF {
 		b.like.Trailer = b.from.Trailer.Clone()
 	}
 }

@@ -27,7 +27,8 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 	}
 	room := t.held.Add(most) <= maxHeld
 	b := resp.Body.(*answer)
-	left, keep := maxAnswer+1-len(b.kept), maxAnswer+1-len(b.kept)
+	left := maxAnswer + 1 - len(b.kept)
+	keep := left
 	if !room {
 		keep = sentence - len(b.kept)
 	}
@@ -88,9 +89,8 @@ func cutShort(resp *http.Response, b *answer) {
 // A drain reads the rest of a rejected response and closes it, in a goroutine of its own: either may block for as long as the server
 // likes. What it brings after it was given up is dropped.
 type drain struct {
-	src   io.ReadCloser
-	done  chan struct{} // closed when src is
-	close func()        // closes src, once
+	done  chan struct{} // closed when the body is
+	close func()        // closes the body, once
 
 	mu   sync.Mutex // guards the fields below
 	kept []byte     // what was read, up to most
@@ -101,7 +101,7 @@ type drain struct {
 // drainOf starts one that reads up to room bytes and keeps the first most of them. Its goroutine ends when src has been closed and no
 // read is under way.
 func drainOf(src io.ReadCloser, room, most int) *drain {
-	d := &drain{src: src, done: make(chan struct{})}
+	d := &drain{done: make(chan struct{})}
 	d.close = sync.OnceFunc(func() {
 		_ = src.Close()
 		close(d.done)
@@ -117,8 +117,8 @@ func drainOf(src io.ReadCloser, room, most int) *drain {
 	return d
 }
 
-// wait waits until src is closed, until the time is up, or until the caller leaves. Then it closes src under the goroutine's hands, in another one, because
-// that may have to wait as well: a compressed body holds a lock while its header is read.
+// wait waits until the body is closed, until the time is up, or until the caller leaves. Then it closes the body under the
+// goroutine's hands, in another one, because that may have to wait as well: a compressed body holds a lock while its header is read.
 func (d *drain) wait(late bool, limit <-chan time.Time, left <-chan struct{}) {
 	if !late {
 		select {
