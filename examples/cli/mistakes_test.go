@@ -76,8 +76,8 @@ func TestMistakes(t *testing.T) {
 		{"login -session-file -", "", 1, "there is no secret in standard input"},
 		{"login -session-file -", "nonsense", 1, "alice could not be logged in: ...the session is missing or wrong"},
 		{"login", "", 1, "alice could not be logged in: ...the session is missing or wrong...with -session-file"},
-		{"login -session-file - -token-url " + nobody, session, 1, "alice could not be logged in: ...connection refused"},
-		{"login -session-file - -base " + nobody, session, 1, "alice could not be logged in: ...connection refused"},
+		{"login -session-file - -token-url " + nobody, session, 1, "alice could not be logged in: ...refused"},
+		{"login -session-file - -base " + nobody, session, 1, "alice could not be logged in: ...refused"},
 		{"login -session-file - -token-url " + elsewhere.URL, session, 1, "alice could not be logged in: ...status 404: is -token-url right?"},
 		{"login -session-file - -key other", session, 1, "alice could not be logged in: ...the API key is not one of this API's: check -key and -base"},
 
