@@ -129,7 +129,7 @@ func BenchmarkEventsOfManyFeeds(b *testing.B) {
 			defer srv.Close()
 			defer listening.Close()
 			client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: listening.URL}
-			s, err := client.ConnectUser(b.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: testserver.DefaultSecret}.For("alice"))
+			s, err := client.ConnectUser(b.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}.For("alice"))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -60,7 +60,7 @@ func BenchmarkIdleSessions(b *testing.B) {
 	}
 
 	client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: url}
-	signer := provider.Signer{Secret: testserver.DefaultSecret}
+	signer := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}
 	for b.Loop() {
 		base := measure()
 		all := make([]*feeds.Session, sessions)

@@ -67,7 +67,7 @@ func stubbed(t *testing.T, s *stub, change ...func(*feeds.Client)) *feeds.Sessio
 	for _, f := range change {
 		f(c)
 	}
-	session, err := c.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: "secret"}.For("alice"))
+	session, err := c.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: provider.NewSecret("secret")}.For("alice"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +373,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 // What a server says is bounded and printable in an error, and a token that it quotes is not
 // repeated.
 func TestRefusalsAreFitForALog(t *testing.T) {
-	token, err := provider.Signer{Secret: "secret"}.UserToken("alice")
+	token, err := provider.Signer{Secret: provider.NewSecret("secret")}.UserToken("alice")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,18 +50,13 @@ type Client struct {
 	Trace  *transport.Trace
 	Logger *slog.Logger
 
-	// Behind a pointer, because fmt walks the fields of a struct that stands in somebody's
-	// unexported field, whatever methods it has, and prints a string. Nil for none.
-	secret *string
+	secret provider.Secret // zero for none
 }
 
 // NewClient returns a client for the app with the given API key. The secret is for backends: it may
 // be empty, and CreateToken and the server-side calls then fail and say so.
 func NewClient(key, secret string) (*Client, error) {
-	c := &Client{Key: key}
-	if secret != "" {
-		c.secret = &secret
-	}
+	c := &Client{Key: key, secret: provider.NewSecret(secret)}
 	if _, err := c.base(); err != nil {
 		return nil, err
 	}
@@ -70,10 +65,10 @@ func NewClient(key, secret string) (*Client, error) {
 
 // signer returns what mints the app's tokens, or says that what is for a backend.
 func (c *Client) signer(what string) (provider.Signer, error) {
-	if c.secret == nil {
+	if c.secret.IsZero() {
 		return provider.Signer{}, errors.New("feeds: " + what + " is for a backend: it needs the API secret (NewClient's second argument)")
 	}
-	return provider.Signer{Secret: *c.secret}, nil
+	return provider.Signer{Secret: c.secret}, nil
 }
 
 // Format implements [fmt.Formatter]: a Client prints its key and where it goes.

@@ -26,7 +26,7 @@ func ExampleSession_MarkActivity() {
 		log.Fatal(err)
 	}
 	client.BaseURL = listening.URL // leave it out for Stream itself
-	alice := provider.Signer{Secret: testserver.DefaultSecret}.For("alice")
+	alice := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}.For("alice")
 	session, err := client.ConnectUser(ctx, feeds.User{ID: "alice"}, alice)
 	if err != nil {
 		log.Fatal(err)

@@ -27,7 +27,7 @@ func Example() {
 	client.BaseURL = listening.URL // leave it out for Stream itself
 
 	session, err := client.ConnectUser(ctx, feeds.User{ID: "alice"}, provider.HTTP{
-		URL: listening.URL + "/token", UserID: "alice", Session: "what your backend gave alice",
+		URL: listening.URL + "/token", UserID: "alice", Session: provider.NewSecret("what your backend gave alice"),
 	})
 	if err != nil {
 		log.Fatal(err)

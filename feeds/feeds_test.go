@@ -50,8 +50,8 @@ func issuer(srv *testserver.Server, userID string) provider.TokenProvider {
 // Everything that can be wrong with a login fails in ConnectUser, with a sentence that says what it
 // is.
 func TestConnectUserSaysWhatIsWrong(t *testing.T) {
-	secret := provider.Signer{Secret: testserver.DefaultSecret}
-	wrong := provider.Signer{Secret: "another secret"}
+	secret := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}
+	wrong := provider.Signer{Secret: provider.NewSecret("another secret")}
 	down := errors.New("connection refused")
 	tests := []struct {
 		name     string
@@ -338,7 +338,7 @@ func TestClientAndSessionAreRedacted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	alice, err := c.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: "hunter2"}.For("alice"))
+	alice, err := c.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: provider.NewSecret("hunter2")}.For("alice"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func TestUploads(t *testing.T) {
 			c := &feeds.Client{Key: "key", BaseURL: "https://stream.test", Base: api}
 			s, err := c.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Func(func(context.Context) (string, error) {
 				n++
-				return provider.Signer{Secret: "secret", Claims: map[string]any{"n": n}}.UserToken("alice")
+				return provider.Signer{Secret: provider.NewSecret("secret"), Claims: map[string]any{"n": n}}.UserToken("alice")
 			}))
 			if err != nil {
 				t.Fatal(err)

@@ -294,7 +294,7 @@ func (a *api) judge(token string) (status, code int, message string) {
 func (a *api) add(t *testing.T, text string, feeds ...string) {
 	t.Helper()
 	time.Sleep(time.Nanosecond)
-	token, err := provider.Signer{Secret: testserver.DefaultSecret}.ServerToken()
+	token, err := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}.ServerToken()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func TestConnectingEndsWithItsContext(t *testing.T) {
 			return c.ConnectUser(ctx, feeds.User{ID: "alice"}, hangs)
 		},
 		"user": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) {
-			return c.ConnectUser(ctx, feeds.User{ID: "alice"}, provider.Signer{Secret: "secret"}.For("alice"))
+			return c.ConnectUser(ctx, feeds.User{ID: "alice"}, provider.Signer{Secret: provider.NewSecret("secret")}.For("alice"))
 		},
 		"guest": func(ctx context.Context, c *feeds.Client) (*feeds.Session, error) {
 			return c.ConnectGuest(ctx, feeds.User{ID: "alice"})

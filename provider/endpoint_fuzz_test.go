@@ -26,7 +26,7 @@ func FuzzAnswer(f *testing.F) {
 		for _, old := range []provider.Token{{}, withRefresh().WithExtras(map[string]string{"scope": "old"})} {
 			for name, p := range map[string]provider.TokenProvider{
 				"HTTP":   provider.HTTP{URL: "https://example.com?k=" + query, UserID: "alice", SessionCookie: "s", Client: client},
-				"OAuth2": provider.OAuth2{TokenURL: "https://example.com?k=" + query, ClientID: "tool", RefreshToken: refresh, Client: client},
+				"OAuth2": provider.OAuth2{TokenURL: "https://example.com?k=" + query, ClientID: "tool", RefreshToken: provider.NewSecret(refresh), Client: client},
 			} {
 				token, err := p.Token(t.Context(), old)
 				if token.IsZero() == (err == nil) || err == nil && status/100 != 2 {

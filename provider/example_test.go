@@ -20,13 +20,13 @@ func Example() {
 	// In your backend: who is asking?
 	sessions := map[string]string{"alices-session": "alice"}
 	backend := httptest.NewServer(provider.Handler{
-		Signer: provider.Signer{Secret: "the app's API secret", Validity: 10 * time.Minute},
+		Signer: provider.Signer{Secret: provider.NewSecret("the app's API secret"), Validity: 10 * time.Minute},
 		Validate: func(r *http.Request) (string, error) {
 			request, err := provider.ReadTokenRequest(r)
 			if err != nil {
 				return "", err
 			}
-			userID, ok := sessions[request.Session]
+			userID, ok := sessions[request.Session.Value()]
 			if !ok {
 				return "", provider.ErrDenied
 			}
@@ -36,7 +36,7 @@ func Example() {
 	defer backend.Close()
 
 	// In your bot:
-	tokens := provider.HTTP{URL: backend.URL, UserID: "alice", Session: "alices-session"}
+	tokens := provider.HTTP{URL: backend.URL, UserID: "alice", Session: provider.NewSecret("alices-session")}
 	token, err := tokens.Token(context.Background(), provider.Token{})
 	if err != nil {
 		fmt.Println(err)
@@ -56,8 +56,8 @@ func ExampleOAuth2() {
 	tokens := provider.OAuth2{
 		TokenURL:     server.URL + "/token",
 		ClientID:     "my-tool",
-		ClientSecret: "the tool's secret",
-		RefreshToken: "r-1",
+		ClientSecret: provider.NewSecret("the tool's secret"),
+		RefreshToken: provider.NewSecret("r-1"),
 	}
 	token, err := tokens.Token(context.Background(), provider.Token{})
 	fmt.Println(token.Value(), token.Lifetime(), err)
@@ -178,7 +178,7 @@ func ExampleStatic() {
 }
 
 func ExampleSigner() {
-	signer := provider.Signer{Secret: "the app's API secret", Validity: 30 * time.Minute}
+	signer := provider.Signer{Secret: provider.NewSecret("the app's API secret"), Validity: 30 * time.Minute}
 	value, err := signer.UserToken("alice")
 	if err != nil {
 		fmt.Println(err)
@@ -203,7 +203,7 @@ func ExampleHTTP() {
 
 	tokens := provider.HTTP{
 		URL:           backend.URL,
-		Session:       "key-7",
+		Session:       provider.NewSecret("key-7"),
 		SessionHeader: "X-API-Key",
 		Decode: func(body []byte) (provider.Token, error) {
 			var answer struct {
@@ -227,7 +227,7 @@ func ExampleHTTP() {
 func ExampleHandler() {
 	const key = "the bot's key"
 	handler := provider.Handler{
-		Signer: provider.Signer{Secret: "the app's API secret"},
+		Signer: provider.Signer{Secret: provider.NewSecret("the app's API secret")},
 		Validate: func(r *http.Request) (string, error) {
 			if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Bot-Key")), []byte(key)) == 0 {
 				return "", provider.ErrDenied

@@ -115,7 +115,7 @@ func TestFallback(t *testing.T) {
 // askBoth returns an HTTP and an OAuth2 that have another way in beside the refresh token.
 func askBoth(client *http.Client) map[string]provider.TokenProvider {
 	return map[string]provider.TokenProvider{
-		"HTTP":   provider.HTTP{URL: "https://example.com", Session: session, Client: client},
+		"HTTP":   provider.HTTP{URL: "https://example.com", Session: provider.NewSecret(session), Client: client},
 		"OAuth2": provider.OAuth2{TokenURL: "https://example.com", ClientID: "tool", Grant: "client_credentials", Client: client},
 	}
 }
@@ -200,7 +200,7 @@ func TestOAuth2FirstRefreshToken(t *testing.T) {
 		good += "'"
 		return 200, `{"access_token":"new","refresh_token":"` + good + `"}`
 	}}
-	ask := provider.OAuth2{TokenURL: "https://auth.example.com", ClientID: "tool", RefreshToken: "first", Client: srv.client()}
+	ask := provider.OAuth2{TokenURL: "https://auth.example.com", ClientID: "tool", RefreshToken: provider.NewSecret("first"), Client: srv.client()}
 	var token provider.Token
 	for range 3 {
 		next, err := ask.Token(t.Context(), token)
@@ -213,7 +213,7 @@ func TestOAuth2FirstRefreshToken(t *testing.T) {
 	if _, err := ask.Token(t.Context(), token); !provider.IsPermanent(err) {
 		t.Errorf("the login has ended: %v, want a permanent error", err)
 	}
-	ask.RefreshToken = good
+	ask.RefreshToken = provider.NewSecret(good)
 	if _, err := ask.Token(t.Context(), token); !provider.IsPermanent(err) {
 		t.Errorf("a token that is newer than what was put in: %v, want a permanent error", err)
 	}

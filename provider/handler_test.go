@@ -25,7 +25,7 @@ func bySession(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	given := request.Session + r.Header.Get("X-Session")
+	given := request.Session.Value() + r.Header.Get("X-Session")
 	if cookie, err := r.Cookie("session"); err == nil {
 		given += cookie.Value
 	}
@@ -42,7 +42,7 @@ func post(body string) *http.Request {
 }
 
 func TestHandler(t *testing.T) {
-	signer := provider.Signer{Secret: apiSecret}
+	signer := provider.Signer{Secret: provider.NewSecret(apiSecret)}
 	good := `{"user_id":"alice","session":"` + session + `"}`
 	cause := errors.New("zq9-database-detail")
 	says := func(userID string, err error) provider.Handler {
@@ -150,10 +150,10 @@ func TestHandler(t *testing.T) {
 func TestHandlerBody(t *testing.T) {
 	const body = `{"user_id":"alice","session":"s","refresh_token":"r"}`
 	original := post(body)
-	handler := provider.Handler{Signer: provider.Signer{Secret: apiSecret}, Validate: func(r *http.Request) (string, error) {
+	handler := provider.Handler{Signer: provider.Signer{Secret: provider.NewSecret(apiSecret)}, Validate: func(r *http.Request) (string, error) {
 		for range 2 {
 			request, err := provider.ReadTokenRequest(r)
-			if err != nil || request != (provider.TokenRequest{UserID: "alice", Session: "s", RefreshToken: "r"}) {
+			if err != nil || request != (provider.TokenRequest{UserID: "alice", Session: provider.NewSecret("s"), RefreshToken: provider.NewSecret("r")}) {
 				t.Errorf("read %q %q %q, %v", request.UserID, request.Session, request.RefreshToken, err)
 			}
 		}
@@ -200,10 +200,10 @@ func TestHandlerExpiresIn(t *testing.T) {
 			handler provider.Handler
 			want    string
 		}{
-			{"1 s", provider.Handler{Signer: provider.Signer{Secret: apiSecret, Validity: time.Second}}, "1"},
-			{"1 h", provider.Handler{Signer: provider.Signer{Secret: apiSecret}}, "3600"},
-			{"700 ms", provider.Handler{Signer: provider.Signer{Secret: apiSecret, Validity: 700 * time.Millisecond}}, "none"},
-			{"no end", provider.Handler{Signer: provider.Signer{Secret: apiSecret, Validity: -1}}, "none"},
+			{"1 s", provider.Handler{Signer: provider.Signer{Secret: provider.NewSecret(apiSecret), Validity: time.Second}}, "1"},
+			{"1 h", provider.Handler{Signer: provider.Signer{Secret: provider.NewSecret(apiSecret)}}, "3600"},
+			{"700 ms", provider.Handler{Signer: provider.Signer{Secret: provider.NewSecret(apiSecret), Validity: 700 * time.Millisecond}}, "none"},
+			{"no end", provider.Handler{Signer: provider.Signer{Secret: provider.NewSecret(apiSecret), Validity: -1}}, "none"},
 			{"Create's", provider.Handler{Create: func(context.Context, string) (provider.Token, error) {
 				return provider.NewToken("opaque", now.Add(90*time.Second)), nil
 			}}, "90"},
@@ -242,13 +242,13 @@ func TestHTTPWithHandler(t *testing.T) {
 	var refreshes []string
 	down := false
 	handler := &provider.Handler{
-		Signer: provider.Signer{Secret: apiSecret, Validity: time.Minute},
+		Signer: provider.Signer{Secret: provider.NewSecret(apiSecret), Validity: time.Minute},
 		Validate: func(r *http.Request) (string, error) {
 			if down {
 				return "", errors.New("the database is down")
 			}
 			request, err := provider.ReadTokenRequest(r)
-			refreshes = append(refreshes, request.RefreshToken)
+			refreshes = append(refreshes, request.RefreshToken.Value())
 			if err != nil {
 				return "", err
 			}
@@ -259,9 +259,9 @@ func TestHTTPWithHandler(t *testing.T) {
 	defer srv.Close()
 
 	for name, ask := range map[string]*provider.HTTP{
-		"body":   {Session: session},
-		"header": {Session: session, SessionHeader: "X-Session"},
-		"cookie": {Session: session, SessionCookie: "session"},
+		"body":   {Session: provider.NewSecret(session)},
+		"header": {Session: provider.NewSecret(session), SessionHeader: "X-Session"},
+		"cookie": {Session: provider.NewSecret(session), SessionCookie: "session"},
 	} {
 		ask.URL, ask.Client = srv.URL, srv.Client()
 		before := time.Now()
@@ -279,7 +279,7 @@ func TestHTTPWithHandler(t *testing.T) {
 		}
 	}
 
-	ask := provider.HTTP{URL: srv.URL, Session: session, Client: srv.Client()}
+	ask := provider.HTTP{URL: srv.URL, Session: provider.NewSecret(session), Client: srv.Client()}
 	handler.Create = func(context.Context, string) (provider.Token, error) {
 		return provider.NewToken("opaque", time.Now().Add(90*time.Second)).WithRefreshToken("next"), nil
 	}
@@ -292,11 +292,11 @@ func TestHTTPWithHandler(t *testing.T) {
 		t.Errorf("the backend saw the refresh tokens %q", refreshes)
 	}
 
-	ask.Session = "zq9-wrong"
+	ask.Session = provider.NewSecret("zq9-wrong")
 	if _, err := ask.Token(t.Context(), provider.Token{}); !provider.IsPermanent(err) {
 		t.Errorf("a wrong session: %v, want a permanent error", err)
 	}
-	ask.Session, down = session, true
+	ask.Session, down = provider.NewSecret(session), true
 	_, err = ask.Token(t.Context(), withRefresh())
 	if delay, _ := provider.RetryDelay(err); err == nil || provider.IsPermanent(err) || delay != 2*time.Second {
 		t.Errorf("a backend that is down: %v, delay %v; want a temporary error, 2s", err, delay)

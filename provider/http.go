@@ -67,12 +67,12 @@ import (
 // A temporary failure that came with Retry-After passes it on through [RetryAfter], up to 1 hour.
 //
 // An HTTP is a plain value, used as it is or through a pointer, and safe for concurrent use as long
-// as it is not changed. It prints, logs and marshals as REDACTED wherever fmt asks a value how to
-// print: not so inside an unexported field of your own struct, nor under %p and %w, which go vet
-// reports. Its errors hold no secret, and of URL neither the query nor the user.
+// as it is not changed. It prints, logs and marshals as REDACTED, and Session never shows, in
+// whatever struct it stands. Its errors hold no secret, and of URL neither the query nor the user.
 type HTTP struct {
 	// URL is the token endpoint: "https://app.example.com/token". Required. Plain http is an error
-	// before anything is sent, except to this machine's own loopback.
+	// before anything is sent, except to this machine's own loopback. A secret doesn't belong in a
+	// URL, which many servers log.
 	URL string
 
 	// AllowHTTP permits plain http to any host. Secrets and tokens then cross the network for all
@@ -84,7 +84,7 @@ type HTTP struct {
 
 	// Session is the secret that proves to the backend who is asking: a session id, an API key of
 	// yours. One of UserID, Session and the refresh token is needed.
-	Session string
+	Session Secret
 
 	// SessionHeader names the header whose whole value is Session, for a backend that wants it
 	// there and not in the body. SessionCookie names a cookie likewise. At most one of them is set.
@@ -125,7 +125,7 @@ type HTTP struct {
 // Token asks the backend for a token in place of old. It implements [TokenProvider].
 func (h HTTP) Token(ctx context.Context, old Token) (Token, error) {
 	first := grant{refreshToken: old.RefreshToken(), fill: h.fill(old.RefreshToken())}
-	if old.RefreshToken() == "" || h.Session == "" {
+	if old.RefreshToken() == "" || h.Session.IsZero() {
 		return h.endpoint().token(ctx, old, first, nil)
 	}
 	return h.endpoint().token(ctx, old, first, &grant{fill: h.fill("")})
@@ -143,7 +143,7 @@ func (h HTTP) endpoint() endpoint {
 // fill returns what fills the request that spends refreshToken, or a login's if that is "".
 func (h HTTP) fill(refreshToken string) func(context.Context, *http.Request) (body []byte, secrets []string, err error) {
 	return func(_ context.Context, req *http.Request) ([]byte, []string, error) {
-		r := TokenRequest{UserID: h.UserID, Session: h.Session, RefreshToken: refreshToken}
+		r := plainRequest{UserID: h.UserID, Session: h.Session.Value(), RefreshToken: refreshToken}
 		if h.SessionHeader != "" || h.SessionCookie != "" {
 			r.Session = ""
 		}
@@ -158,15 +158,15 @@ func (h HTTP) fill(refreshToken string) func(context.Context, *http.Request) (bo
 			return nil, nil, Permanent(err)
 		}
 		req.Header.Set("Content-Type", "application/json")
-		body, _ := json.Marshal(plainRequest(r)) // strings always marshal
-		return body, []string{h.Session}, nil
+		body, _ := json.Marshal(r) // strings always marshal
+		return body, []string{h.Session.Value()}, nil
 	}
 }
 
 // check says what is wrong with h and with the body that it makes.
-func (h HTTP) check(r TokenRequest, refreshToken string) error {
+func (h HTTP) check(r plainRequest, refreshToken string) error {
 	switch {
-	case h.UserID == "" && h.Session == "" && refreshToken == "":
+	case h.UserID == "" && h.Session.IsZero() && refreshToken == "":
 		return errors.New("provider: HTTP has nothing that says who asks: set UserID, Session or both")
 	case h.SessionHeader != "" && h.SessionCookie != "":
 		return errors.New("provider: HTTP.SessionHeader and SessionCookie are both set: the session goes into one place")
@@ -182,14 +182,14 @@ func (h HTTP) check(r TokenRequest, refreshToken string) error {
 }
 
 func (h HTTP) fillHeader(req *http.Request, refreshToken string) error {
-	if h.Session != "" && h.SessionHeader != "" {
-		if strings.ContainsFunc(h.Session, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !h.Session.IsZero() && h.SessionHeader != "" {
+		if strings.ContainsFunc(h.Session.Value(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return errors.New("provider: HTTP.Session holds a line break or the like, which a header can't carry; trim it")
 		}
-		req.Header.Set(h.SessionHeader, h.Session)
+		req.Header.Set(h.SessionHeader, h.Session.Value())
 	}
 	if h.SessionCookie != "" {
-		if err := addCookie(req, h.SessionCookie, h.Session); err != nil {
+		if err := addCookie(req, h.SessionCookie, h.Session.Value()); err != nil {
 			return fmt.Errorf("provider: HTTP.SessionCookie or Session %w", err)
 		}
 	}

@@ -93,7 +93,7 @@ func TestHTTPExpiresInCountsFromTheStart(t *testing.T) {
 func TestHTTPDecode(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	ask := func(decode func([]byte) (provider.Token, error)) (provider.Token, error) {
-		return provider.HTTP{URL: "https://example.com", UserID: "alice", Session: session, Client: answering(200, "the body"),
+		return provider.HTTP{URL: "https://example.com", UserID: "alice", Session: provider.NewSecret(session), Client: answering(200, "the body"),
 			Decode: decode}.Token(t.Context(), provider.Token{})
 	}
 	token, err := ask(func(body []byte) (provider.Token, error) {

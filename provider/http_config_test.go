@@ -19,15 +19,15 @@ func TestHTTPBadConfig(t *testing.T) {
 		"another scheme":       {UserID: "alice", URL: "ftp://example.com/token?k=" + query},
 		"not a URL":            {UserID: "alice", URL: "https://bob:" + password + "@exa mple.com/%zz?k=" + query},
 		"nobody":               {URL: good},
-		"two places":           {URL: good, Session: session, SessionHeader: "a", SessionCookie: "b"},
-		"line break in header": {URL: good, Session: session + "\n", SessionHeader: "a"},
-		"bad header name":      {URL: good, Session: session, SessionHeader: "a b"},
-		"line break in cookie": {URL: good, Session: session + "\n", SessionCookie: "a"},
-		"quote in cookie":      {URL: good, Session: session + `"`, SessionCookie: "a"},
-		"bad cookie name":      {URL: good, Session: session, SessionCookie: "a b"},
+		"two places":           {URL: good, Session: provider.NewSecret(session), SessionHeader: "a", SessionCookie: "b"},
+		"line break in header": {URL: good, Session: provider.NewSecret(session + "\n"), SessionHeader: "a"},
+		"bad header name":      {URL: good, Session: provider.NewSecret(session), SessionHeader: "a b"},
+		"line break in cookie": {URL: good, Session: provider.NewSecret(session + "\n"), SessionCookie: "a"},
+		"quote in cookie":      {URL: good, Session: provider.NewSecret(session + `"`), SessionCookie: "a"},
+		"bad cookie name":      {URL: good, Session: provider.NewSecret(session), SessionCookie: "a b"},
 		"user not UTF-8":       {URL: good, UserID: "alic\xe9"},
-		"session not UTF-8":    {URL: good, UserID: "alice", Session: session + "\xff"},
-		"one cookie for both":  {URL: good, Session: session, SessionCookie: "a", RefreshTokenCookie: "a"},
+		"session not UTF-8":    {URL: good, UserID: "alice", Session: provider.NewSecret(session + "\xff")},
+		"one cookie for both":  {URL: good, Session: provider.NewSecret(session), SessionCookie: "a", RefreshTokenCookie: "a"},
 		"plain http":           {UserID: "alice", URL: "http://bob:" + password + "@example.com/token?k=" + query},
 		"plain http, IP":       {UserID: "alice", URL: "http://192.0.2.1/token"},
 		"not quite localhost":  {UserID: "alice", URL: "http://localhost.example.com/token"},
@@ -60,7 +60,7 @@ func TestHTTPNotUTF8(t *testing.T) {
 	if _, err := ask.Token(t.Context(), provider.Token{}.WithRefreshToken(refresh+"\xff")); !provider.IsPermanent(err) {
 		t.Errorf("in a refresh token: %v, want a permanent error", err)
 	}
-	ask.Session, ask.SessionHeader = session+"\xff", "X-Session" // a header can
+	ask.Session, ask.SessionHeader = provider.NewSecret(session+"\xff"), "X-Session" // a header can
 	if _, err := ask.Token(t.Context(), provider.Token{}); err != nil {
 		t.Errorf("in a header: %v", err)
 	}

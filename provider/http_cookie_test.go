@@ -42,12 +42,12 @@ func TestHTTPRefreshTokenCookie(t *testing.T) {
 	defer srv.Close()
 	client := srv.Client()
 	client.Jar, _ = cookiejar.New(nil) // it has no part in this
-	ask := provider.HTTP{URL: srv.URL + "/token", UserID: "alice", Session: session, RefreshTokenCookie: "refresh", Client: client}
+	ask := provider.HTTP{URL: srv.URL + "/token", UserID: "alice", Session: provider.NewSecret(session), RefreshTokenCookie: "refresh", Client: client}
 	token, err := ask.Token(t.Context(), provider.Token{})
 	if err != nil || token.Value() != "t1" || token.RefreshToken() != "r1" {
 		t.Fatalf("the login: %q, %v", token.RefreshToken(), err)
 	}
-	ask.Session = "" // from here on the cookie alone proves who asks
+	ask.Session = provider.Secret{} // from here on the cookie alone proves who asks
 	for i := 2; i < 5; i++ {
 		if token, err = ask.Token(t.Context(), token); err != nil || token.Value() != fmt.Sprint("t", i) || token.RefreshToken() != fmt.Sprint("r", i) {
 			t.Fatalf("refresh %d: %q %q, %v", i, token.Value(), token.RefreshToken(), err)
@@ -57,7 +57,7 @@ func TestHTTPRefreshTokenCookie(t *testing.T) {
 	if _, err := ask.Token(t.Context(), stale); !provider.IsPermanent(err) || calls != 5 {
 		t.Errorf("a spent one: %v after %d calls, want a permanent error after 5", err, calls)
 	}
-	ask.Session = session
+	ask.Session = provider.NewSecret(session)
 	if token, err = ask.Token(t.Context(), stale); err != nil || token.RefreshToken() != "r5" {
 		t.Errorf("a spent one, with a session: %q, %v", token.RefreshToken(), err)
 	}

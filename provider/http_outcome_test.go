@@ -168,7 +168,7 @@ func TestHTTPOutcomes(t *testing.T) {
 					UserID: "alice", RefreshTokenReusable: with.reusable, Client: srv.Client(),
 				}
 				if with.old.RefreshToken() == "" {
-					ask.Session = session // beside a refresh token it would be a second chance: see TestFallback
+					ask.Session = provider.NewSecret(session) // beside a refresh token it would be a second chance: see TestFallback
 				}
 				token, err := ask.Token(t.Context(), with.old)
 				if err == nil || !token.IsZero() || provider.IsPermanent(err) != with.want {
@@ -252,7 +252,7 @@ func TestHTTPFollowsNoRedirect(t *testing.T) {
 				w.Header().Set("Location", to)
 				w.WriteHeader(code)
 			}))
-			ask := provider.HTTP{URL: srv.URL, UserID: "alice", Session: session, SessionHeader: "X-Session", Client: srv.Client()}
+			ask := provider.HTTP{URL: srv.URL, UserID: "alice", Session: provider.NewSecret(session), SessionHeader: "X-Session", Client: srv.Client()}
 			_, err := ask.Token(t.Context(), withRefresh())
 			srv.Close()
 			if err == nil || provider.IsPermanent(err) || !strings.Contains(err.Error(), "redirect") || calls.Load() != 1 {

@@ -69,7 +69,7 @@ func TestHTTPNothingSent(t *testing.T) {
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			ask := provider.HTTP{URL: tt.url + "?k=" + query, UserID: "alice", SessionHeader: "X-Session",
-				Session: session + strings.Repeat("x", 8000), Client: &http.Client{Transport: tt.base}}
+				Session: provider.NewSecret(session + strings.Repeat("x", 8000)), Client: &http.Client{Transport: tt.base}}
 			if _, err := ask.Token(t.Context(), withRefresh()); err == nil || provider.IsPermanent(err) != tt.want {
 				t.Errorf("%s: %v; want an error, permanent: %t", tt.name, err, tt.want)
 			} else {

@@ -22,8 +22,8 @@ import (
 //	provider.OAuth2{
 //		TokenURL:     "https://auth.example.com/token",
 //		ClientID:     "my-tool",
-//		ClientSecret: "...",
-//		RefreshToken: "...",
+//		ClientSecret: provider.NewSecret("..."),
+//		RefreshToken: provider.NewSecret("..."),
 //	}
 //
 // Each call of Token is one POST of a form to TokenURL; pacing is for the caller. The refresh token
@@ -65,13 +65,13 @@ type OAuth2 struct {
 	// ClientSecret proves it. Both go into an Authorization header of the scheme Basic,
 	// form-encoded as RFC 6749 section 2.3.1 has it. Without a secret the client is a public one,
 	// and its id goes into the form.
-	ClientSecret string
+	ClientSecret Secret
 
 	// SecretInBody puts id and secret into the form, for a server that doesn't know Basic.
 	SecretInBody bool
 
 	// RefreshToken is what to begin with, while there is no newer one.
-	RefreshToken string
+	RefreshToken Secret
 
 	// Grant is the grant type by which the client logs in without a refresh token:
 	// "client_credentials" (RFC 6749 section 4.4) or that of an extension, such as
@@ -87,7 +87,9 @@ type OAuth2 struct {
 	// keeps what was granted.
 	Scopes []string
 
-	// Params are more parameters of every request, such as "audience" or "resource".
+	// Params are more parameters of every request, such as "audience" or "resource". What is secret
+	// among them belongs in Prepare: fmt prints Params where an OAuth2 stands in an unexported
+	// field.
 	Params url.Values
 
 	// Prepare, if set, completes each request's form before it is sent: with an assertion that is
@@ -116,7 +118,7 @@ func (o OAuth2) Token(ctx context.Context, old Token) (Token, error) {
 	}
 	refreshToken := old.RefreshToken()
 	if refreshToken == "" {
-		refreshToken = o.RefreshToken
+		refreshToken = o.RefreshToken.Value()
 	}
 	refresh := grant{refreshToken: refreshToken, fill: o.fill(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})}
 	login := grant{fill: o.fill(url.Values{"grant_type": {o.Grant}})}
@@ -153,7 +155,7 @@ func (o OAuth2) check() error {
 		}
 	}
 	switch {
-	case o.ClientID == "" && o.ClientSecret != "":
+	case o.ClientID == "" && !o.ClientSecret.IsZero():
 		return errors.New("provider: OAuth2.ClientSecret is set without ClientID")
 	case o.Grant == "refresh_token":
 		return errors.New("provider: OAuth2.Grant is refresh_token, which is what happens by itself: Grant is for logging in without one")
@@ -177,19 +179,19 @@ func (o OAuth2) fill(begin url.Values) func(context.Context, *http.Request) (bod
 			}
 		}
 		secrets := secretsOf(form)
-		id, secret := url.QueryEscape(o.ClientID), url.QueryEscape(o.ClientSecret)
+		id, secret := url.QueryEscape(o.ClientID), url.QueryEscape(o.ClientSecret.Value())
 		switch {
-		case o.ClientSecret != "" && !o.SecretInBody:
+		case !o.ClientSecret.IsZero() && !o.SecretInBody:
 			req.SetBasicAuth(id, secret)
 			secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)))
-		case o.ClientSecret != "":
-			form.Set("client_secret", o.ClientSecret)
+		case !o.ClientSecret.IsZero():
+			form.Set("client_secret", o.ClientSecret.Value())
 			fallthrough
 		case o.ClientID != "":
 			form.Set("client_id", o.ClientID)
 		}
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		return []byte(form.Encode()), append(secrets, o.ClientSecret, secret), nil
+		return []byte(form.Encode()), append(secrets, o.ClientSecret.Value(), secret), nil
 	}
 }
 

@@ -78,7 +78,7 @@ func TestOAuth2ErrorsHoldNoSecret(t *testing.T) {
 		for _, form := range []string{`{"error":"invalid_grant","error_description":"bad %s"}`, `{"error":"%s"}`, `{"error":"server_error","message":"%s"}`} {
 			for _, status := range []int{200, 400, 401, 500} {
 				ask := provider.OAuth2{TokenURL: "https://bob:" + password + "@auth.example.com/token?k=" + query, ClientID: "tool",
-					ClientSecret: clientSecret, Params: url.Values{"client_assertion": {assertion}}, Client: answering(status, fmt.Sprintf(form, echo))}
+					ClientSecret: provider.NewSecret(clientSecret), Params: url.Values{"client_assertion": {assertion}}, Client: answering(status, fmt.Sprintf(form, echo))}
 				_, err := ask.Token(t.Context(), withRefresh())
 				harmless(t, err)
 				if err == nil || leaks(err.Error(), echo) != "" {

@@ -69,23 +69,23 @@ func TestOAuth2Request(t *testing.T) {
 		user, pass string
 		form       form
 	}{
-		{"Basic", provider.OAuth2{ClientID: "a:b c", ClientSecret: clientSecret}, withRefresh(), "a:b c", clientSecret,
+		{"Basic", provider.OAuth2{ClientID: "a:b c", ClientSecret: provider.NewSecret(clientSecret)}, withRefresh(), "a:b c", clientSecret,
 			form{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}},
-		{"in the body", provider.OAuth2{ClientID: "a:b c", ClientSecret: clientSecret, SecretInBody: true}, withRefresh(), "", "",
+		{"in the body", provider.OAuth2{ClientID: "a:b c", ClientSecret: provider.NewSecret(clientSecret), SecretInBody: true}, withRefresh(), "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "client_id": {"a:b c"}, "client_secret": {clientSecret}}},
 		{"a public client", provider.OAuth2{ClientID: "tool"}, withRefresh(), "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "client_id": {"tool"}}},
 		{"no client", provider.OAuth2{SecretInBody: true}, withRefresh(), "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}},
-		{"the first refresh token", provider.OAuth2{RefreshToken: "first"}, provider.Token{}, "", "",
+		{"the first refresh token", provider.OAuth2{RefreshToken: provider.NewSecret("first")}, provider.Token{}, "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {"first"}}},
-		{"a newer one", provider.OAuth2{RefreshToken: "first", Grant: "client_credentials"}, withRefresh(), "", "",
+		{"a newer one", provider.OAuth2{RefreshToken: provider.NewSecret("first"), Grant: "client_credentials"}, withRefresh(), "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}},
-		{"an old token without one", provider.OAuth2{RefreshToken: "first"}, provider.NewToken("old", time.Time{}), "", "",
+		{"an old token without one", provider.OAuth2{RefreshToken: provider.NewSecret("first")}, provider.NewToken("old", time.Time{}), "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {"first"}}},
 		{"nobody asks for scopes again", provider.OAuth2{Scopes: []string{"a", "b"}}, withRefresh(), "", "",
 			form{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}},
-		{"client_credentials", provider.OAuth2{ClientID: "tool", ClientSecret: clientSecret, Grant: "client_credentials", Scopes: []string{"a", "b"}},
+		{"client_credentials", provider.OAuth2{ClientID: "tool", ClientSecret: provider.NewSecret(clientSecret), Grant: "client_credentials", Scopes: []string{"a", "b"}},
 			provider.Token{}, "tool", clientSecret, form{"grant_type": {"client_credentials"}, "scope": {"a b"}}},
 		{"more parameters", provider.OAuth2{Grant: "client_credentials", Params: form{"audience": {"x"}, "resource": {"y", "z"}}},
 			provider.Token{}, "", "", form{"grant_type": {"client_credentials"}, "audience": {"x"}, "resource": {"y", "z"}}},
@@ -124,8 +124,8 @@ func TestOAuth2Request(t *testing.T) {
 // 2.3.1 and appendix B).
 func TestOAuth2BasicIsFormEncoded(t *testing.T) {
 	var user, pass string
-	ask := provider.OAuth2{TokenURL: "https://bob:" + password + "@auth.example.com", ClientID: "a:b", ClientSecret: "foo&bar secret",
-		RefreshToken: refresh, Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	ask := provider.OAuth2{TokenURL: "https://bob:" + password + "@auth.example.com", ClientID: "a:b", ClientSecret: provider.NewSecret("foo&bar secret"),
+		RefreshToken: provider.NewSecret(refresh), Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			user, pass, _ = r.BasicAuth()
 			return response(r, 200, `{"access_token":"new"}`), nil
 		})}}
@@ -173,8 +173,8 @@ func TestExtras(t *testing.T) {
 	var body string
 	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) { return response(r, 200, body), nil })}
 	for name, ask := range map[string]provider.TokenProvider{
-		"OAuth2": provider.OAuth2{TokenURL: "https://auth.example.com", RefreshToken: refresh, Client: client},
-		"HTTP":   provider.HTTP{URL: "https://auth.example.com", Session: session, Client: client},
+		"OAuth2": provider.OAuth2{TokenURL: "https://auth.example.com", RefreshToken: provider.NewSecret(refresh), Client: client},
+		"HTTP":   provider.HTTP{URL: "https://auth.example.com", Session: provider.NewSecret(session), Client: client},
 	} {
 		var token provider.Token
 		for _, step := range []struct {
@@ -222,18 +222,18 @@ func TestOAuth2BadConfig(t *testing.T) {
 		ask       provider.OAuth2
 		permanent bool
 	}{
-		{"no URL", provider.OAuth2{RefreshToken: refresh}, true},
-		{"not a URL", provider.OAuth2{RefreshToken: refresh, TokenURL: "https://bob:" + password + "@exa mple.com/%zz?k=" + query}, true},
-		{"plain http", provider.OAuth2{RefreshToken: refresh, TokenURL: "http://bob:" + password + "@example.com?k=" + query}, true},
-		{"nothing to ask with", provider.OAuth2{TokenURL: good, ClientID: "tool", ClientSecret: clientSecret}, true},
-		{"a secret of nobody's", provider.OAuth2{TokenURL: good, RefreshToken: refresh, ClientSecret: clientSecret}, true},
+		{"no URL", provider.OAuth2{RefreshToken: provider.NewSecret(refresh)}, true},
+		{"not a URL", provider.OAuth2{RefreshToken: provider.NewSecret(refresh), TokenURL: "https://bob:" + password + "@exa mple.com/%zz?k=" + query}, true},
+		{"plain http", provider.OAuth2{RefreshToken: provider.NewSecret(refresh), TokenURL: "http://bob:" + password + "@example.com?k=" + query}, true},
+		{"nothing to ask with", provider.OAuth2{TokenURL: good, ClientID: "tool", ClientSecret: provider.NewSecret(clientSecret)}, true},
+		{"a secret of nobody's", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), ClientSecret: provider.NewSecret(clientSecret)}, true},
 		{"a grant that is none", provider.OAuth2{TokenURL: good, Grant: "refresh_token"}, true},
-		{"grant_type twice", provider.OAuth2{TokenURL: good, RefreshToken: refresh, Params: url.Values{"grant_type": {"password"}}}, true},
-		{"refresh_token twice", provider.OAuth2{TokenURL: good, RefreshToken: refresh, Params: url.Values{"refresh_token": {"x"}}}, true},
-		{"client_id twice", provider.OAuth2{TokenURL: good, RefreshToken: refresh, Params: url.Values{"client_id": {}}}, true},
-		{"client_secret twice", provider.OAuth2{TokenURL: good, RefreshToken: refresh, Params: url.Values{"client_secret": {"x"}}}, true},
-		{"Prepare fails", provider.OAuth2{TokenURL: good, RefreshToken: refresh, Prepare: prepare(cause)}, false},
-		{"Prepare fails for good", provider.OAuth2{TokenURL: good, RefreshToken: refresh, Grant: "x", Prepare: prepare(provider.Permanent(cause))}, true},
+		{"grant_type twice", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), Params: url.Values{"grant_type": {"password"}}}, true},
+		{"refresh_token twice", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), Params: url.Values{"refresh_token": {"x"}}}, true},
+		{"client_id twice", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), Params: url.Values{"client_id": {}}}, true},
+		{"client_secret twice", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), Params: url.Values{"client_secret": {"x"}}}, true},
+		{"Prepare fails", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), Prepare: prepare(cause)}, false},
+		{"Prepare fails for good", provider.OAuth2{TokenURL: good, RefreshToken: provider.NewSecret(refresh), Grant: "x", Prepare: prepare(provider.Permanent(cause))}, true},
 	}
 	for _, tt := range tests {
 		tt.ask.Client = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
@@ -249,7 +249,7 @@ func TestOAuth2BadConfig(t *testing.T) {
 }
 
 func TestOAuth2NeverPrints(t *testing.T) {
-	ask := provider.OAuth2{TokenURL: "https://auth.example.com", ClientSecret: secretValue, RefreshToken: secretRefresh,
+	ask := provider.OAuth2{TokenURL: "https://auth.example.com", ClientSecret: provider.NewSecret(secretValue), RefreshToken: provider.NewSecret(secretRefresh),
 		Params: url.Values{"assertion": {secretExtra}}}
 	for _, v := range []any{ask, &ask, []provider.OAuth2{ask}, struct{ O provider.OAuth2 }{ask}, map[string]any{"o": &ask}} {
 		for _, verb := range verbs {

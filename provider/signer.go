@@ -26,11 +26,11 @@ const (
 // to a user's machine: anyone who has it is everybody.
 //
 // It is a plain value, ready once Secret is set, and safe for concurrent use as long as it is not
-// changed. It prints, logs and marshals as REDACTED wherever fmt asks a value how to print: not so
-// inside an unexported field of your own struct, nor under %p and %w, which go vet reports.
+// changed. It prints, logs and marshals as REDACTED, and the secret never shows, in whatever struct
+// it stands.
 type Signer struct {
 	// Secret is the API secret of the Stream app. Required.
-	Secret string
+	Secret Secret
 
 	// Validity is how long a user's token lives. Zero means 1 hour, a negative one that it never
 	// ends. The exp claim counts whole seconds and is rounded up, so that no token lives shorter
@@ -97,10 +97,10 @@ func (s Signer) For(userID string) TokenProvider {
 }
 
 func (s Signer) sign(claims jwt.MapClaims) (string, error) {
-	if s.Secret == "" {
+	if s.Secret.IsZero() {
 		return "", errors.New("provider: Signer.Secret is empty: set it to the API secret of your app")
 	}
-	value, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(s.Secret))
+	value, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(s.Secret.Value()))
 	if err != nil {
 		return "", fmt.Errorf("provider: Signer can't put its claims into a token: %w", err)
 	}

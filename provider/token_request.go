@@ -10,17 +10,20 @@ import (
 	"net/http"
 )
 
-// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as REDACTED
-// wherever fmt asks a value how to print: not so inside an unexported field of your own struct, nor
-// under %p and %w, which go vet reports.
+// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as REDACTED,
+// and its secrets never show, in whatever struct it stands.
 type TokenRequest struct {
-	UserID       string `json:"user_id,omitempty"`       // whose token is asked for; a claim, proven by nothing
-	Session      string `json:"session,omitempty"`       // the session secret, unless it came in a header or a cookie
-	RefreshToken string `json:"refresh_token,omitempty"` // the refresh token of the token to replace, if it has one
+	UserID       string `json:"user_id"`       // whose token is asked for; a claim, proven by nothing
+	Session      Secret `json:"session"`       // the session secret, unless it came in a header or a cookie
+	RefreshToken Secret `json:"refresh_token"` // the refresh token of the token to replace, if it has one
 }
 
-// plainRequest is a TokenRequest that marshals as what it is.
-type plainRequest TokenRequest
+// plainRequest is a TokenRequest as it is sent.
+type plainRequest struct {
+	UserID       string `json:"user_id,omitempty"`
+	Session      string `json:"session,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
 
 // ReadTokenRequest returns what the body of r, a request to a [Handler], holds. It puts the body
 // back, so that it can be read again. Under a Handler it doesn't fail; elsewhere a body of more

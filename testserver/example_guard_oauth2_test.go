@@ -22,8 +22,8 @@ func ExampleGuard_oauth2() {
 		Provider: provider.OAuth2{
 			TokenURL:     "https://auth.example.com/token",
 			ClientID:     "my-tool",
-			ClientSecret: "sesame",
-			RefreshToken: guard.LogIn("alice"),
+			ClientSecret: provider.NewSecret("sesame"),
+			RefreshToken: provider.NewSecret(guard.LogIn("alice")),
 			Client:       &http.Client{Transport: guard}, // in your program: nil
 		},
 		Base: guard, // in your program: nil

@@ -59,7 +59,7 @@ func ExampleGuard_backend() {
 		Provider: provider.HTTP{
 			URL:     "https://app.example.com/token",
 			UserID:  "alice",
-			Session: "alices-session",
+			Session: provider.NewSecret("alices-session"),
 			Client:  &http.Client{Transport: guard},
 		},
 		Base: guard,

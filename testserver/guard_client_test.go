@@ -20,17 +20,17 @@ import (
 // server it is.
 func TestGuardAndClient(t *testing.T) {
 	backend := func(g *testserver.Guard) provider.TokenProvider {
-		return provider.HTTP{URL: "https://app.test/token", UserID: "alice", Session: "sesame", Client: &http.Client{Transport: g}}
+		return provider.HTTP{URL: "https://app.test/token", UserID: "alice", Session: provider.NewSecret("sesame"), Client: &http.Client{Transport: g}}
 	}
 	oauth2 := func(g *testserver.Guard) provider.TokenProvider {
 		return provider.OAuth2{
-			TokenURL: "https://auth.test/token", ClientID: "foo&bar", ClientSecret: "s%cr+t &:é",
-			RefreshToken: g.LogIn("alice"), Client: &http.Client{Transport: g},
+			TokenURL: "https://auth.test/token", ClientID: "foo&bar", ClientSecret: provider.NewSecret("s%cr+t &:é"),
+			RefreshToken: provider.NewSecret(g.LogIn("alice")), Client: &http.Client{Transport: g},
 		}
 	}
 	credentials := func(g *testserver.Guard) provider.TokenProvider {
 		return provider.OAuth2{
-			TokenURL: "https://auth.test/token", ClientID: "foo&bar", ClientSecret: "s%cr+t &:é", SecretInBody: true,
+			TokenURL: "https://auth.test/token", ClientID: "foo&bar", ClientSecret: provider.NewSecret("s%cr+t &:é"), SecretInBody: true,
 			Grant: "client_credentials", Client: &http.Client{Transport: g},
 		}
 	}
@@ -117,7 +117,7 @@ func TestGuardAndLostAnswer(t *testing.T) {
 	}}
 	guarded(t, g, func(t *testing.T) {
 		tr := &transport.Transport{Base: g, Provider: provider.OAuth2{
-			TokenURL: "https://auth.test/token", ClientID: "tool", RefreshToken: g.LogIn("alice"), Client: &http.Client{Transport: g},
+			TokenURL: "https://auth.test/token", ClientID: "tool", RefreshToken: provider.NewSecret(g.LogIn("alice")), Client: &http.Client{Transport: g},
 		}}
 		defer tr.Close()
 		client := &http.Client{Transport: tr}

@@ -29,7 +29,7 @@ func Example_oAuth2() {
 	first := guard.LogIn("alice")
 
 	run := func(happens func()) { // the program, once
-		tokens := provider.OAuth2{TokenURL: "https://auth.example.com/token", ClientID: "my-tool", ClientSecret: "sesame", RefreshToken: first,
+		tokens := provider.OAuth2{TokenURL: "https://auth.example.com/token", ClientID: "my-tool", ClientSecret: provider.NewSecret("sesame"), RefreshToken: provider.NewSecret(first),
 			Client: &http.Client{Transport: guard}} // in your program: nil
 		login := &shared.Login{Provider: tokens, Store: &filestore.Store{Dir: dir}, Key: "alice"}
 		tr := &transport.Transport{Provider: login, Origins: []string{"https://api.example.com"},

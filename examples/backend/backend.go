@@ -93,7 +93,7 @@ func (b *backend) validate(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	userID, err := b.sessions.owner(r.Context(), in.Session)
+	userID, err := b.sessions.owner(r.Context(), in.Session.Value())
 	if err != nil {
 		return "", err
 	}

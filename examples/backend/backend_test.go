@@ -47,7 +47,7 @@ func newFixture(t *testing.T) *fixture {
 	f.backend = &backend{
 		users:    usersFile(f.path),
 		sessions: &memorySessions{life: sessionLife},
-		signer:   provider.Signer{Secret: testSecret, Validity: tokenLife},
+		signer:   provider.Signer{Secret: provider.NewSecret(testSecret), Validity: tokenLife},
 		log:      slog.New(slog.NewTextHandler(&f.logged, nil)),
 	}
 	return f
@@ -97,7 +97,7 @@ func (f *fixture) login(userID string) (session string) {
 
 // provider returns what the backend's clients use.
 func (f *fixture) provider(userID, session string) provider.HTTP {
-	return provider.HTTP{URL: "https://backend.example/token", UserID: userID, Session: session, Client: &http.Client{Transport: f}}
+	return provider.HTTP{URL: "https://backend.example/token", UserID: userID, Session: provider.NewSecret(session), Client: &http.Client{Transport: f}}
 }
 
 func TestLoginTokenLogout(t *testing.T) {

@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	b := &backend{
 		users:    table,
 		sessions: &memorySessions{life: *sessionLife},
-		signer:   provider.Signer{Secret: secret, Validity: *tokenLife},
+		signer:   provider.Signer{Secret: provider.NewSecret(secret), Validity: *tokenLife},
 		log:      log,
 	}
 	server := &http.Server{

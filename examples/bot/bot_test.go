@@ -127,7 +127,7 @@ func TestSurvivesRestart(t *testing.T) {
 func TestSurvivesRestartInSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, &testserver.Server{})
-		w.bot.tokens = provider.Signer{Secret: testserver.DefaultSecret}.For("bot")
+		w.bot.tokens = provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}.For("bot")
 		ids := []string{w.post("before")}
 		w.start()
 		time.Sleep(time.Second)
@@ -210,7 +210,7 @@ func TestWaitsForProvider(t *testing.T) {
 				time.Sleep(5 * time.Second) // whatever ctx says: it has been sent
 			}
 			defer returned.Add(1)
-			return provider.Signer{Secret: testserver.DefaultSecret, Validity: 2 * time.Second}.UserToken("bot")
+			return provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Validity: 2 * time.Second}.UserToken("bot")
 		})
 		w.post("hello")
 		w.start()
@@ -270,7 +270,7 @@ func TestGivesUp(t *testing.T) {
 	}{
 		{"wrong key", "the API key is not one of this API's", func(b *bot) { b.client.Key = "other" }, &testserver.Server{}},
 		{"wrong session", "refused the login with status 401", func(*bot) {}, &testserver.Server{Session: "another"}},
-		{"wrong secret", "signed with another secret", func(b *bot) { b.tokens = provider.Signer{Secret: "x"}.For("bot") }, &testserver.Server{}},
+		{"wrong secret", "signed with another secret", func(b *bot) { b.tokens = provider.Signer{Secret: provider.NewSecret("x")}.For("bot") }, &testserver.Server{}},
 		{"not allowed", "the user's role does not permit it", func(*bot) {}, &testserver.Server{Fault: func(r *http.Request) (f testserver.Fault) {
 			if strings.Contains(r.URL.Path, "/feeds/timeline") || strings.Contains(r.URL.Path, "/feed_groups/timeline") {
 				f.Status = 403

@@ -48,7 +48,7 @@ func main() {
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	b := &bot{client: &feeds.Client{Logger: log, Trace: trace(log)}, reply: reply, log: log}
-	tokens := provider.HTTP{Session: os.Getenv("TOKEN_SESSION")} // a secret: flags are seen by everybody on the machine
+	tokens := provider.HTTP{Session: provider.NewSecret(os.Getenv("TOKEN_SESSION"))} // a secret: flags are seen by everybody on the machine
 
 	flags := frame.New("bot", stderr)
 	flags.StringVar(&b.client.BaseURL, "url", "http://127.0.0.1:8080", "the API's `URL`")

@@ -50,7 +50,7 @@ func newWorld(t *testing.T, api *testserver.Server) *world {
 	w := &world{t: t, api: api, stopped: make(chan error, 1)}
 	w.bot = &bot{
 		client: &feeds.Client{Key: testserver.DefaultKey, BaseURL: baseURL, Base: w},
-		tokens: provider.HTTP{URL: baseURL + "/token", UserID: "bot", Session: "bot's", Client: &http.Client{Transport: w, Timeout: 10 * time.Second}},
+		tokens: provider.HTTP{URL: baseURL + "/token", UserID: "bot", Session: provider.NewSecret("bot's"), Client: &http.Client{Transport: w, Timeout: 10 * time.Second}},
 		user:   feeds.User{ID: "bot"},
 		follow: []string{"user:alice"},
 		reply:  reply,
@@ -91,7 +91,7 @@ func (w *world) restart(api *testserver.Server) {
 func (w *world) post(text string) (id string) {
 	w.t.Helper()
 	client := feeds.Client{Key: testserver.DefaultKey, BaseURL: baseURL, Base: w}
-	alice, err := client.ConnectUser(w.t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: testserver.DefaultSecret}.For("alice"))
+	alice, err := client.ConnectUser(w.t.Context(), feeds.User{ID: "alice"}, provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}.For("alice"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -170,13 +170,13 @@ func TestBackendWithoutRefreshSecrets(t *testing.T) {
 	var calls, revoked atomic.Int32
 	tokens := provider.Handler{
 		Create: func(_ context.Context, userID string) (provider.Token, error) { // no two are the same
-			signer := provider.Signer{Secret: testserver.DefaultSecret, Claims: map[string]any{"jti": calls.Load()}}
+			signer := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Claims: map[string]any{"jti": calls.Load()}}
 			value, err := signer.UserToken(userID)
 			return provider.NewToken(value, time.Time{}), err
 		},
 		Validate: func(r *http.Request) (string, error) {
 			calls.Add(1)
-			if in, err := provider.ReadTokenRequest(r); err != nil || in.Session != session || revoked.Load() > 0 {
+			if in, err := provider.ReadTokenRequest(r); err != nil || in.Session.Value() != session || revoked.Load() > 0 {
 				return "", provider.ErrDenied
 			}
 			return "alice", nil

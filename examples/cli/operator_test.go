@@ -44,7 +44,7 @@ func TestOperator(t *testing.T) {
 	bobs := provider.Static(old)
 
 	for _, user := range []string{"bob", "carol"} { // whom the API has to know
-		s, err := developer.ConnectUser(t.Context(), feeds.User{ID: user}, provider.Signer{Secret: testserver.DefaultSecret}.For(user))
+		s, err := developer.ConnectUser(t.Context(), feeds.User{ID: user}, provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}.For(user))
 		if err != nil {
 			t.Fatal(err)
 		}

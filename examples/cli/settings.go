@@ -187,9 +187,9 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 	if secret, ok := strings.CutPrefix(old.RefreshToken(), refreshKind); ok {
 		old = old.WithRefreshToken(secret)
 	} else if secret, ok := strings.CutPrefix(old.RefreshToken(), sessionKind); ok {
-		endpoint.Session, old = secret, old.WithRefreshToken("")
+		endpoint.Session, old = provider.NewSecret(secret), old.WithRefreshToken("")
 	} else if b.session != nil {
-		endpoint.Session = *b.session
+		endpoint.Session = provider.NewSecret(*b.session)
 	} else {
 		return provider.Token{}, provider.Permanent(errNotLoggedIn)
 	}
@@ -203,7 +203,7 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 	case t.RefreshToken() != "":
 		return t.WithRefreshToken(refreshKind + t.RefreshToken()), nil
 	}
-	return t.WithRefreshToken(sessionKind + endpoint.Session), nil
+	return t.WithRefreshToken(sessionKind + endpoint.Session.Value()), nil
 }
 
 // checkURL returns what is wrong with an address that somebody typed, or "". Tokens and secrets go

@@ -32,7 +32,7 @@ func (t *tool) token(user string, validity time.Duration, secretFile string) err
 	if err != nil {
 		return err
 	}
-	value, err := provider.Signer{Secret: secret, Validity: validity}.UserToken(user)
+	value, err := provider.Signer{Secret: provider.NewSecret(secret), Validity: validity}.UserToken(user)
 	if err != nil {
 		return fmt.Errorf("the token can't be made: %w", err)
 	}

@@ -132,7 +132,7 @@ func (f *fleet) run(ctx context.Context, store *store) error {
 func logIn(ctx context.Context, url, session string, store place) error {
 	client := store.client()
 	defer client.Close()
-	backend := provider.HTTP{URL: url + "/token", UserID: user, Session: session}
+	backend := provider.HTTP{URL: url + "/token", UserID: user, Session: provider.NewSecret(session)}
 	token, err := backend.Token(ctx, provider.Token{})
 	if err != nil {
 		return err

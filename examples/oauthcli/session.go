@@ -20,7 +20,7 @@ import (
 
 // tokens is where the next token comes from.
 func (s settings) tokens() provider.TokenProvider {
-	server := provider.OAuth2{TokenURL: s.Endpoints.Token, ClientID: s.ClientID, ClientSecret: s.ClientSecret}
+	server := provider.OAuth2{TokenURL: s.Endpoints.Token, ClientID: s.ClientID, ClientSecret: provider.NewSecret(s.ClientSecret)}
 	return provider.TokenFunc(func(ctx context.Context, old provider.Token) (provider.Token, error) {
 		if old.RefreshToken() == "" {
 			return provider.Token{}, provider.Permanent(errNotLoggedIn)

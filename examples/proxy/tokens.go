@@ -24,7 +24,7 @@ func tokenProvider(tokenURL, user string) (provider.TokenProvider, error) {
 	case command != "":
 		return tokenCommand(command), nil
 	}
-	return sessionTokens{provider.HTTP{URL: tokenURL, UserID: user, Session: os.Getenv("TOKEN_SESSION")}}, nil
+	return sessionTokens{provider.HTTP{URL: tokenURL, UserID: user, Session: provider.NewSecret(os.Getenv("TOKEN_SESSION"))}}, nil
 }
 
 // sessionTokens asks a token endpoint, and starts over from the session secret when the endpoint takes the refresh token no

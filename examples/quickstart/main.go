@@ -65,7 +65,7 @@ func run(ctx context.Context) error {
 	// The bot. This is all that it takes.
 	seen := &observer{server: server, backend: b}
 	client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: api.url, Trace: seen.trace()}
-	bot, err := client.ConnectUser(ctx, feeds.User{ID: user}, provider.HTTP{URL: tokens.url, UserID: user, Session: session})
+	bot, err := client.ConnectUser(ctx, feeds.User{ID: user}, provider.HTTP{URL: tokens.url, UserID: user, Session: provider.NewSecret(session)})
 	if err != nil {
 		return err
 	}
@@ -114,13 +114,13 @@ func (b *backend) handler() http.Handler {
 			if err != nil {
 				return "", err
 			}
-			if in.Session != session {
+			if in.Session.Value() != session {
 				return "", provider.ErrDenied
 			}
 			b.minted.Store(time.Now().UnixNano())
 			return user, nil // whose session it is
 		},
-		Signer: provider.Signer{Secret: testserver.DefaultSecret, Validity: tokenLife},
+		Signer: provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Validity: tokenLife},
 	}
 }
 

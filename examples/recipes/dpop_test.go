@@ -129,8 +129,8 @@ func TestDPoP(t *testing.T) {
 		tr := &transport.Transport{Base: proof, Provider: provider.OAuth2{
 			TokenURL:     tokenURL,
 			ClientID:     "tool",
-			ClientSecret: "secret",
-			RefreshToken: guard.LogIn("alice"),
+			ClientSecret: provider.NewSecret("secret"),
+			RefreshToken: provider.NewSecret(guard.LogIn("alice")),
 			Client:       &http.Client{Transport: proof},
 		}}
 		defer tr.Close()

@@ -43,9 +43,9 @@ func FromConfig(config *oauth2.Config, login *oauth2.Token) provider.OAuth2 {
 	return provider.OAuth2{
 		TokenURL:     config.Endpoint.TokenURL,
 		ClientID:     config.ClientID,
-		ClientSecret: config.ClientSecret,
+		ClientSecret: provider.NewSecret(config.ClientSecret),
 		SecretInBody: config.Endpoint.AuthStyle == oauth2.AuthStyleInParams, // it isn't tried out, as x/oauth2 does
-		RefreshToken: login.RefreshToken,
+		RefreshToken: provider.NewSecret(login.RefreshToken),
 	}
 }
 

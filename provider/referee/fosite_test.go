@@ -104,7 +104,7 @@ func TestFositeClientAuthentication(t *testing.T) {
 	inBody := basic
 	inBody.SecretInBody = true
 	wrong := basic
-	wrong.ClientSecret += "x"
+	wrong.ClientSecret = provider.NewSecret(basic.ClientSecret.Value() + "x")
 	public := provider.OAuth2{TokenURL: s.tokenURL, ClientID: "public"}
 	for _, tt := range []struct {
 		name   string
@@ -121,7 +121,7 @@ func TestFositeClientAuthentication(t *testing.T) {
 		{"another client's refresh token", public, "", `"invalid_grant"`},
 	} {
 		if tt.tokens.Grant = tt.grant; tt.grant == "" {
-			tt.tokens.RefreshToken = s.login().RefreshToken()
+			tt.tokens.RefreshToken = provider.NewSecret(s.login().RefreshToken())
 		}
 		tt.tokens.Scopes = []string{"read"}
 		token, err := tt.tokens.Token(t.Context(), provider.Token{})
@@ -145,7 +145,7 @@ func TestFositeClientAuthentication(t *testing.T) {
 func TestFositeFallback(t *testing.T) {
 	s := newFosite(t, time.Hour)
 	tokens := s.tokens()
-	tokens.Grant, tokens.Scopes, tokens.RefreshToken = "client_credentials", []string{"read"}, s.login().RefreshToken()
+	tokens.Grant, tokens.Scopes, tokens.RefreshToken = "client_credentials", []string{"read"}, provider.NewSecret(s.login().RefreshToken())
 	lost := false
 	tokens.Client = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		if lost {

@@ -143,7 +143,7 @@ func testLostAnswer(t *testing.T, s *server) {
 	lossy.Client = &http.Client{Transport: losing{s.base()}}
 
 	alone := lossy
-	alone.RefreshToken = s.login().RefreshToken()
+	alone.RefreshToken = provider.NewSecret(s.login().RefreshToken())
 	c := s.client(alone)
 	for range 20 {
 		wantEnd(t, c.get(), "may be spent")
@@ -199,7 +199,7 @@ func testLoginAnew(t *testing.T, s *server) {
 
 	// The same with the first refresh token in the configuration: a new one there is enough.
 	tokens := s.tokens()
-	tokens.RefreshToken = s.login().RefreshToken()
+	tokens.RefreshToken = provider.NewSecret(s.login().RefreshToken())
 	bob := &shared.Login{Provider: tokens, Store: store, Key: "bob"}
 	first, err := bob.Token(t.Context(), provider.Token{})
 	if err != nil {
@@ -209,7 +209,7 @@ func testLoginAnew(t *testing.T, s *server) {
 	if _, err := bob.Token(t.Context(), first); !errors.Is(err, shared.ErrEnded) {
 		t.Errorf("after the revocation: %v", err)
 	}
-	tokens.RefreshToken = s.login().RefreshToken()
+	tokens.RefreshToken = provider.NewSecret(s.login().RefreshToken())
 	if err := s.client(&shared.Login{Provider: tokens, Store: store, Key: "bob"}).get(); err != nil {
 		t.Errorf("with a new refresh token in the configuration: %v", err)
 	}

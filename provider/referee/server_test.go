@@ -138,7 +138,7 @@ func (s *server) spend(refreshToken string) (status int, answer map[string]any) 
 func (s *server) tokens() provider.OAuth2 { return tokensFor(s.tokenURL, s.key) }
 
 func tokensFor(tokenURL string, key []byte) provider.OAuth2 {
-	return provider.OAuth2{TokenURL: tokenURL, ClientID: clientID, ClientSecret: clientSecret, Client: &http.Client{Transport: baseFor(key)}}
+	return provider.OAuth2{TokenURL: tokenURL, ClientID: clientID, ClientSecret: provider.NewSecret(clientSecret), Client: &http.Client{Transport: baseFor(key)}}
 }
 
 // loggedIn returns a shared login, and where it is stored.

@@ -158,7 +158,7 @@ func TestUnwritableAtTheBeginning(t *testing.T) {
 			asked++
 			return nil, errors.New("it is not to be asked")
 		})}
-		tokens := provider.OAuth2{TokenURL: "https://auth.example.com/token", ClientID: "a", RefreshToken: "first", Client: server}
+		tokens := provider.OAuth2{TokenURL: "https://auth.example.com/token", ClientID: "a", RefreshToken: provider.NewSecret("first"), Client: server}
 		for _, p := range []provider.TokenProvider{tokens, &tokens} {
 			net := &network{Store: new(storetest.Memory)}
 			net.set(full)

@@ -73,9 +73,9 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 func beginsWithRefreshToken(p provider.TokenProvider) bool {
 	switch p := p.(type) {
 	case provider.OAuth2:
-		return p.RefreshToken != ""
+		return !p.RefreshToken.IsZero()
 	case *provider.OAuth2:
-		return p.RefreshToken != ""
+		return !p.RefreshToken.IsZero()
 	}
 	return false
 }
