@@ -16,9 +16,9 @@ const (
 )
 
 // putAside reads what it may of resp's body and closes it, so that its connection is free before anybody waits. resp can be
-// returned later all the same, by restore, which has to be called once. What is kept is bounded in sum: where there is no room,
-// restore returns the status and the cookies alone.
-func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response) {
+// returned later all the same, by restore. What is kept is bounded in sum: where there is no room, restore returns the status and the
+// cookies alone. held is what is kept in t.held for it, and is to be taken from there when the request goes on.
+func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response, held int64) {
 	const headers = 1 << 10 // what a response takes beside what its server wrote
 	fixed := headers + headerSize(resp.Header)
 	most := maxAnswer + fixed
@@ -53,10 +53,7 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 	cost := int64(len(b.kept)) + fixed
 	if room {
 		t.held.Add(cost - most)
-		return func() *http.Response {
-			t.held.Add(-cost)
-			return resp
-		}
+		return func() *http.Response { return resp }, cost
 	}
 	t.held.Add(-most)
 	status, req, cookies := resp.StatusCode, resp.Request, cookiesOf(resp)
@@ -67,7 +64,7 @@ func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response
 		}
 		return &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody, Request: req}
-	}
+	}, 0
 }
 
 // cutShort makes resp consistent with the part of its body that is kept.

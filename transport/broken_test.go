@@ -437,30 +437,6 @@ func TestG15_PartsOfTheToken(t *testing.T) {
 	}
 }
 
-// A rejected upload that can't be replayed is logged once in a while, and counted each time.
-func TestOneShotUploadsWarnOnceInAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		s := &stub{}
-		tr := through(t, s)
-		tr.KeepBody = -1
-		tr.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		for range 1000 {
-			s.revoke()
-			req, _ := http.NewRequest("POST", "https://api.example.com", io.MultiReader(strings.NewReader("x")))
-			_, _ = send(tr, req)
-			time.Sleep(50 * time.Millisecond)
-		}
-		synctest.Wait()
-		if n := strings.Count(log.String(), "can't be replayed"); n != 2 {
-			t.Errorf("%d warnings in 50 s", n)
-		}
-		if n := tr.Stats().NotReplayable; n < 100 {
-			t.Errorf("%d counted", n)
-		}
-	})
-}
-
 // Guarantee 9: a call that hangs, and belongs to a login that was replaced since, is joined by the next refresh and no answer to it:
 // the refresh makes a call of its own when it returns, and that one is made.
 func TestG09_AHungCallOfAnotherLogin(t *testing.T) {

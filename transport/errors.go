@@ -18,6 +18,14 @@ var ErrClosed = errors.New("transport: the session is closed")
 // ErrQueueFull is the error of a request that would have had to wait for a token while Transport.MaxWaiting others did.
 var ErrQueueFull = errors.New("transport: too many requests are waiting for a token")
 
+// A queueFullError is ErrQueueFull with the limit.
+type queueFullError struct{ limit int }
+
+func (e *queueFullError) Error() string {
+	return fmt.Sprintf("%v: MaxWaiting is %d", ErrQueueFull, e.limit)
+}
+func (e *queueFullError) Unwrap() error { return ErrQueueFull }
+
 // A RefreshError says that no token could be had. All requests that waited for the same refresh get the same one.
 //
 // If it is Permanent the session is over: log the user in again, with a new Transport or [Transport.SetToken]. Otherwise the trouble may pass, and

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"reflect"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/journal"
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
@@ -33,6 +33,7 @@ type login struct {
 	mu sync.Mutex // guards the fields below and the replacing of view; never held across a wait or a call of anybody's code
 
 	session session.Session    // all decisions; see act
+	journal journal.Journal    // what the log is told; see journalize
 	flight  *flight            // what everybody waits for; made by want, ended by act
 	calls   singleflight.Group // the provider's one call
 	call    *call              // the one under way, or nil; set by start, cleared when the provider has returned
@@ -43,8 +44,11 @@ type login struct {
 // A flight is what everybody waits for who wants the same token: a channel that is closed once, so that a waiter costs
 // little, is visible to a synctest bubble, and all are woken at the same time.
 type flight struct {
-	done chan struct{}
-	came session.Done // written before done is closed
+	done    chan struct{}
+	came    session.Done // written before done is closed
+	refresh int64        // its number
+	first   string       // the request that has waited longest, for the log
+	began   time.Time    // and since when
 }
 
 // now returns the time as the session wants it.
@@ -60,12 +64,12 @@ func (t *Transport) fresh(v *session.View) bool {
 }
 
 // acquire returns what to send under, and waits for the refresh if it has to. Except for n.Valid the token need not be valid:
-// while dead tokens are paced, requests go out under the last one. cancel is a request's own Cancel channel, or nil.
-func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan struct{}) (*session.View, error) {
+// while dead tokens are paced, requests go out under the last one. req is nil if it is not for a request.
+func (t *Transport) acquire(ctx context.Context, n session.Need, req *http.Request) (*session.View, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, f := t.want(ctx, n)
+	v, f := t.want(ctx, n, req)
 	if f == nil {
 		err := refreshError(v.Err)
 		if err != nil {
@@ -79,15 +83,16 @@ func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan s
 		if v.View != nil {
 			return v.View, nil
 		}
-		t.onQueueFull()
-		return nil, fmt.Errorf("%w: MaxWaiting is %d", ErrQueueFull, t.MaxWaiting)
+		err := &queueFullError{t.MaxWaiting}
+		t.onWaited(Waited{Context: ctx, Err: err})
+		return nil, err
 	}
 	began := time.Now()
-	err := t.wait(ctx, f, cancel, began)
+	err := t.wait(ctx, f, cancelOf(req), began)
 	if err == nil && (f.came.View == nil || valid) {
 		err = refreshError(f.came.Err)
 	}
-	t.onWaited(Waited{Context: ctx, Duration: time.Since(began), Err: err})
+	t.onWaited(Waited{Context: ctx, Duration: time.Since(began), Refresh: f.refresh, Err: err})
 	if err != nil {
 		return nil, err
 	}
@@ -96,26 +101,52 @@ func (t *Transport) acquire(ctx context.Context, n session.Need, cancel <-chan s
 
 // refreshFor begins a refresh if n needs one, and does not wait for it.
 func (t *Transport) refreshFor(ctx context.Context, n session.Need) {
-	if ctx.Err() == nil {
-		t.want(ctx, n)
+	if ctx.Err() != nil {
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.Own = t.isOwn(ctx)
+	t.session.Want(t.now(), n)
+	t.act()
+}
+
+// isOwn reports whether ctx comes from the provider's call that is under way. t.mu is held.
+func (t *Transport) isOwn(ctx context.Context) bool {
+	c, _ := ctx.Value(asksFor{t}).(*call)
+	return c != nil && c == t.call
 }
 
 // want asks the session for n. f is what to wait for, or nil.
-func (t *Transport) want(ctx context.Context, n session.Need) (v session.Verdict, f *flight) {
-	c, _ := ctx.Value(asksFor{t}).(*call)
+func (t *Transport) want(ctx context.Context, n session.Need, req *http.Request) (v session.Verdict, f *flight) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.Own = c != nil && c == t.call
+	n.Own = t.isOwn(ctx)
 	v = t.session.Want(t.now(), n)
 	if v.Wait {
 		if t.flight == nil {
-			t.flight = &flight{done: make(chan struct{})}
+			t.flight = t.newFlight(req)
 		}
 		f = t.flight
 	}
 	t.act()
+	if v.Err != nil {
+		t.journalize((*journal.Journal).Failing)
+	}
 	return v, f
+}
+
+// newFlight returns one that req is the first to wait for.
+func (t *Transport) newFlight(req *http.Request) *flight {
+	f := &flight{done: make(chan struct{}), began: time.Now(), refresh: t.session.Number()}
+	switch {
+	case t.Logger == nil: // nobody will read it
+	case req == nil:
+		f.first = "Token"
+	default:
+		f.first = nameOf(req)
+	}
+	return f
 }
 
 // wait waits for f, as long as ctx and cancel allow. A select on three channels costs each waiter another 96 bytes, so only
@@ -154,6 +185,7 @@ func (t *Transport) act() {
 	if r.View != t.view.Load() {
 		t.view.Store(r.View)
 	}
+	t.journalize((*journal.Journal).Look)
 	for _, e := range r.Reports {
 		t.report(e)
 	}
@@ -287,21 +319,31 @@ func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
 // maxDuration is as good as for ever, and can be added to any time.
 const maxDuration = 100 * 365 * 24 * time.Hour
 
-// reject notes that the API rejected tok, and why.
-func (t *Transport) reject(tok provider.Token, why *session.Rejection) session.Strike {
+// reject notes that the API rejected tok, and why. resp is the answer that did, or nil if it was none.
+func (t *Transport) reject(tok provider.Token, why *session.Rejection, resp *http.Response) session.Strike {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	defer t.act()
-	return t.session.Reject(t.now(), tok, why)
+	k := t.session.Reject(t.now(), tok, why)
+	t.journalize(func(j *journal.Journal, s journal.Scene) {
+		r := journal.Request{}
+		if resp != nil {
+			r.Name, r.Status = nameOf(resp.Request), resp.StatusCode
+		}
+		if why != nil {
+			r.Message = why.Message
+		}
+		j.Rejection(s, k, r)
+	})
+	t.act()
+	return k
 }
 
 // accepted notes that a replay under v was accepted.
 func (t *Transport) accepted(v *session.View) {
 	t.mu.Lock()
-	strikes := t.session.Accept(v)
-	t.mu.Unlock()
-	if strikes > session.Patience {
-		t.log(slog.LevelInfo, "tokens are accepted again", "strikes", strikes)
+	defer t.mu.Unlock()
+	if t.session.Accept(v) > session.Patience {
+		t.journalize((*journal.Journal).Look)
 	}
 }
 
@@ -311,6 +353,9 @@ func (t *Transport) give(tok provider.Token) error {
 	defer t.mu.Unlock()
 	closed := t.session.Standing(t.now()) == session.Closed
 	taken := t.session.Give(t.now(), tok)
+	if taken {
+		t.journalize((*journal.Journal).Given)
+	}
 	t.act()
 	switch {
 	case closed:
@@ -325,9 +370,11 @@ func (t *Transport) give(tok provider.Token) error {
 func (t *Transport) close() error {
 	t.mu.Lock()
 	t.session.Close()
+	t.journalize((*journal.Journal).Closed)
 	t.act()
 	c := t.call
 	t.mu.Unlock()
+	defer t.flush()
 	if c == nil {
 		return nil
 	}
@@ -343,6 +390,21 @@ func (t *Transport) close() error {
 	case <-limit.C:
 		return fmt.Errorf("transport: Close has waited for the token provider, which was called at %s and has not returned",
 			c.made.Format(time.RFC3339))
+	}
+}
+
+// flush waits until the Logger and the Trace have been told what they are still to be told, for a second at most: a hook that calls Close
+// waits for itself.
+func (t *Transport) flush() {
+	idle := t.events.drained()
+	if idle == nil {
+		return
+	}
+	limit := time.NewTimer(time.Second)
+	defer limit.Stop()
+	select {
+	case <-idle:
+	case <-limit.C:
 	}
 }
 

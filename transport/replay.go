@@ -21,7 +21,9 @@ const (
 // answered does what is to be done about an answer to req, which was sent under v, if it may be a rejection: hand it on if it is
 // none, or else get another token and send req again.
 func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Response, body *body) (*http.Response, error) {
-	var cookies []string // of the answers that were put aside
+	var cookies []string                 // of the answers that were put aside
+	var held int64                       // bytes of the one that is
+	defer func() { t.held.Add(-held) }() // a hook may panic, in a program that goes on
 	for n := 1; ; n++ {
 		rejected := false
 		if t.asked(resp) {
@@ -41,23 +43,23 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		if t.view.Load() == v { // or it has been told already
 			why = rejectionOf(resp, v.Token)
 		}
-		k := t.reject(v.Token, why)
-		told := Rejected{Late: k.Late, Strikes: k.Strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path, StatusCode: resp.StatusCode}
+		k := t.reject(v.Token, why, resp)
+		told := Rejected{Context: req.Context(), Late: k.Late, Strikes: k.Strikes, Method: req.Method, Host: req.URL.Host, Path: req.URL.Path, StatusCode: resp.StatusCode}
 		if k.Closed || n > maxReplays || n > maxReplaysUnsaid && t.unsaid(resp) {
 			told.Message = rejectionOf(resp, v.Token).Message
-			t.onRejected(told, k)
+			t.onRejected(told)
 			return withCookies(resp, cookies), nil
 		}
 		once := body != nil && !body.replayable()
 		restore := func() *http.Response { return resp }
 		if !once {
 			// The connection goes back before anybody waits: the provider may need it.
-			restore = t.putAside(resp)
+			restore, held = t.putAside(resp)
 			once = body != nil && !body.reject()
 		}
 		why = rejectionOf(resp, v.Token)
 		told.OneShot, told.Message = once, why.Message
-		t.onRejected(told, k)
+		t.onRejected(told)
 		if once {
 			// This request can't be helped. The next should find a better token all the same.
 			t.refreshFor(req.Context(), session.Need{Sent: v, Why: why})
@@ -66,9 +68,11 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 
 		earlier := cookies
 		cookies = append(slices.Clip(cookies), cookiesOf(resp)...)
-		resp = nil // or what putAside has given up would stay
-		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, cancelOf(req))
+		resp = nil // or what putAside has dropped would stay
+		next, err := t.acquire(req.Context(), session.Need{Sent: v, Why: why}, req)
 		resp = restore()
+		t.held.Add(-held)
+		held = 0
 		switch {
 		case err != nil:
 			return nil, err
@@ -87,7 +91,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		if err := again(out, req, body); err != nil {
 			return nil, fmt.Errorf("transport: the request was rejected and can't be replayed: its body can't be had again: %w", err)
 		}
-		t.onReplayed(Replayed{Method: req.Method, Host: req.URL.Host, Replay: n})
+		t.onReplayed(Replayed{Context: req.Context(), Method: req.Method, Host: req.URL.Host, Replay: n})
 		if t.isClosed() { // while the body was got ready
 			closeBody(out)
 			return withCookies(resp, earlier), nil

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -316,116 +315,6 @@ func TestG15_NoSecretGetsOut(t *testing.T) {
 			}
 		}
 	})
-}
-
-// What an operator reads: at Info and above, without a flood, the log tells a stall from an outage.
-func TestLogsTellWhatIsWrong(t *testing.T) {
-	tests := []struct {
-		name string
-		run  func(t *testing.T, tr *transport.Transport, s *stub)
-		want []string // the lines, by what they contain; nothing else
-	}{
-		{"all is well", func(t *testing.T, tr *transport.Transport, s *stub) { mustGet(t, tr) }, nil},
-		{"a revocation", func(t *testing.T, tr *transport.Transport, s *stub) {
-			mustGet(t, tr)
-			s.revoke()
-			mustGet(t, tr)
-		}, []string{`INFO msg="stayauth: token replaced" reason=rejected`}},
-		{"a 401 that is no rejection", func(t *testing.T, tr *transport.Transport, s *stub) {
-			s.serve = func(req *http.Request) *http.Response { return respond(req, 401, "who are you?") }
-			for range 100 { // 50 s: two lines
-				_, _ = get(tr, t.Context())
-				time.Sleep(500 * time.Millisecond)
-			}
-			if st := tr.Stats(); st.Other401 != 100 || st.Rejected != 0 {
-				t.Errorf("stats %+v", st)
-			}
-		}, []string{`path=/ so_far=1 hint="there is no WWW-Authenticate`, `so_far=61`}},
-		{"an endpoint that always answers 401", func(t *testing.T, tr *transport.Transport, s *stub) {
-			s.serve = func(req *http.Request) *http.Response { return refuse(req) }
-			for range 100 {
-				_, _ = get(tr, t.Context())
-				time.Sleep(100 * time.Millisecond)
-			}
-			s.serve = nil
-			s.revoke()
-			time.Sleep(time.Minute)
-			mustGet(t, tr) // a first sending: it proves nothing
-			s.revoke()
-			time.Sleep(time.Minute)
-			mustGet(t, tr)
-		}, []string{`WARN msg="stayauth: new tokens are rejected too: requests go out under the last one and get its 401" strikes=4`, "last one and get its 401\" strikes=5",
-			`INFO msg="stayauth: tokens are accepted again"`, "token replaced", "token replaced", "token replaced", "token replaced", "token replaced", "token replaced"}},
-		{"a slow provider", func(t *testing.T, tr *transport.Transport, s *stub) {
-			s.delay = 12 * time.Second
-			mustGet(t, tr)
-		}, []string{`WARN msg="stayauth: requests wait for the token provider" reason=initial waiting=1 called_ago=5s`, "called_ago=10s"}},
-		{"a provider that is down", func(t *testing.T, tr *transport.Transport, s *stub) {
-			s.mint = func(n int) (provider.Token, error) {
-				if n == 1 {
-					return provider.Token{}, errors.New("connection refused")
-				}
-				return provider.Token{}, provider.RetryAfter(errors.New("busy"), time.Hour)
-			}
-			_, err := get(tr, t.Context())
-			re, ok := errors.AsType[*transport.RefreshError](err)
-			if !ok || time.Until(re.NextTry) != time.Hour {
-				t.Errorf("error %v, next try in %s", err, time.Until(re.NextTry))
-			}
-		}, []string{`WARN msg="stayauth: token provider failed, will ask again" reason=initial attempt=1`, `WARN msg="stayauth: refresh failed" reason=initial attempts=2`}},
-		{"an early refresh that fails for good", func(t *testing.T, tr *transport.Transport, s *stub) {
-			s.life = time.Hour
-			s.mint = func(n int) (provider.Token, error) {
-				if n > 1 {
-					return provider.Token{}, provider.Permanent(errors.New("gone"))
-				}
-				return provider.Token{}, nil
-			}
-			mustGet(t, tr)
-			time.Sleep(50 * time.Minute)
-			mustGet(t, tr)
-			time.Sleep(50 * time.Minute)
-			_, _ = get(tr, t.Context())
-		}, []string{`ERROR msg="stayauth: the next token can't be had`, `ERROR msg="stayauth: session ended"`}},
-		{"a full queue", func(t *testing.T, tr *transport.Transport, s *stub) {
-			s.delay = time.Second
-			tr.MaxWaiting = 1
-			go func() { _, _ = get(tr, t.Context()) }()
-			synctest.Wait()
-			for range 10 {
-				if _, err := get(tr, t.Context()); !errors.Is(err, transport.ErrQueueFull) {
-					t.Errorf("error %v", err)
-				}
-			}
-			time.Sleep(2 * time.Second)
-		}, []string{`WARN msg="stayauth: requests are turned away, too many wait for a token" max_waiting=1`}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var logs bytes.Buffer // slog's handler locks it, and nothing is logged once the bubble is at rest
-				s := &stub{}
-				tr := &transport.Transport{Provider: s, Base: s, Logger: slog.New(slog.NewTextHandler(&logs, nil))}
-				tt.run(t, tr, s)
-				synctest.Wait()
-				tr.Close()
-				var lines []string
-				for line := range strings.Lines(logs.String()) {
-					lines = append(lines, line)
-				}
-				if len(lines) != len(tt.want) {
-					t.Errorf("%d lines, want %d:\n%s", len(lines), len(tt.want), logs.String())
-				}
-				for _, want := range tt.want {
-					i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, want) })
-					if i < 0 {
-						t.Fatalf("no line, or no other, with %s:\n%s", want, logs.String())
-					}
-					lines = slices.Delete(lines, i, i+1)
-				}
-			})
-		})
-	}
 }
 
 // Guarantee 16: an endless or exploding error body costs 64 KiB, and the answer after it is served.

@@ -17,12 +17,13 @@ type Stats struct {
 	OtherOrigin   int64 // requests that went out without the token, because their origin may not have it
 	Replayed      int64 // requests sent again
 	NotReplayable int64 // rejected requests whose body was gone, so that the caller got the 401
-	QueueFull     int64 // requests turned away because of MaxWaiting
 
 	Waited      int64         // requests that have waited for a token
 	WaitTime    time.Duration // how long they have, in sum
 	LongestWait time.Duration // and at most
-	NoToken     int64         // requests that failed for want of a token, at once or after waiting; not those that gave up themselves
+	NoToken     int64         // requests that failed because there was no token, at once or after waiting
+	GaveUp      int64         // requests whose own context ended while they waited; they are not in NoToken
+	QueueFull   int64         // requests that failed because MaxWaiting others waited; they are not in NoToken either
 
 	Waiting int       // requests that wait for a token now
 	Strikes int       // rejections of current tokens since a replay was last accepted
@@ -34,9 +35,12 @@ type Stats struct {
 
 // counters are those counts behind Stats that the session does not keep.
 type counters struct {
-	rejected, other401, otherOrigin, replayed, notReplayable, queueFull atomic.Int64
-	waited, waitTime, longestWait, noToken                              atomic.Int64
+	rejected, other401, otherOrigin, replayed, notReplayable  atomic.Int64
+	waited, waitTime, longestWait, noToken, gaveUp, queueFull atomic.Int64
 }
+
+// failed returns how many requests got no token.
+func (c *counters) failed() int64 { return c.noToken.Load() + c.gaveUp.Load() + c.queueFull.Load() }
 
 // Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by itself; between two of
 // them time may have passed.
@@ -62,6 +66,7 @@ func (t *Transport) Stats() Stats {
 		WaitTime:          time.Duration(t.counters.waitTime.Load()),
 		LongestWait:       time.Duration(t.counters.longestWait.Load()),
 		NoToken:           t.counters.noToken.Load(),
+		GaveUp:            t.counters.gaveUp.Load(),
 		Waiting:           int(t.waiting.Load()),
 		Strikes:           st.Strikes,
 		Expiry:            st.Expiry,

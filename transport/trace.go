@@ -50,11 +50,13 @@ const (
 
 // RefreshStart is what [Trace.RefreshStart] gets.
 type RefreshStart struct {
-	Reason Reason
+	Refresh int64 // the number of the refresh; the first is 1
+	Reason  Reason
 }
 
 // AttemptFailed is what [Trace.AttemptFailed] gets.
 type AttemptFailed struct {
+	Refresh int64 // the number of the refresh
 	Reason  Reason
 	Attempt int           // counts from 1
 	Err     error         // what the provider said
@@ -63,6 +65,7 @@ type AttemptFailed struct {
 
 // RefreshDone is what [Trace.RefreshDone] gets.
 type RefreshDone struct {
+	Refresh      int64 // the number of the refresh
 	Reason       Reason
 	Attempts     int           // calls of the provider
 	Duration     time.Duration // from the moment that a token was needed, pauses included
@@ -74,28 +77,32 @@ type RefreshDone struct {
 	SessionEnded bool          // Err is permanent, and no token is left to go on with
 }
 
-// Rejected is what [Trace.Rejected] gets. If it comes from [Transport.Reject], only Late and Strikes are set.
+// Rejected is what [Trace.Rejected] gets. If it comes from [Transport.Reject], only Late and Strikes are set, and Context is
+// context.Background().
 type Rejected struct {
-	Late       bool   // the token had been replaced already: nothing is refreshed for this
-	Strikes    int    // rejections of current tokens since a replay was last accepted; past 3, requests stop waiting
-	Method     string // of the request
-	Host       string // that it went to
-	Path       string // of its URL, without the query
-	StatusCode int    // of the response
-	Message    string // what the API said, shortened and without the token
-	OneShot    bool   // the request can't be replayed: its body is gone
+	Context    context.Context // the request's
+	Late       bool            // the token had been replaced already: nothing is refreshed for this
+	Strikes    int             // rejections of current tokens since a replay was last accepted; past 3, requests stop waiting
+	Method     string          // of the request
+	Host       string          // that it went to
+	Path       string          // of its URL, without the query
+	StatusCode int             // of the response
+	Message    string          // what the API said, shortened and without the token
+	OneShot    bool            // the request can't be replayed: its body is gone
 }
 
 // Waited is what [Trace.Waited] gets.
 type Waited struct {
-	Context  context.Context // the request's, so that its span can be linked to the refresh that it waited for
-	Duration time.Duration
-	Err      error // why the request got no token
+	Context  context.Context // the request's, or the one that [Transport.Token] was called with
+	Duration time.Duration   // 0: it failed at once
+	Refresh  int64           // the number of the refresh that it waited for, to link their spans; 0: none
+	Err      error           // why the request got no token
 }
 
 // Replayed is what [Trace.Replayed] gets.
 type Replayed struct {
-	Method string
-	Host   string
-	Replay int // counts from 1, to 3 at most
+	Context context.Context // the request's
+	Method  string
+	Host    string
+	Replay  int // counts from 1, to 3 at most
 }

@@ -89,7 +89,7 @@ type Transport struct {
 	login // the token and its refresh
 
 	counters  counters     // written wherever the thing counted happens
-	throttles throttles    // of what could be logged with every request
+	throttles throttles    // of what could be told with every request
 	events    eventQueue   // what the Logger and the Trace are still to be told of refreshes
 	held      atomic.Int64 // bytes of rejected responses that are kept while their requests wait; each adds and removes its own
 }
@@ -118,7 +118,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, once := t.bodyOf(req)
 	if !t.fresh(v) || once && v.Refreshing {
 		var err error
-		if v, err = t.acquire(req.Context(), session.Need{Once: once}, cancelOf(req)); err != nil {
+		if v, err = t.acquire(req.Context(), session.Need{Once: once}, req); err != nil {
 			closeBody(req)
 			return nil, err
 		}
@@ -163,8 +163,8 @@ func (t *Transport) Reject(tok provider.Token) {
 	if tok.IsZero() || t.configured() != nil {
 		return
 	}
-	if k := t.reject(tok, nil); k.Late || k.Counted {
-		t.onRejected(Rejected{Late: k.Late, Strikes: k.Strikes}, k)
+	if k := t.reject(tok, nil, nil); k.Late || k.Counted {
+		t.onRejected(Rejected{Context: context.Background(), Late: k.Late, Strikes: k.Strikes})
 	}
 }
 
@@ -259,8 +259,11 @@ func (t *Transport) keepBody() int {
 	return max(t.KeepBody, 0)
 }
 
-// cancelOf returns the request's own Cancel channel, or nil.
+// cancelOf returns the request's own Cancel channel, or nil. req may be nil.
 func cancelOf(req *http.Request) <-chan struct{} {
+	if req == nil {
+		return nil
+	}
 	//lint:ignore SA1019 net/http obeys it still, and so do we
 	return req.Cancel
 }

@@ -20,6 +20,7 @@ const (
 // A refresh is one exchange of a token for the next. It belongs to none of the requests that wait for it.
 type refresh struct {
 	phase     Phase
+	number    int64
 	reason    Reason
 	rejection *Rejection // the response that made it necessary, or nil
 	began     Instant
@@ -74,9 +75,13 @@ type Answer struct {
 // What Ready reports.
 type (
 	// Started: the provider is about to be asked.
-	Started struct{ Reason Reason }
+	Started struct {
+		Refresh int64 // its number
+		Reason  Reason
+	}
 	// Retrying: the provider has failed, and is asked again.
 	Retrying struct {
+		Refresh int64
 		Reason  Reason
 		Attempt int
 		Err     error
@@ -89,6 +94,7 @@ type (
 	}
 	// Refreshed: the refresh is over, or the provider has brought the rejected token again.
 	Refreshed struct {
+		Refresh   int64
 		Reason    Reason
 		Attempts  int
 		Duration  time.Duration
@@ -116,7 +122,7 @@ func (s *Session) beginEarly(now Instant) {
 }
 
 func (s *Session) begin(now Instant, reason Reason, why *Rejection) {
-	s.refresh = refresh{reason: reason, rejection: why, began: now, deadline: now.Run + s.Timeout, pace: s.Pace(), call: s.call}
+	s.refresh = refresh{number: s.number + 1, reason: reason, rejection: why, began: now, deadline: now.Run + s.Timeout, pace: s.Pace(), call: s.call}
 	s.proceed(now)
 }
 
@@ -144,7 +150,7 @@ func (s *Session) proceed(now Instant) {
 // ask has the provider called, or the call joined that is under way.
 func (s *Session) ask(now Instant) {
 	if s.said == nil {
-		s.report(Started{s.reason})
+		s.report(Started{s.number, s.reason})
 	}
 	s.phase, s.wake = Calling, now.Add(slow)
 	s.attempts++
@@ -204,7 +210,7 @@ func (s *Session) Answered(now Instant, a Answer) {
 		}
 		return
 	case late:
-		s.refresh = refresh{reason: ReasonLate, began: s.called, attempts: 1, call: s.call}
+		s.refresh = refresh{number: s.number + 1, reason: ReasonLate, began: s.called, attempts: 1, call: s.call}
 	}
 	if a.RetryAfter > 0 {
 		s.holdOff(now, now.Add(a.RetryAfter), a.Err)
@@ -248,7 +254,7 @@ func (s *Session) retry(now Instant, a Answer) {
 	wait := max(s.pace.NextBackOff(), a.RetryAfter, now.Until(s.due()))
 	s.phase, s.said, s.wake = Pausing, a.Err, now.Add(wait)
 	if now.Run+wait < s.deadline {
-		s.report(Retrying{s.reason, s.attempts, a.Err, wait})
+		s.report(Retrying{s.number, s.reason, s.attempts, a.Err, wait})
 	}
 }
 
@@ -332,7 +338,7 @@ func (s *Session) done(v *View, err error) {
 
 // tell reports e, with what is known of the refresh.
 func (s *Session) tell(now Instant, e Refreshed) {
-	e.Reason, e.Attempts, e.Duration = s.reason, s.attempts, now.since(s.began)
+	e.Refresh, e.Reason, e.Attempts, e.Duration = s.number, s.reason, s.attempts, now.since(s.began)
 	if s.rejection != nil {
 		e.Message = s.rejection.Message
 	}

@@ -371,5 +371,8 @@ func (s *Session) Status() Status {
 	return t
 }
 
+// Number returns the number of the refresh under way, or of the last one. The first has 1.
+func (s *Session) Number() int64 { return s.number }
+
 // Said returns what the provider last said in the refresh under way, or nil.
 func (s *Session) Said() error { return s.said }

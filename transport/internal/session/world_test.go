@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/transport/internal/journal"
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
@@ -51,6 +52,9 @@ type world struct {
 	over     error           // what everybody gets since the session has ended
 	doomed   bool            // a permanent failure was told
 	ended    int             // how often the end was told
+	refresh  int64           // the number of the last refresh that was told
+	worked   bool            // the last one that was told has brought a token
+	log      log
 }
 
 const limit = 30 * time.Second
@@ -107,6 +111,7 @@ func (w *world) do(s step) (b *broken) {
 	case "close":
 		w.closed = true
 		w.s.Close()
+		w.tell((*journal.Journal).Closed)
 		w.act()
 	case "pass":
 		w.pass(s.d)
@@ -195,6 +200,9 @@ func (w *world) want(s step) {
 		w.waiting++
 	}
 	w.act()
+	if v.Err != nil {
+		w.tell((*journal.Journal).Failing)
+	}
 	if left := w.now.Until(w.end); valid && !n.Own && !w.end.IsZero() && !w.tried && left <= min(w.arrived.Until(w.end)/5, time.Hour) &&
 		w.s.Status().Refreshing.IsZero() && (w.busy.IsZero() || w.now.Reached(w.busy)) && !w.doomed {
 		w.broken(3, "the token ends in %s, and no refresh is under way", left)
@@ -207,6 +215,7 @@ func (w *world) reject(token string) {
 		return
 	}
 	k := w.s.Reject(w.now, w.views[token].Token, &session.Rejection{Status: 401, Message: "rejected " + token})
+	w.tell(func(j *journal.Journal, s journal.Scene) { j.Rejection(s, k, journal.Request{}) })
 	switch {
 	case w.closed:
 	case token != w.current:
@@ -356,6 +365,7 @@ func (w *world) give(s step) {
 	w.early, w.over, w.doomed, w.ended = 0, nil, false, 0
 	w.arrive(tok)
 	w.arrived = w.now
+	w.tell((*journal.Journal).Given)
 	w.act()
 }
 
@@ -376,6 +386,7 @@ func (w *world) act() {
 		}
 	}
 	w.end = w.s.End()
+	w.tell((*journal.Journal).Look)
 	for _, e := range r.Reports {
 		w.reported(e)
 	}
@@ -420,19 +431,27 @@ func (w *world) act() {
 	if n := status.Refreshed + status.Unchanged + status.Failed + status.FailedPermanently; n != w.told || status.Calls != w.calls {
 		w.broken(1, "%d outcomes of refreshes are counted and %d told, %d calls and there were %d", n, w.told, status.Calls, w.calls)
 	}
+	w.read(w.s.Status())
 }
 
 func (w *world) reported(e any) {
 	w.say("%s", told(e))
+	w.tell(func(j *journal.Journal, s journal.Scene) { j.Report(s, e) })
 	switch e := e.(type) {
 	case session.Started:
+		w.number(e.Refresh)
 		w.tried = true
 		if e.Reason == session.ReasonEarly {
 			w.early++
 		}
 	case session.Ended:
 		w.ended++
+	case session.Retrying:
+		w.number(e.Refresh)
+		w.worked = false
 	case session.Refreshed:
+		w.number(e.Refresh)
+		w.worked = e.Err == nil
 		w.told++
 		w.tried = w.tried || e.Err != nil
 		if e.Ended {
@@ -450,6 +469,14 @@ func (w *world) reported(e any) {
 	if w.ended > 1 {
 		w.broken(6, "the end was told %d times", w.ended)
 	}
+}
+
+// number checks the number of a refresh: it never goes down.
+func (w *world) number(n int64) {
+	if n < w.refresh || n > w.s.Number() {
+		w.broken(1, "refresh %d after %d", n, w.refresh)
+	}
+	w.refresh = n
 }
 
 // called notes an order to call the provider.
