@@ -3,7 +3,7 @@
 //	go run ./transport/internal/mutants            all of them, some ten minutes on two cores
 //	go run ./transport/internal/mutants early      those whose name contains "early"
 //
-// Each is a change of a line or two in mutants.txt. The tests of the session and then of the whole transport run against the
+// Each is a change of a line or two in mutants.txt. The tests of the session, of the journal and then of the whole transport run against the
 // changed file, through the go command's -overlay, so the checkout stays as it is. A mutant that survives is a guard that nothing
 // guards: write the test, or delete the guard. A mutant that can't be told from the original, for a reason, says "equivalent:" and
 // the reason in its name, and has to survive.
@@ -87,7 +87,7 @@ func (m mutant) run(root string) (by string, err error) {
 	if err := errors.Join(os.WriteFile(changed, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return "", err
 	}
-	for _, pkg := range []string{"./transport/internal/session", "./transport"} {
+	for _, pkg := range []string{"./transport/internal/session", "./transport/internal/journal", "./transport"} {
 		cmd := exec.Command("go", "test", "-overlay", overlay, "-short", "-failfast", "-timeout", "5m", "-count=1", "-vet=off", pkg)
 		cmd.Dir = root
 		out, err := cmd.CombinedOutput()

@@ -1,0 +1,66 @@
+package journal_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stayauth/stayauth/transport/internal/journal"
+	"github.com/stayauth/stayauth/transport/internal/session"
+)
+
+var epoch = session.Instant{Wall: time.Date(2026, 1, 1, 3, 12, 0, 0, time.UTC), Run: time.Hour}
+
+// A machine that slept, or whose clock was set, shows by its two clocks: they differ by more than a clock that is adjusted bit by bit
+// ever does.
+func TestClocksThatDiffer(t *testing.T) {
+	tests := []struct {
+		name      string
+		wall, run time.Duration // what has passed since the last event
+		want      string
+	}{
+		{"nothing", time.Hour, time.Hour, ""},
+		{"a night's sleep", 8 * time.Hour, time.Second, journal.Slept + " [by 7h59m59s token valid]"},
+		{"asleep at once", 10 * time.Second, 0, journal.Slept + " [by 10s token valid]"},
+		{"a short sleep", 10*time.Second - 1, 0, ""},
+		{"set back", -time.Hour, time.Second, journal.SetBack + " [by 1h0m1s token valid]"},
+		{"set back a little", -9 * time.Second, 0, ""},
+		{"a day of adjusting by 0.5 per mille", 24*time.Hour + 43*time.Second, 24 * time.Hour, ""},
+		{"a day of adjusting the other way", 24*time.Hour - 43*time.Second, 24 * time.Hour, ""},
+		{"asleep for two minutes of a day", 24*time.Hour + 2*time.Minute, 24 * time.Hour, journal.Slept + " [by 2m0s token valid]"},
+	}
+	for _, tt := range tests {
+		var j journal.Journal
+		j.Look(journal.Scene{Now: epoch, Standing: session.Valid})
+		now := session.Instant{Wall: epoch.Wall.Add(tt.wall), Run: epoch.Run + tt.run}
+		for range 2 { // it is told once
+			j.Look(journal.Scene{Now: now, Standing: session.Valid})
+		}
+		got := ""
+		for _, l := range j.Take() {
+			got += fmt.Sprint(l.Message, " ", l.Args)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// What goes on is told after 30 seconds, then after pauses that double, up to half an hour: 53 times a day.
+func TestHowOftenItIsTold(t *testing.T) {
+	var j journal.Journal
+	down := &session.Error{Err: fmt.Errorf("down")}
+	var at []time.Duration
+	for s := time.Duration(0); s < 24*time.Hour; s += time.Second {
+		j.Report(journal.Scene{Now: epoch.Add(s)}, session.Refreshed{Attempts: 1, Err: down})
+		for range j.Take() {
+			at = append(at, s)
+		}
+	}
+	const half = 30 * time.Minute
+	want := []time.Duration{0, 30 * time.Second, 90 * time.Second, 210 * time.Second, 450 * time.Second, 930 * time.Second, 1890 * time.Second,
+		1890*time.Second + half, 1890*time.Second + 2*half}
+	if fmt.Sprint(at[:len(want)]) != fmt.Sprint(want) || len(at) != 53 {
+		t.Errorf("%d lines, at %v", len(at), at)
+	}
+}
