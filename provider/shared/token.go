@@ -197,7 +197,7 @@ func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, f
 func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64) (lease.Record, uint64, error) {
 	newest, unsaved := c.current()
 	if unsaved == nil && !next.Same(rec) {
-		c.logger().WarnContext(ctx, "shared: the store lost the newest token of the login: writing it back",
+		c.logger().WarnContext(ctx, "stayauth: the store lost the newest token of the shared login: writing it back",
 			"login", c.Key, "generation", newest.Generation, "found", rec.Generation)
 	}
 	at, err := c.write(ctx, next, version)

@@ -85,10 +85,10 @@ func beginsWithRefreshToken(p provider.TokenProvider) bool {
 func (l *Login) warn(ctx context.Context, rec lease.Record, err error) {
 	switch {
 	case rec.Token.RefreshToken() != "":
-		l.logger().WarnContext(ctx, "shared: the new token of the login could not be saved: only this process has it, and "+
-			"if it ends before the store works again the login may be lost", "login", l.Key, "error", err)
+		l.logger().WarnContext(ctx, "stayauth: the new token of the shared login could not be saved: only this process has it, and "+
+			"if it ends before the store works again the login may be lost", "login", l.Key, "err", err)
 	case !l.warned.Swap(true):
-		l.logger().WarnContext(ctx, "shared: the tokens of the login can't be saved: this process gets its own, and nothing is lost",
-			"login", l.Key, "error", err)
+		l.logger().WarnContext(ctx, "stayauth: the tokens of the shared login can't be saved: this process gets its own, and nothing is lost",
+			"login", l.Key, "err", err)
 	}
 }
