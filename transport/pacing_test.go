@@ -1,10 +1,10 @@
 package transport_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -173,36 +173,6 @@ func TestG07_ASecondOfDeadTokensIsSurvived(t *testing.T) {
 	})
 }
 
-// Guarantee 7: neither a first sending nor a 5xx clears a token of suspicion.
-func TestG07_WhatEndsStrikes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		status := 0
-		s := &stub{}
-		s.serve = func(req *http.Request) *http.Response {
-			if status != 0 && s.accepts(req) {
-				return respond(req, status, "")
-			}
-			return nil
-		}
-		tr := through(t, s)
-		mustGet(t, tr)
-		for i, step := range []struct{ status, strikes int }{{503, 1}, {500, 2}, {404, 0}, {403, 0}, {302, 0}} {
-			s.revoke()
-			status = step.status
-			got, err := get(tr, t.Context())
-			if got != step.status || err != nil {
-				t.Fatalf("step %d: %d, %v", i, got, err)
-			}
-			status = 0
-			mustGet(t, tr) // a first sending, accepted
-			if st := tr.Stats(); st.Strikes != step.strikes {
-				t.Errorf("after a replay answered %d: %d strikes, want %d", step.status, st.Strikes, step.strikes)
-			}
-			time.Sleep(time.Second)
-		}
-	})
-}
-
 // Guarantee 7: a request is replayed three times at most, even if each of its refusals comes late and others' replays are
 // accepted in between.
 func TestG07_ThreeReplaysAtMost(t *testing.T) {
@@ -226,282 +196,76 @@ func TestG07_ThreeReplaysAtMost(t *testing.T) {
 	})
 }
 
-// Guarantee 8: an end that is 100 ms away, where nobody says how long the token was to live, is not believed.
-func TestG08_AGuessedLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &stub{}
-		s.mint = func(n int) (provider.Token, error) {
-			return provider.NewToken(s.issue(fmt.Sprint("t", n)).Value(), time.Now().Add(100*time.Millisecond)), nil
-		}
-		tr := through(t, s)
-		for range 1000 {
-			mustGet(t, tr)
-			time.Sleep(time.Second)
-		}
-		s.want(t, 1, 1000, 0)
-	})
-}
-
-// Guarantee 8: clocks that are wrong and lives of every length. Whatever the client believes, a request is served, and each
-// token costs at most one refresh that was not needed or one 401.
-func TestG08_ClocksAndLives(t *testing.T) {
-	lives := []time.Duration{40 * time.Millisecond, time.Second, 10 * time.Second, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour}
-	skews := []time.Duration{-time.Hour, -time.Hour + 100*time.Millisecond, -30 * time.Minute, -time.Second, 0, time.Second, 30 * time.Minute, time.Hour - 100*time.Millisecond, time.Hour}
-	for _, life := range lives {
-		for _, skew := range skews {
-			for _, lifetimeKnown := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s/%s/%t", life, skew, lifetimeKnown), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { clockTest(t, life, skew, lifetimeKnown) })
-				})
-			}
-		}
-	}
-}
-
-// clockTest uses tokens that live for life at an API whose clock is skew ahead of this machine's.
-func clockTest(t *testing.T, life, skew time.Duration, lifetimeKnown bool) {
-	s := &stub{life: life}
-	s.mint = func(n int) (provider.Token, error) {
-		value := fmt.Sprint("t", n)
-		tok := s.issue(value)
-		if lifetimeKnown {
-			now := time.Now().Add(skew)
-			jwt := jwtOf(n, now, now.Add(life))
-			s.issue(jwt)
-			return provider.ParseJWT(jwt)
-		}
-		return provider.NewToken(value, tok.Expiry().Add(skew)), nil
-	}
-	tr := through(t, s)
-	began := time.Now()
-	step := min(max(life/7, 10*time.Millisecond), 24*time.Hour)
-	for range 1000 {
-		mustGet(t, tr)
-		time.Sleep(step)
-	}
-	calls, _, refused := s.counts()
-	// With a tenth of a token's life left it is believed to end by the clock, and replaced after half of that: 20 calls in a
-	// life at the very most, and none of them more than once for a token.
-	most := 20*int(time.Since(began)/life) + 2
-	if calls > most || refused > calls {
-		t.Errorf("%d calls and %d refused in %s, want at most %d calls", calls, refused, time.Since(began), most)
-	}
-	if lifetimeKnown && skew >= 0 && life >= 10*time.Second && refused > 0 {
-		t.Errorf("%d refused, though the tokens say how long they live: a clock that is behind makes no life longer", refused)
-	}
-}
-
-// Guarantee 8: a token that already looks expired is used until it is rejected.
-func TestG08_ExpiredOnArrival(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &stub{}
-		s.mint = func(n int) (provider.Token, error) {
-			tok := s.issue(fmt.Sprint("t", n))
-			return provider.NewToken(tok.Value(), time.Now().Add(-time.Hour)), nil
-		}
-		tr := through(t, s)
-		for range 1000 {
-			mustGet(t, tr)
-			time.Sleep(time.Second)
-		}
-		s.want(t, 1, 1000, 0)
-		s.revoke()
-		mustGet(t, tr)
-		s.want(t, 2, 1002, 1)
-	})
-}
-
-// Guarantee 8: a machine that sleeps through a token's end wakes up knowing it.
-func TestG08_WallClockExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &stub{life: time.Hour}
-		tr := through(t, s)
-		mustGet(t, tr)
-		time.Sleep(9 * time.Hour)
-		mustGet(t, tr)
-		s.want(t, 2, 2, 0)
-	})
-}
-
-// Guarantee 9: every way in which a provider can break its contract is a clear error for all, at once, and not asked for
-// again within the refresh.
-func TestG09_ProvidersThatMisbehave(t *testing.T) {
+// Guarantee 7: where the API gives no sign that the token is to blame, a request is sent twice at most: a wrong password is not
+// tried until the account is locked.
+func TestG07_AWrongPasswordIsSentTwice(t *testing.T) {
+	bare := func(req *http.Request) *http.Response { return respond(req, 401, "wrong password") }
+	own := func(resp *http.Response) bool { return resp.StatusCode == 401 }
+	code := func(req *http.Request) *http.Response { return respond(req, 401, `{"code":40}`) }
 	tests := []struct {
-		name  string
-		token tokenFunc
-		want  string
+		name       string
+		isRejected func(*http.Response) bool
+		answer     func(*http.Request) *http.Response
+		sent       int
 	}{
-		{"panics", func(context.Context, provider.Token) (provider.Token, error) { panic("oh no") }, "panicked: oh no"},
-		{"panics with nil", func(context.Context, provider.Token) (provider.Token, error) { panic(nil) }, "panicked"},
-		{"ends its goroutine", func(context.Context, provider.Token) (provider.Token, error) { goexit(); return provider.Token{}, nil }, "runtime.Goexit"},
-		{"returns nothing", func(context.Context, provider.Token) (provider.Token, error) { return provider.Token{}, nil }, "neither a token nor an error"},
-		{"returns a line break", returning("secret\r\nX-Evil: 1"), "byte 6"},
-		{"returns a NUL", returning("secret\x00"), "byte 6"},
-		{"returns UTF-8", returning("sécret"), "byte 1"},
-		{"returns a trailing space", returning("secret "), "space"},
-		{"returns 70 KiB", returning(string(make([]byte, 70<<10))), "bytes"},
+		{"Any401", transport.Any401, bare, 2},
+		{"a function that looks at the status", own, bare, 2},
+		{"Any401, and the answer has a challenge", transport.Any401, refuse, 4},
+		{"BodyCode", transport.BodyCode("code", 40), code, 4},
+		{"Bearer", nil, refuse, 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var calls atomic.Int32
-				tr := &transport.Transport{Base: &stub{}, Provider: tokenFunc(func(ctx context.Context, old provider.Token) (provider.Token, error) {
-					calls.Add(1)
-					time.Sleep(time.Second)
-					return tt.token(ctx, old)
-				})}
-				defer tr.Close()
-				began := time.Now()
-				var wg sync.WaitGroup
-				for range 100 {
-					wg.Go(func() {
-						_, err := get(tr, t.Context())
-						re, ok := errors.AsType[*transport.RefreshError](err)
-						if !ok || re.Permanent || time.Since(began) != time.Second || !contains(err.Error(), tt.want) || contains(err.Error(), "secret") {
-							t.Errorf("after %s: %v", time.Since(began), err)
-						}
-					})
-				}
-				wg.Wait()
-				if calls.Load() != 1 {
-					t.Errorf("%d calls, want 1", calls.Load())
-				}
-				time.Sleep(100 * time.Millisecond)
-				if _, err := get(tr, t.Context()); err == nil || calls.Load() != 2 {
-					t.Errorf("the next request starts afresh: %v, %d calls", err, calls.Load())
-				}
-			})
-		})
-	}
-}
-
-// Guarantee 9: a provider that gives up when its context does is told apart from a caller whose own deadline has passed.
-func TestG09_OurTimeLimitIsNobodysDeadline(t *testing.T) {
-	for i := range 200 { // whether the provider's return or the time limit is seen first is a matter of chance
-		before := []error{nil, errors.New("connection refused")}[i%2]
-		synctest.Test(t, func(t *testing.T) {
-			calls := 0
-			tr := &transport.Transport{Base: &stub{}, Provider: tokenFunc(func(ctx context.Context, _ provider.Token) (provider.Token, error) {
-				if calls++; before != nil && calls == 1 {
-					return provider.Token{}, before
-				}
-				<-ctx.Done()
-				return provider.Token{}, fmt.Errorf("asking the backend: %w", ctx.Err())
-			})}
-			defer tr.Close()
-			_, err := get(tr, t.Context())
-			re, ok := errors.AsType[*transport.RefreshError](err)
-			if !ok || re.Permanent || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || !contains(err.Error(), "within 30s") {
-				t.Errorf("error %v", err)
-			}
-			if before != nil && !errors.Is(err, before) {
-				t.Errorf("%v has lost what the provider said", err)
-			}
-		})
-	}
-}
-
-// Guarantee 9: a provider that hangs is left behind, called no second time, and its late answer is kept.
-func TestG09_AProviderThatHangs(t *testing.T) {
-	for _, late := range []struct {
-		name string
-		err  error
-	}{{"then answers", nil}, {"then fails", errors.New("too late")}, {"then fails for good", provider.Permanent(errors.New("gone"))}} {
-		t.Run(late.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &stub{}
-				var calls atomic.Int32
-				tr := &transport.Transport{Base: s, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
-					if calls.Add(1) > 1 {
-						return s.issue("t2"), nil
+				var sent atomic.Int32
+				s := &stub{serve: func(req *http.Request) *http.Response {
+					if req.URL.Path != "/login" {
+						return nil
 					}
-					time.Sleep(5 * time.Minute) // whatever the context says
-					return s.issue("t1"), late.err
-				})}
-				defer tr.Close()
-				began := time.Now()
-				var wg sync.WaitGroup
-				for range 100 {
-					wg.Go(func() {
-						_, err := get(tr, t.Context())
-						if _, ok := errors.AsType[*transport.RefreshError](err); !ok || time.Since(began) != 30*time.Second ||
-							errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || !contains(err.Error(), "30s") {
-							t.Errorf("after %s: %v", time.Since(began), err)
-						}
-					})
-				}
-				wg.Wait()
-				time.Sleep(time.Minute)
-				_, err := get(tr, t.Context()) // joins the call
-				if err == nil || !contains(err.Error(), began.Format(time.RFC3339)) || time.Since(began) != 2*time.Minute {
-					t.Errorf("while it hangs: %v after %s", err, time.Since(began))
-				}
-				if st := tr.Stats(); !st.Hung.Equal(began) || calls.Load() != 1 {
-					t.Errorf("%d calls, stats %+v", calls.Load(), st)
-				}
-				time.Sleep(5 * time.Minute)
-				_, err = get(tr, t.Context())
-				switch {
-				case late.err == nil && (err != nil || calls.Load() != 1):
-					t.Errorf("the late token: %v, %d calls", err, calls.Load())
-				case provider.IsPermanent(late.err) && (!errors.Is(err, late.err) || calls.Load() != 1):
-					t.Errorf("the late end: %v, %d calls", err, calls.Load())
-				case late.err != nil && !provider.IsPermanent(late.err) && (err != nil || calls.Load() != 2):
-					t.Errorf("after the late failure: %v, %d calls", err, calls.Load())
+					sent.Add(1)
+					return tt.answer(req)
+				}}
+				tr := through(t, s)
+				tr.IsRejected = tt.isRejected
+				mustGet(t, tr)
+				req, _ := http.NewRequest("POST", "https://api.example.com/login", strings.NewReader("secret"))
+				if status, err := send(tr, req); status != 401 || err != nil || int(sent.Load()) != tt.sent {
+					t.Errorf("%d, %v, sent %d times, want %d", status, err, sent.Load(), tt.sent)
 				}
 			})
 		})
 	}
 }
 
-// Guarantee 9: a provider that sends a request through its own client would wait for itself. It is told so, and nobody waits.
-func TestG09_AProviderThatUsesItsOwnClient(t *testing.T) {
+// Guarantee 7: Token never returns a token that is known to be rejected. Against an API that rejects everything for a minute, a
+// client that dials as fast as it can makes a few dials, and is told when to try again.
+func TestG07_TokenIsNeverRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
-		var tr *transport.Transport
-		var own error
-		tr = &transport.Transport{Base: s, Provider: tokenFunc(func(ctx context.Context, _ provider.Token) (provider.Token, error) {
-			_, own = get(tr, ctx)
-			return provider.Token{}, own
-		})}
-		defer tr.Close()
-		began := time.Now()
-		_, err := get(tr, t.Context())
-		if err == nil || own == nil || !contains(own.Error(), "its own Transport") || !contains(err.Error(), "its own Transport") || time.Since(began) != 0 {
-			t.Errorf("after %s: the provider got %v, the request %v", time.Since(began), own, err)
-		}
-
-		// With WithoutToken, or as long as the token lives, it may.
-		tr2 := &transport.Transport{Base: s}
-		tr2.Provider = tokenFunc(func(ctx context.Context, old provider.Token) (provider.Token, error) {
-			if status, err := get(tr2, transport.WithoutToken(ctx)); status != 401 || err != nil {
-				t.Errorf("without a token: %d, %v", status, err)
-			}
-			if !old.IsZero() {
-				if status, err := get(tr2, ctx); status != 200 || err != nil {
-					t.Errorf("under the live token: %d, %v", status, err)
+		tr := through(t, s)
+		known := map[string]bool{}
+		dials := 0
+		for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(5 * time.Millisecond) {
+			tok, err := tr.Token(t.Context())
+			if err != nil {
+				re, ok := errors.AsType[*transport.RefreshError](err)
+				if !ok || re.Permanent || !re.NextTry.After(time.Now()) || !strings.Contains(err.Error(), re.NextTry.Format(time.RFC3339)) {
+					t.Fatalf("error %v", err)
 				}
+				continue
 			}
-			tok := s.issue("n" + old.Value())
-			return provider.NewToken(tok.Value(), time.Now().Add(time.Minute)), nil
-		})
-		defer tr2.Close()
-		mustGet(t, tr2)
-		time.Sleep(50 * time.Second)
-		mustGet(t, tr2)
-		synctest.Wait()
-	})
-	synctest.Test(t, func(t *testing.T) { // one that drops the context meets the time limit
-		s := &stub{}
-		var tr *transport.Transport
-		tr = &transport.Transport{Base: s, Provider: tokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
-			_, err := get(tr, context.Background())
-			return provider.Token{}, err
-		})}
-		defer tr.Close()
-		began := time.Now()
-		if _, err := get(tr, t.Context()); err == nil || time.Since(began) != 30*time.Second {
-			t.Errorf("after %s: %v", time.Since(began), err)
+			if known[tok.Value()] {
+				t.Fatalf("%s was handed out after it had been rejected", tok.Value())
+			}
+			dials++
+			known[tok.Value()] = true
+			tr.Reject(tok)
+		}
+		if dials < 5 || dials > 24 {
+			t.Errorf("%d dials", dials)
+		}
+		if calls, _, _ := s.counts(); calls != dials {
+			t.Errorf("%d provider calls for %d dials", calls, dials)
 		}
 	})
 }

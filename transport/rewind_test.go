@@ -1,11 +1,9 @@
 package transport_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -111,98 +108,6 @@ func TestG10_OneReaderRewound(t *testing.T) {
 				}
 				t.Logf("%d of %d uploads were stored", stored.Load(), tries)
 			})
-		}
-	}
-}
-
-// Guarantee 11: a body that can seek is rewound to where it began, whatever its length, and closed once at the end.
-func TestG11_AFileIsRewound(t *testing.T) {
-	for _, kind := range kindsOfConnection {
-		for _, known := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, known length %t", kind, known), func(t *testing.T) {
-				s := &sink{stub: &stub{}, arrived: map[string][][sha256.Size]byte{}}
-				url, base := listen(t, kind, s)
-				tr := &transport.Transport{Provider: s.stub, Base: base}
-				defer tr.Close()
-				if _, err := tr.Token(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				s.revoke()
-				data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-				name := filepath.Join(t.TempDir(), "f")
-				if err := os.WriteFile(name, append([]byte("a header that is not sent"), data...), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				f, err := os.Open(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := f.Seek(25, io.SeekStart); err != nil {
-					t.Fatal(err)
-				}
-				req, _ := http.NewRequest("PUT", url, f)
-				if known {
-					req.ContentLength = int64(len(data))
-				}
-				status, err := send(tr, req)
-				if status != 200 || err != nil || len(s.arrived[""]) != 1 || s.arrived[""][0] != sha256.Sum256(data) {
-					t.Errorf("%d, %v, %d bodies arrived", status, err, len(s.arrived[""]))
-				}
-				for tries := 0; ; tries++ { // Base may close a body after it has returned
-					_, err := f.Read(make([]byte, 1))
-					if errors.Is(err, os.ErrClosed) {
-						break
-					}
-					if tries == 1000 {
-						t.Fatalf("the file is still open: %v", err)
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
-			})
-		}
-	}
-	t.Run("a pipe can't seek", func(t *testing.T) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Skip(err)
-		}
-		s := &sink{stub: &stub{}, arrived: map[string][][sha256.Size]byte{}}
-		url, base := listen(t, "HTTP/1.1", s)
-		tr := &transport.Transport{Provider: s.stub, Base: base}
-		defer tr.Close()
-		_, _ = tr.Token(t.Context())
-		s.revoke()
-		_, _ = w.WriteString("through a pipe")
-		w.Close()
-		req, _ := http.NewRequest("PUT", url, r)
-		if status, err := send(tr, req); status != 200 || err != nil || s.arrived[""][0] != sha256.Sum256([]byte("through a pipe")) {
-			t.Errorf("%d, %v", status, err)
-		}
-	})
-}
-
-// Guarantee 11: with Expect: 100-continue an API rejects before anything is sent. Nothing of the body was read, so it is replayed
-// whatever its length.
-func TestG11_ExpectContinue(t *testing.T) {
-	s := &sink{stub: &stub{}, early: true, arrived: map[string][][sha256.Size]byte{}}
-	url, base := listen(t, "HTTP/1.1", s)
-	base.ExpectContinueTimeout = time.Minute
-	tr := &transport.Transport{Provider: s.stub, Base: base}
-	defer tr.Close()
-	if _, err := tr.Token(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	data := bytes.Repeat([]byte("x"), 1<<20)
-	for _, length := range []int64{int64(len(data)), -1} {
-		s.revoke()
-		req, _ := http.NewRequest("PUT", url, io.NopCloser(bufio.NewReader(bytes.NewReader(data))))
-		req.ContentLength = length
-		req.Header.Set("Expect", "100-continue")
-		req.Header.Set("X-Client-Request-Id", fmt.Sprint(length))
-		status, err := send(tr, req)
-		got := s.arrived[fmt.Sprint(length)]
-		if status != 200 || err != nil || len(got) != 1 || got[0] != sha256.Sum256(data) {
-			t.Errorf("length %d: %d, %v, %d bodies arrived", length, status, err, len(got))
 		}
 	}
 }
@@ -331,20 +236,6 @@ func TestG10_BaseAsksForAnotherBody(t *testing.T) {
 		}
 		if replayed.Before(released) || released.IsZero() {
 			t.Errorf("released at %v, replayed at %v", released, replayed)
-		}
-	})
-}
-
-// A body that fails in its middle fails the request, and is not taken for its end.
-func TestG10_ABodyThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		broken := errors.New("disk error")
-		s := &stub{}
-		tr := through(t, s)
-		mustGet(t, tr)
-		req, _ := http.NewRequest("POST", "https://api.example.com", io.MultiReader(bytes.NewReader([]byte("some")), iotest.ErrReader(broken)))
-		if _, err := send(tr, req); !errors.Is(err, broken) {
-			t.Errorf("error %v", err)
 		}
 	})
 }

@@ -109,89 +109,6 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// The answer to a HEAD has no body in which a code could stand.
-func TestBodyCodeAndHEAD(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var sent atomic.Int32
-		s := &stub{}
-		s.serve = func(req *http.Request) *http.Response {
-			sent.Add(1)
-			if s.accepts(req) && req.URL.Path != "/always" {
-				return nil
-			}
-			return respond(req, 401, "")
-		}
-		tr := through(t, s)
-		tr.IsRejected = transport.BodyCode("code", 40)
-		head := func(path string) int {
-			req, _ := http.NewRequest("HEAD", "https://api.example.com"+path, nil)
-			status, err := send(tr, req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return status
-		}
-		if status := head("/"); status != 200 {
-			t.Fatal(status)
-		}
-		s.revoke()
-		if status := head("/"); status != 200 {
-			t.Errorf("status %d after a revocation", status)
-		}
-		sent.Store(0)
-		if status := head("/always"); status != 401 || sent.Load() != 2 {
-			t.Errorf("status %d, sent %d times", status, sent.Load())
-		}
-	})
-}
-
-// A response that says nothing of a token is not held up by a classifier that looks into it: not a stream, not a long answer, not one
-// that comes slowly once its beginning is there.
-func TestCodeIn200HoldsNothingUp(t *testing.T) {
-	tests := []struct {
-		name, media, begins string
-		after               time.Duration // until the caller has the response
-	}{
-		{"JSON with data", "application/json", `{"ok":true,"data":{`, 0},
-		{"JSON with an array", "application/json", `{"ok":true,"members":[`, 0},
-		{"a JSON array", "application/json", `[`, 0},
-		{"events", "text/event-stream", `data: {"error":"token_expired"}`, 0},
-		{"no JSON", "application/json", `<html>`, 0},
-		{"JSON whose end does not come", "application/json", `{"ok":false,`, time.Second},
-		{"nothing at all", "application/json", ``, time.Second},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				pr, pw := io.Pipe()
-				tr := &transport.Transport{Provider: returning("t"), Check200: true, IsRejected: transport.CodeIn200("error", "token_expired"),
-					Base: roundTripper(func(req *http.Request) (*http.Response, error) {
-						resp := respond(req, 200, "")
-						resp.Header.Set("Content-Type", tt.media)
-						resp.Body, resp.ContentLength = pr, -1
-						return resp, nil
-					})}
-				defer tr.Close()
-				go func() {
-					_, _ = io.WriteString(pw, tt.begins)
-					time.Sleep(time.Minute)
-					_, _ = io.WriteString(pw, "the rest")
-					pw.Close()
-				}()
-				req, _ := http.NewRequest("GET", "https://api.example.com/", nil)
-				began := time.Now()
-				resp, err := tr.RoundTrip(req)
-				if err != nil || time.Since(began) != tt.after {
-					t.Fatalf("%v after %s, want %s", err, time.Since(began), tt.after)
-				}
-				if b, err := io.ReadAll(resp.Body); string(b) != tt.begins+"the rest" || err != nil {
-					t.Errorf("%q, %v", b, err)
-				}
-			})
-		})
-	}
-}
-
 // Where a backend ends the old token as it rotates, and says so by 403, requests that are under way during an early refresh are
 // rejected. With 403 classified none of them fails.
 func TestRotationThatEndsTheOldToken(t *testing.T) {
@@ -230,15 +147,5 @@ func TestRotationThatEndsTheOldToken(t *testing.T) {
 				t.Errorf("classified %t: %d requests failed", classified, n)
 			}
 		})
-	}
-}
-
-// What looks through a RoundTripper finds Base.
-func TestWrappedRoundTripper(t *testing.T) {
-	s := &stub{}
-	var tr http.RoundTripper = &transport.Transport{Provider: s, Base: s}
-	w, ok := tr.(interface{ WrappedRoundTripper() http.RoundTripper })
-	if !ok || w.WrappedRoundTripper() != http.RoundTripper(s) {
-		t.Error("it is not found")
 	}
 }
