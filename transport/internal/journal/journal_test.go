@@ -1,7 +1,9 @@
 package journal_test
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -43,6 +45,35 @@ func TestClocksThatDiffer(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// An outage counts each call of the provider once, whether another has followed it in the same refresh or not, and no request that failed
+// before it.
+func TestWhatAnOutageCosts(t *testing.T) {
+	var j journal.Journal
+	down := &session.Error{Err: errors.New("down")}
+	s := journal.Scene{Now: epoch, Failed: 7}
+	for range 2 {
+		j.Report(s, session.Started{})
+		for n := range 3 {
+			s.Now = s.Now.Add(time.Second)
+			j.Report(s, session.Retrying{Attempt: n + 1, Err: down.Err})
+		}
+		s.Now, s.Failed = s.Now.Add(time.Second), s.Failed+10
+		j.Report(s, session.Refreshed{Attempts: 4, Err: down})
+	}
+	j.Take()
+	j.Report(s, session.Started{})
+	j.Report(s, session.Refreshed{Attempts: 1, Expiry: epoch.Wall})
+	got := ""
+	for _, l := range j.Take() {
+		if l.Level > slog.LevelDebug {
+			got += fmt.Sprint(l.Message, " ", l.Args)
+		}
+	}
+	if want := journal.Works + fmt.Sprint(" ", []any{"lasted", "8s", "failed_attempts", 8, "failed_requests", int64(20), "waiting", 0, "expiry", epoch.Wall}); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
