@@ -7,16 +7,18 @@ import (
 )
 
 const (
-	// maxAnswer is how much of a rejected response is read, and how much of it a classifier gets to see.
+	// maxAnswer is how much of a rejected response is read, and how much of it a classifier gets to
+	// see.
 	maxAnswer = 64 << 10
 
-	// answerGrace is how long that may take. Over HTTP/2 a server may keep its answer open until it has the rest of a request
-	// that nobody sends any more, and the header of a compressed answer may never come.
+	// answerGrace is how long that may take. Over HTTP/2 a server may keep its answer open until it
+	// has the rest of a request that is no longer sent, and the header of a compressed answer may
+	// never come.
 	answerGrace = time.Second
 )
 
-// An answer is the body of a response that can be looked at before it is handed on. What was read of it while it was peeked at is
-// read again afterwards.
+// An answer is the body of a response that can be looked at before it is handed on. What was read
+// of it while it was peeked at is read again afterwards.
 type answer struct {
 	from    *http.Response // whose body it is
 	like    *http.Response // and which is handed on in its place: net/http writes trailers into from, as it reads
@@ -87,8 +89,9 @@ func (b *answer) Read(p []byte) (int, error) {
 	}
 }
 
-// more reads some more of src, in a goroutine of its own because nothing ends a read for certain, and reports whether that has
-// come in time. The goroutine ends when the read does: the next Read waits for it.
+// more reads some more of src, in a goroutine of its own because nothing ends a read for certain,
+// and reports whether that has come in time. The goroutine ends when the read does: the next Read
+// waits for it.
 func (b *answer) more() bool {
 	b.begin()
 	if b.late {

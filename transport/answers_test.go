@@ -20,8 +20,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 12: a rejected answer is read for a second at most, whatever it is made of: a gzip header that never comes, which holds a
-// lock that Close wants too; a body that stalls, or never ends. The same holds for what a classifier reads.
+// Guarantee 12: a rejected answer is read for a second at most, whatever it is made of: a gzip
+// header that never comes, which holds a lock that Close wants too; a body that stalls, or never
+// ends. The same holds for what a classifier reads.
 func TestG12_AnswersThatStall(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -90,7 +91,8 @@ func TestG12_AnswersThatStall(t *testing.T) {
 	}
 }
 
-// Guarantee 12: a rejected answer that is longer than what is kept is consistent with its headers when it is handed on after all.
+// Guarantee 12: a rejected answer that is longer than what is kept is consistent with its headers
+// when it is handed on after all.
 func TestG12_AnAnswerThatIsCutShort(t *testing.T) {
 	page := strings.Repeat("a long error page. ", 100<<10/19+1)[:100<<10]
 	noise := make([]byte, 100<<10) // which gzip can't make shorter
@@ -109,7 +111,7 @@ func TestG12_AnAnswerThatIsCutShort(t *testing.T) {
 	}{
 		{"plain", []byte(page), "", []byte(page)},
 		{"gzip, as the caller asked", packed.Bytes(), "gzip", noise},
-		{"an encoding that nobody here knows", []byte(page), "br", []byte(page)},
+		{"an encoding that is not known here", []byte(page), "br", []byte(page)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,7 +127,7 @@ func TestG12_AnAnswerThatIsCutShort(t *testing.T) {
 			defer srv.Close()
 			base := &http.Transport{}
 			defer base.CloseIdleConnections()
-			tr := &transport.Transport{Provider: returning("t1"), Base: base} // the same token again: nothing better is to be had
+			tr := &transport.Transport{Provider: returning("t1"), Base: base} // the same token again: there is nothing better
 			defer tr.Close()
 			req, _ := http.NewRequest("GET", srv.URL, nil)
 			req.Header.Set("Accept-Encoding", "gzip")
@@ -147,7 +149,8 @@ func TestG12_AnAnswerThatIsCutShort(t *testing.T) {
 	}
 }
 
-// Guarantee 12: a cookie that a rejected answer sets is not lost, and does not win over that of the last.
+// Guarantee 12: a cookie that a rejected answer sets is not lost, and does not win over that of the
+// last.
 func TestG12_CookiesOfARejectedAnswer(t *testing.T) {
 	s := &stub{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -180,8 +183,9 @@ func TestG12_CookiesOfARejectedAnswer(t *testing.T) {
 	}
 }
 
-// A rejection that a replay can't cure, because the provider fails, is the provider's error and not the 401, which programs take for a
-// reason to log the user out; and nothing of the answer that was kept stays.
+// A rejection that a replay can't cure, because the provider fails, is the provider's error and not
+// the 401, which programs take for a reason to log the user out; and nothing of the answer that was
+// kept stays.
 func TestG12_NothingIsHeldAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -197,7 +201,7 @@ func TestG12_NothingIsHeldAfterwards(t *testing.T) {
 			if s.accepts(req) {
 				return nil
 			}
-			resp := refuse(req)
+			resp := reject(req)
 			resp.Body = io.NopCloser(strings.NewReader(page))
 			return resp
 		}
@@ -229,8 +233,9 @@ func TestG12_NothingIsHeldAfterwards(t *testing.T) {
 	})
 }
 
-// Guarantee 12: a 401 that does not end is not waited for. Over HTTP/2 that is an ordinary sight: net/http stops sending a body
-// when it sees the status, and a server may want all of it before it ends its answer.
+// Guarantee 12: a 401 that does not end is not waited for. Over HTTP/2 that is an ordinary sight:
+// net/http stops sending a body when it sees the status, and a server may want all of it before it
+// ends its answer.
 func TestG12_A401ThatDoesNotEnd(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2"} {
 		for _, method := range []string{"GET", "POST"} {

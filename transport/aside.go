@@ -9,15 +9,17 @@ import (
 )
 
 const (
-	// maxHeld is how many bytes of rejected responses a Transport keeps while their requests wait. Of those for which there is
-	// no room the status is kept, and what begins with a sentence for people is read for that.
+	// maxHeld is how many bytes of rejected responses a Transport keeps while their requests wait.
+	// Of those for which there is no room the status is kept, and what begins with a sentence for
+	// people is read for that.
 	maxHeld  = 2 << 20
 	sentence = 4 << 10
 )
 
-// putAside reads what it may of resp's body and closes it, so that its connection is free before anybody waits. resp can be
-// returned later all the same, by restore. What is kept is bounded in sum: where there is no room, restore returns the status and the
-// cookies alone. held is what is kept in t.held for it, and is to be taken from there when the request goes on.
+// putAside reads what it may of resp's body and closes it, so that its connection is free before
+// any request waits. resp can be returned later all the same, by restore. What is kept is bounded
+// in sum: where there is no room, restore returns the status and the cookies alone. held is what is
+// kept in t.held for it, and is to be taken from there when the request goes on.
 func (t *Transport) putAside(resp *http.Response) (restore func() *http.Response, held int64) {
 	const headers = 1 << 10 // what a response takes beside what its server wrote
 	fixed := headers + headerSize(resp.Header)
@@ -83,8 +85,8 @@ func cutShort(resp *http.Response, b *answer) {
 	resp.Header = header
 }
 
-// A drain reads the rest of a rejected response and closes it, in a goroutine of its own: either may block for as long as the server
-// likes. What it brings after it was given up is dropped.
+// A drain reads the rest of a rejected response and closes it, in a goroutine of its own: either
+// may block for as long as the server likes. What it brings after it was given up is dropped.
 type drain struct {
 	done  chan struct{} // closed when the body is
 	close func()        // closes the body, once
@@ -95,8 +97,8 @@ type drain struct {
 	err  error      // where src ended, once it has
 }
 
-// drainOf starts one that reads up to room bytes and keeps the first most of them. Its goroutine ends when src has been closed and no
-// read is under way.
+// drainOf starts one that reads up to room bytes and keeps the first most of them. Its goroutine
+// ends when src has been closed and no read is under way.
 func drainOf(src io.ReadCloser, room, most int) *drain {
 	d := &drain{done: make(chan struct{})}
 	d.close = sync.OnceFunc(func() {
@@ -114,8 +116,9 @@ func drainOf(src io.ReadCloser, room, most int) *drain {
 	return d
 }
 
-// wait waits until the body is closed, until the time is up, or until the caller leaves. Then it closes the body under the
-// goroutine's hands, in another one, because that may have to wait as well: a compressed body holds a lock while its header is read.
+// wait waits until the body is closed, until the time is up, or until the caller leaves. Then it
+// closes the body under the goroutine's hands, in another one, because that may have to wait as
+// well: a compressed body holds a lock while its header is read.
 func (d *drain) wait(late bool, limit <-chan time.Time, left <-chan struct{}) {
 	if !late {
 		select {
@@ -146,7 +149,8 @@ func headerSize(h http.Header) (n int64) {
 	return n
 }
 
-// cookiesOf returns the cookies that resp sets, in so far as they are not too long to be kept by everyone who waits.
+// cookiesOf returns the cookies that resp sets, in so far as they are not too long to be kept by
+// everyone who waits.
 func cookiesOf(resp *http.Response) (cookies []string) {
 	left := sentence
 	for _, c := range resp.Header["Set-Cookie"] {

@@ -53,7 +53,8 @@ func gather(wait func(), waiting func() bool, release func()) crowd {
 	}
 }
 
-// BenchmarkWaiters is 100,000 requests that wait for one refresh, beside as many goroutines on a bare channel.
+// BenchmarkWaiters is 100,000 requests that wait for one refresh, beside as many goroutines on a
+// bare channel.
 func BenchmarkWaiters(b *testing.B) {
 	bare := func() crowd {
 		c := make(chan struct{})
@@ -103,8 +104,8 @@ func BenchmarkWaiters(b *testing.B) {
 // inFlight is how many requests are under way when their token is rejected.
 const inFlight = 10_000
 
-// A rejecting base answers a request under a good token with 200. The first inFlight others it holds until all of them are there, and
-// rejects them with a page.
+// A rejecting base answers a request under a good token with 200. The first inFlight others it
+// holds until all of them are there, and rejects them with a page.
 type rejecting struct {
 	good string
 	page int
@@ -117,14 +118,15 @@ func (r *rejecting) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.held.Done()
 	r.held.Wait()
-	resp := refuse(req)
+	resp := reject(req)
 	resp.Header.Set("Content-Type", "text/html")
 	resp.Body, resp.ContentLength = io.NopCloser(&zeros{r.page}), int64(r.page)
 	return resp, nil
 }
 
-// BenchmarkErrorPages is the heap that 10,000 requests keep which were rejected with a page of 64 KiB each and wait for a refresh,
-// beyond as many that wait on a bare channel with the same request in hand.
+// BenchmarkErrorPages is the heap that 10,000 requests keep which were rejected with a page of 64
+// KiB each and wait for a refresh, beyond as many that wait on a bare channel with the same request
+// in hand.
 func BenchmarkErrorPages(b *testing.B) {
 	var kept []float64
 	measure := func() {
@@ -183,8 +185,8 @@ func BenchmarkErrorPages(b *testing.B) {
 	b.ReportMetric(kept[len(kept)/2], "heap-B/waiter")
 }
 
-// BenchmarkRefreshOfMany is 10,000 requests from their common rejection to the last reply, beside the same by hand: each waits on one
-// channel for the one call of the provider, and is sent again.
+// BenchmarkRefreshOfMany is 10,000 requests from their common rejection to the last reply, beside
+// the same by hand: each waits on one channel for the one call of the provider, and is sent again.
 func BenchmarkRefreshOfMany(b *testing.B) {
 	run := func(trip func(base *rejecting, req *http.Request)) time.Duration {
 		base := &rejecting{good: "Bearer t2", page: 100}

@@ -21,8 +21,8 @@ import (
 // sharedHeader is what floorTrip puts into each request: one value for all of them.
 var sharedHeader = []string{"Bearer token"}
 
-// floorTrip is the least that a RoundTripper which adds a header has to do, since it must not modify its request: a shallow
-// copy and a header map.
+// floorTrip is the least that a RoundTripper which adds a header has to do, since it must not
+// modify its request: a shallow copy and a header map.
 func floorTrip(base http.RoundTripper, req *http.Request) (*http.Response, error) {
 	out := new(http.Request)
 	*out = *req
@@ -50,7 +50,8 @@ func endsIn(d time.Duration) tokenFunc {
 	}
 }
 
-// BenchmarkLiveToken is a request under a live token beside the floor, both over a base that does nothing.
+// BenchmarkLiveToken is a request under a live token beside the floor, both over a base that does
+// nothing.
 func BenchmarkLiveToken(b *testing.B) {
 	req, _ := http.NewRequest("GET", "https://api.example.com/v1/things", nil)
 	req.Header.Set("Accept", "application/json")
@@ -89,8 +90,8 @@ func times(f func()) func(int) {
 	}
 }
 
-// BenchmarkAcrossExpiries is the 99th percentile of requests to a server on this machine while tokens of 200 ms end under
-// them, beside that under a token which never ends.
+// BenchmarkAcrossExpiries is the 99th percentile of requests to a server on this machine while
+// tokens of 200 ms end under them, beside that under a token which never ends.
 func BenchmarkAcrossExpiries(b *testing.B) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	defer srv.Close()
@@ -112,7 +113,7 @@ func BenchmarkAcrossExpiries(b *testing.B) {
 		measure()
 	}
 	st := short.Stats()
-	b.Logf("%d tokens replaced, %d requests refused", st.Refreshed-1, st.Rejected)
+	b.Logf("%d tokens replaced, %d requests rejected", st.Refreshed-1, st.Rejected)
 	r.Report(b, "p99")
 }
 

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// bodyOf returns what it takes to send req's body again, and whether the body is, or may turn out to be, too long for that: then
-// a token that is about to end won't do. The result is nil if it takes nothing, or nothing but GetBody.
+// bodyOf returns what it takes to send req's body again, and whether the body is, or may turn out
+// to be, too long for that: then a token that is about to end won't do. The result is nil if it
+// takes nothing, or nothing but GetBody.
 func (t *Transport) bodyOf(req *http.Request) (b *body, once bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, false
@@ -37,9 +38,9 @@ func (t *Transport) bodyOf(req *http.Request) (b *body, once bool) {
 	return newBody(&body{src: req.Body, limit: int(limit)}), once
 }
 
-// isFresh reports whether getBody is one of those that http.NewRequest makes. They return a reader of their own each time, so
-// there is nothing to wait for before the next attempt. Of others that can't be known: many rewind one reader, which the last
-// attempt may be reading still.
+// isFresh reports whether getBody is one of those that http.NewRequest makes. They return a reader
+// of their own each time, so there is nothing to wait for before the next attempt. Of others that
+// can't be known: many rewind one reader, which the last attempt may be reading still.
 func (t *Transport) isFresh(getBody func() (io.ReadCloser, error)) bool {
 	code := reflect.ValueOf(getBody).Pointer()
 	return code == t.getBodies[0] || code == t.getBodies[1] || code == t.getBodies[2]
@@ -55,17 +56,18 @@ func freshGetBodies() (code [3]uintptr) {
 	return code
 }
 
-// A body is a request's body through all its attempts, of which no two read it at the same time. For the next attempt it is got
-// anew, rewound, or taken from what was kept of it while it was read. It never reads on its own account: a body may be one half
-// of a conversation.
+// A body is a request's body through all its attempts, of which no two read it at the same time.
+// For the next attempt it is got anew, rewound, or taken from what was kept of it while it was
+// read. It never reads on its own account: a body may be one half of a conversation.
 type body struct {
 	src   io.ReadCloser
 	get   func() (io.ReadCloser, error) // GetBody, or nil
 	seek  func() error                  // rewinds src; or nil
 	limit int                           // how much to keep, if there is neither
 
-	// turn is held while the body is read. Two attempts may want to at the same time: Base may still be stuck in a read for the
-	// rejected attempt while the replay has used up what was kept. It is a channel because that wait can be long.
+	// turn is held while the body is read. Two attempts may want to at the same time: Base may
+	// still be stuck in a read for the rejected attempt while the replay has used up what was kept.
+	// It is a channel because that wait can be long.
 	turn chan struct{}
 
 	mu   sync.Mutex // guards the fields below and those of the attempts; never held across a read
@@ -129,8 +131,8 @@ func (b *body) replayable() bool {
 	return !b.over
 }
 
-// reject ends the newest attempt's reading, so that what is left is there for the next, and reports whether there can be one.
-// What a read that is under way brings is kept in any case.
+// reject ends the newest attempt's reading, so that what is left is there for the next, and reports
+// whether there can be one. What a read that is under way brings is kept in any case.
 func (b *body) reject() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -138,23 +140,25 @@ func (b *body) reject() bool {
 	return !b.over
 }
 
-// finish says that there will be no other attempt. The source is closed as soon as Base closes the newest.
+// finish says that there will be no other attempt. The source is closed as soon as Base closes the
+// newest.
 func (b *body) finish() {
 	b.mu.Lock()
 	b.done = true
 	closeNow := b.last == nil || b.last.isClosed()
 	b.mu.Unlock()
 	if closeNow && b.get == nil {
-		_ = b.src.Close() // there is nobody to be told
+		_ = b.src.Close() // no one is left to be told
 	}
 }
 
-// closeGrace is how long a replay waits for Base to let go of the rejected attempt's body. Base does so at once, unless it is
-// stuck in a read of a body whose writer waits for this very response.
+// closeGrace is how long a replay waits for Base to let go of the rejected attempt's body. Base
+// does so at once, unless it is stuck in a read of a body whose writer waits for this very
+// response.
 const closeGrace = time.Second
 
-// released waits until Base has let go of the newest attempt, and reports whether it has. A Base that reads on would take bytes
-// away from the replay, or have them changed under its hands.
+// released waits until Base has let go of the newest attempt, and reports whether it has. A Base
+// that reads on would take bytes away from the replay, or have them changed under its hands.
 func (b *body) released(stop <-chan struct{}) bool {
 	b.mu.Lock()
 	closed := b.last.closed
@@ -220,9 +224,10 @@ func (a *attempt) Read(p []byte) (int, error) {
 	a.pos += n
 	b.err = err
 	switch {
-	case b.over, b.done && a == b.last: // nobody will read it again
+	case b.over, b.done && a == b.last: // it will not be read again
 	case len(b.kept)+n <= b.limit, a.rejected || a.isClosed():
-		// What comes after the rejection counts for the replay, however much it is: nobody else has it.
+		// What comes after the rejection counts for the replay, however much it is: it is nowhere
+		// else.
 		b.kept = append(b.kept, p[:n]...)
 	default:
 		b.over, b.kept = true, nil
@@ -257,8 +262,8 @@ func (a *attempt) isClosed() bool {
 	}
 }
 
-// Close is called by Base when it is done with the attempt. A source that is kept or rewound stays open for as long as there may
-// be another.
+// Close is called by Base when it is done with the attempt. A source that is kept or rewound stays
+// open for as long as there may be another.
 func (a *attempt) Close() error {
 	b := a.body
 	b.mu.Lock()

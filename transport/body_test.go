@@ -22,7 +22,7 @@ import (
 // A sink is an API on a real socket that notes what bodies arrive under a good token.
 type sink struct {
 	*stub
-	early bool // refuse before the body is read
+	early bool // reject before the body is read
 
 	mu      sync.Mutex
 	arrived map[string][][sha256.Size]byte // by request id
@@ -33,14 +33,14 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ok := s.accepts(r)
 	if !ok && s.early {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		http.Error(w, "refused", http.StatusUnauthorized)
+		http.Error(w, "rejected", http.StatusUnauthorized)
 		return
 	}
 	h := sha256.New()
 	_, err := io.Copy(h, r.Body)
 	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		http.Error(w, "refused", http.StatusUnauthorized)
+		http.Error(w, "rejected", http.StatusUnauthorized)
 		return
 	}
 	s.mu.Lock()
@@ -53,8 +53,9 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.arrived[id] = append(s.arrived[id], [sha256.Size]byte(h.Sum(nil)))
 }
 
-// Guarantee 10 and 11, and the field's most harmful failure: a replay that sends an empty body and reports success. What
-// arrives is compared by SHA-256, for every kind of body, over every kind of connection.
+// Guarantee 10 and 11, and the field's most harmful failure: a replay that sends an empty body and
+// reports success. What arrives is compared by SHA-256, for every kind of body, over every kind of
+// connection.
 func TestG10_BodiesArriveWholeOrNotAtAll(t *testing.T) {
 	bytesOf := func(n int) []byte { return bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n] }
 	type body struct {
@@ -121,8 +122,8 @@ func TestG10_BodiesArriveWholeOrNotAtAll(t *testing.T) {
 					s.revoke()
 					status, err := send(tr, req)
 					if early && b.size >= 64<<10 && err != nil {
-						// The server has closed the connection on a body that it did not read: the caller gets the error, and
-						// nothing may have arrived.
+						// The server has closed the connection on a body that it did not read: the
+						// caller gets the error, and nothing may have arrived.
 						s.mu.Lock()
 						if n := len(s.arrived[b.name]); n > 0 {
 							t.Errorf("%s: %d bodies arrived, and the caller got %v", b.name, n, err)
@@ -130,8 +131,8 @@ func TestG10_BodiesArriveWholeOrNotAtAll(t *testing.T) {
 						s.mu.Unlock()
 						continue
 					}
-					// An early refusal may come before any of the body was read, or before it has passed the limit, and then there
-					// is a replay.
+					// An early rejection may come before any of the body was read, or before it has
+					// passed the limit, and then there is a replay.
 					okay := status == b.after || early && b.after == 401 && status == 200
 					if err != nil || !okay {
 						t.Errorf("%s: status %d, error %v; want %d", b.name, status, err, b.after)

@@ -49,8 +49,8 @@ func (e *evilError) As(any) bool {
 	return false
 }
 
-// Guarantee 9: an error that is a typed nil, or that panics when it is looked at, is a clear error for all who wait, and the
-// process goes on.
+// Guarantee 9: an error that is a typed nil, or that panics when it is looked at, is a clear error
+// for all who wait, and the process goes on.
 func TestG09_ErrorsThatAreNone(t *testing.T) {
 	var nilURL *url.Error
 	var nilEvil *evilError
@@ -105,7 +105,8 @@ func TestG09_ErrorsThatAreNone(t *testing.T) {
 	}
 }
 
-// Guarantee 9: the error of a provider's own time limit is no deadline of the caller's either, and matches all else that it did.
+// Guarantee 9: the error of a provider's own time limit is no deadline of the caller's either, and
+// matches all else that it did.
 func TestG09_AProvidersOwnTimeLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("a cause")
@@ -121,7 +122,8 @@ func TestG09_AProvidersOwnTimeLimit(t *testing.T) {
 	})
 }
 
-// Guarantee 9: a token that is more than a token is told so, once, without a request and without the token.
+// Guarantee 9: a token that is more than a token is told so, once, without a request and without
+// the token.
 func TestG09_ATokenWithItsScheme(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, value := range []string{"Bearer secret", "bearer secret", "DPoP secret", "two words"} {
@@ -148,8 +150,8 @@ func TestG09_ATokenWithItsScheme(t *testing.T) {
 	})
 }
 
-// Guarantee 9: every way in which a provider can break its contract is a clear error for all, at once, and not asked for
-// again within the refresh.
+// Guarantee 9: every way in which a provider can break its contract is a clear error for all, at
+// once, and not asked for again within the refresh.
 func TestG09_ProvidersThatMisbehave(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -200,7 +202,8 @@ func TestG09_ProvidersThatMisbehave(t *testing.T) {
 	}
 }
 
-// Guarantee 9: a provider that sends a request through its own client would wait for itself. It is told so, and nobody waits.
+// Guarantee 9: a provider that sends a request through its own client would wait for itself. It is
+// told so, and no request waits.
 func TestG09_AProviderThatUsesItsOwnClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -252,8 +255,8 @@ func TestG09_AProviderThatUsesItsOwnClient(t *testing.T) {
 	})
 }
 
-// Guarantee 9: only the provider's call under way is told that it waits for itself. Work that an earlier one has left behind
-// waits like everybody, and spoils nothing.
+// Guarantee 9: only the provider's call under way is told that it waits for itself. Work that an
+// earlier one has left behind waits like everybody, and spoils nothing.
 func TestG09_AnEarlierCallsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}

@@ -16,8 +16,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 4: whoever gives up leaves at once with the context's own error; the refresh goes on, with or without waiters.
-func TestG04_ARefreshBelongsToNobody(t *testing.T) {
+// Guarantee 4: a caller that gives up leaves at once with the context's own error; the refresh goes
+// on, with or without waiters.
+func TestG04_ARefreshBelongsToNoRequest(t *testing.T) {
 	type key struct{}
 	t.Run("the first caller leaves", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -75,7 +76,7 @@ func TestG04_ARefreshBelongsToNobody(t *testing.T) {
 			}
 			time.Sleep(20 * time.Second)
 			s.want(t, 1, 0, 0)
-			mustGet(t, tr) // the token that nobody waited for
+			mustGet(t, tr) // the token that no request waited for
 			s.want(t, 1, 1, 0)
 		})
 	})
@@ -100,8 +101,8 @@ func TestG04_ARefreshBelongsToNobody(t *testing.T) {
 	})
 }
 
-// Guarantee 4: RefreshTimeout bounds a refresh as a whole, whatever its rounds and pauses. Only a dead token's pause comes on
-// top.
+// Guarantee 4: RefreshTimeout bounds a refresh as a whole, whatever its rounds and pauses. Only a
+// dead token's pause comes on top.
 func TestG04_RefreshTimeoutBoundsTheWhole(t *testing.T) {
 	t.Run("the same dead token from a slow provider", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -140,8 +141,8 @@ func TestG04_RefreshTimeoutBoundsTheWhole(t *testing.T) {
 	})
 }
 
-// Guarantee 4: who gives up waiting is told that it waited for a token, since when, and what the provider last said; and it is still
-// the caller's own deadline.
+// Guarantee 4: who gives up waiting is told that it waited for a token, since when, and what the
+// provider last said; and it is still the caller's own deadline.
 func TestG04_WhoGivesUpIsToldWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("backend is down")
@@ -230,7 +231,8 @@ func (s slowly) Read(p []byte) (int, error) {
 
 func (slowly) Close() error { return nil }
 
-// Guarantee 4: a caller that gives up leaves at once, also while its rejected answer is read from a body that knows no context.
+// Guarantee 4: a caller that gives up leaves at once, also while its rejected answer is read from a
+// body that knows no context.
 func TestG04_WhoGivesUpWhileTheAnswerIsRead(t *testing.T) {
 	for _, how := range []func(*http.Response) bool{nil, transport.BodyCode("code", 40)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -240,7 +242,7 @@ func TestG04_WhoGivesUpWhileTheAnswerIsRead(t *testing.T) {
 			mustGet(t, tr)
 			s.revoke()
 			s.serve = func(req *http.Request) *http.Response {
-				resp := refuse(req)
+				resp := reject(req)
 				resp.Body = closedOnce(make(chan struct{})) // until it is closed
 				return resp
 			}

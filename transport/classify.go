@@ -15,9 +15,10 @@ import (
 
 const invalidToken = "invalid_token" // RFC 6750 section 3.1
 
-// Bearer reports whether resp rejects a bearer token: status 401 with a WWW-Authenticate challenge of the scheme Bearer, or DPoP (RFC
-// 9449 section 7.1), whose error is "invalid_token", which RFC 6750 section 3.1 has for tokens that are expired, revoked or
-// malformed. A challenge without any error counts too, because the error is only recommended (section 3); any other error, such as
+// Bearer reports whether resp rejects a bearer token: status 401 with a WWW-Authenticate challenge
+// of the scheme Bearer, or DPoP (RFC 9449 section 7.1), whose error is "invalid_token", which RFC
+// 6750 section 3.1 has for tokens that are expired, revoked or malformed. A challenge without any
+// error counts too, because the error is only recommended (section 3); any other error, such as
 // "insufficient_scope" or "use_dpop_nonce", does not: a new token would not help.
 //
 // It is what a nil Transport.IsRejected means.
@@ -36,21 +37,24 @@ func Bearer(resp *http.Response) bool {
 	return false
 }
 
-// Any401 reports whether resp has status 401, for an API that says nothing more. Every 401 then costs a call of the token
-// provider, at a slowing pace as long as new tokens don't help. A request is sent again once, and not three times, unless a
-// challenge in the answer has the error "invalid_token": what such an API rejects may as well be a password.
+// Any401 reports whether resp has status 401, for an API that says nothing more. Every 401 then
+// costs a call of the token provider, at a slowing pace as long as new tokens don't help. A request
+// is sent again once, and not three times, unless a challenge in the answer has the error
+// "invalid_token": what such an API rejects may as well be a password.
 func Any401(resp *http.Response) bool { return resp.StatusCode == http.StatusUnauthorized }
 
-// BodyCode returns a classifier for APIs that put codes of their own into a JSON error body: it reports whether the response has
-// status 401 and one of codes stands at path in its body. A path is the names on the way there, with dots between them; where there
-// is an array on the way, each of its elements counts.
+// BodyCode returns a classifier for APIs that put codes of their own into a JSON error body: it
+// reports whether the response has status 401 and one of codes stands at path in its body. A path
+// is the names on the way there, with dots between them; where there is an array on the way, each
+// of its elements counts.
 //
 //	transport.BodyCode("code", 40)                            // Stream
 //	transport.BodyCode("error.status", "UNAUTHENTICATED")     // Google
 //	transport.BodyCode("errorCode", "INVALID_SESSION_ID")     // Salesforce, whose body is an array
 //
-// It reads at most 64 KiB of the body, after decompression as before; in a longer body it finds nothing. The answer to a HEAD has no
-// body: its 401 counts as a rejection, and the request is sent again once.
+// It reads at most 64 KiB of the body, after decompression as before; in a longer body it finds
+// nothing. The answer to a HEAD has no body: its 401 counts as a rejection, and the request is sent
+// again once.
 func BodyCode[T int | string](path string, codes ...T) func(*http.Response) bool {
 	names := strings.Split(path, ".")
 	return func(resp *http.Response) bool {
@@ -72,8 +76,8 @@ func BodyCode[T int | string](path string, codes ...T) func(*http.Response) bool
 	}
 }
 
-// codeAt reports whether one of codes stands at the path in value. It looks into arrays, but not into one that is an element of
-// another: each level would read the whole again.
+// codeAt reports whether one of codes stands at the path in value. It looks into arrays, but not
+// into one that is an element of another: each level would read the whole again.
 func codeAt[T int | string](value json.RawMessage, path []string, codes []T) bool {
 	switch value = bytes.TrimSpace(value); {
 	case len(value) > 0 && value[0] == '[':
@@ -88,8 +92,8 @@ func codeAt[T int | string](value json.RawMessage, path []string, codes []T) boo
 	return string(value) != "null" && json.Unmarshal(value, &code) == nil && slices.Contains(codes, code)
 }
 
-// As401 returns a classifier that says of answers with one of statuses what isRejected says of a 401 like them, and nothing of any
-// others: for an API that says "expired" by another status.
+// As401 returns a classifier that says of answers with one of statuses what isRejected says of a
+// 401 like them, and nothing of any others: for an API that says "expired" by another status.
 //
 //	transport.As401(transport.Any401, 403)                        // a bare 403
 //	transport.As401(transport.BodyCode("error.code", 190), 400)   // Facebook
@@ -111,8 +115,9 @@ func AnyOf(isRejected ...func(*http.Response) bool) func(*http.Response) bool {
 	}
 }
 
-// RedirectTo returns a classifier for an API that sends a client whose token has expired to a login page: it reports whether resp
-// redirects to login, whatever the query is. login is a URL, or the path of one, which then counts on every host.
+// RedirectTo returns a classifier for an API that sends a client whose token has expired to a login
+// page: it reports whether resp redirects to login, whatever the query is. login is a URL, or the
+// path of one, which then counts on every host.
 func RedirectTo(login string) func(*http.Response) bool {
 	want, err := url.Parse(login)
 	return func(resp *http.Response) bool {
@@ -124,14 +129,16 @@ func RedirectTo(login string) func(*http.Response) bool {
 	}
 }
 
-// CodeIn200 returns a classifier for an API that answers with status 200 and puts its errors into a JSON body. It reports whether one
-// of codes stands at path, as [BodyCode] does. It is asked if Transport.Check200 is set.
+// CodeIn200 returns a classifier for an API that answers with status 200 and puts its errors into a
+// JSON body. It reports whether one of codes stands at path, as [BodyCode] does. It is asked if
+// Transport.Check200 is set.
 //
 //	transport.CodeIn200("errors.extensions.code", "UNAUTHENTICATED")   // GraphQL
 //	transport.CodeIn200("error", "token_expired", "invalid_auth")      // Slack
 //
-// An answer that is no JSON object, or in which another object or array comes before the path begins, is no error, and is handed on
-// as soon as that has been seen: nothing is held up but the beginning of a body, for a second at most.
+// An answer that is no JSON object, or in which another object or array comes before the path
+// begins, is no error, and is handed on as soon as that has been seen: nothing is held up but the
+// beginning of a body, for a second at most.
 func CodeIn200[T int | string](path string, codes ...T) func(*http.Response) bool {
 	first, rest, _ := strings.Cut(path, ".")
 	names := strings.Split(rest, ".")
@@ -180,15 +187,16 @@ func (t *Transport) asked(resp *http.Response) bool {
 	return 300 <= resp.StatusCode && resp.StatusCode < 500 || resp.StatusCode == http.StatusOK && t.Check200
 }
 
-// judgeAnswer asks the classifier about resp, and returns what to go on with: resp itself if the classifier has let its body alone, and
-// else one like it, whose body is whole again whatever the classifier did to it.
+// judgeAnswer asks the classifier about resp, and returns what to go on with: resp itself if the
+// classifier has let its body alone, and else one like it, whose body is whole again whatever the
+// classifier did to it.
 func (t *Transport) judgeAnswer(resp *http.Response) (*http.Response, bool) {
 	b, like := newAnswer(resp)
 	judged, is := false, false
 	defer func() {
 		b.end()
 		like.Body = b
-		if !judged { // the classifier panicked, and nobody gets the response
+		if !judged { // the classifier panicked, and no caller gets the response
 			_ = b.Close()
 		}
 	}()

@@ -78,7 +78,7 @@ func TestG13_OnlyTheClassifierRefreshes(t *testing.T) {
 	}
 }
 
-// Guarantee 13: each classifier of AnyOf sees the whole body, whoever has read it before.
+// Guarantee 13: each classifier of AnyOf sees the whole body, also after another has read it.
 func TestG13_AnyOfReadsTheBodyForEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -193,8 +193,8 @@ func TestBodyCodeAndHEAD(t *testing.T) {
 	})
 }
 
-// A response that says nothing of a token is not held up by a classifier that looks into it: not a stream, not a long answer, not one
-// that comes slowly once its beginning is there.
+// A response that says nothing of a token is not held up by a classifier that looks into it: not a
+// stream, not a long answer, not one that comes slowly once its beginning is there.
 func TestCodeIn200HoldsNothingUp(t *testing.T) {
 	tests := []struct {
 		name, media, begins string

@@ -13,7 +13,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 8: an end that is 100 ms away, where nobody says how long the token was to live, is not believed.
+// Guarantee 8: an end that is 100 ms away, where the token does not say how long it was to live, is
+// not believed.
 func TestG08_AGuessedLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -29,8 +30,8 @@ func TestG08_AGuessedLife(t *testing.T) {
 	})
 }
 
-// Guarantee 8: clocks that are wrong and lives of every length. Whatever the client believes, a request is served, and each
-// token costs at most one refresh that was not needed or one 401.
+// Guarantee 8: clocks that are wrong and lives of every length. Whatever the client believes, a
+// request is served, and each token costs at most one refresh that was not needed or one 401.
 func TestG08_ClocksAndLives(t *testing.T) {
 	lives := []time.Duration{40 * time.Millisecond, time.Second, 10 * time.Second, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour}
 	skews := []time.Duration{-time.Hour, -time.Hour + 100*time.Millisecond, -30 * time.Minute, -time.Second, 0, time.Second, 30 * time.Minute, time.Hour - 100*time.Millisecond, time.Hour}
@@ -66,15 +67,16 @@ func clockTest(t *testing.T, life, skew time.Duration, lifetimeKnown bool) {
 		mustGet(t, tr)
 		time.Sleep(step)
 	}
-	calls, _, refused := s.counts()
-	// With a tenth of a token's life left it is believed to end by the clock, and replaced after half of that: 20 calls in a
-	// life at the very most, and none of them more than once for a token.
+	calls, _, rejected := s.counts()
+	// With a tenth of a token's life left it is believed to end by the clock, and replaced after
+	// half of that: 20 calls in a life at the very most, and none of them more than once for a
+	// token.
 	most := 20*int(time.Since(began)/life) + 2
-	if calls > most || refused > calls {
-		t.Errorf("%d calls and %d refused in %s, want at most %d calls", calls, refused, time.Since(began), most)
+	if calls > most || rejected > calls {
+		t.Errorf("%d calls and %d rejected in %s, want at most %d calls", calls, rejected, time.Since(began), most)
 	}
-	if lifetimeKnown && skew >= 0 && life >= 10*time.Second && refused > 0 {
-		t.Errorf("%d refused, though the tokens say how long they live: a clock that is behind makes no life longer", refused)
+	if lifetimeKnown && skew >= 0 && life >= 10*time.Second && rejected > 0 {
+		t.Errorf("%d rejected, though the tokens say how long they live: a clock that is behind makes no life longer", rejected)
 	}
 }
 
@@ -110,8 +112,9 @@ func TestG08_WallClockExpiry(t *testing.T) {
 	})
 }
 
-// Guarantee 8: a token out of a store, with less than a tenth of its life left, is replaced before its end; and a clock that is so far
-// ahead that every token looks like that costs one call that was not needed.
+// Guarantee 8: a token out of a store, with less than a tenth of its life left, is replaced before
+// its end; and a clock that is so far ahead that every token looks like that costs one call that
+// was not needed.
 func TestG08_ATokenNearItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Hour}
@@ -150,8 +153,9 @@ func TestG08_ATokenNearItsEnd(t *testing.T) {
 	})
 }
 
-// Guarantee 8: the early window is no longer than an hour and its jitter, however long a token lives, and one that lives for longer
-// than a Duration can say is no different from one that never ends.
+// Guarantee 8: the early window is no longer than an hour and its jitter, however long a token
+// lives, and one that lives for longer than a Duration can say is no different from one that never
+// ends.
 func TestG08_LongLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: 30 * 24 * time.Hour}

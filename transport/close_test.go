@@ -17,7 +17,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 20: Close frees the waiters, fails what comes later, and lets a request that has its token finish.
+// Guarantee 20: Close frees the waiters, fails what comes later, and lets a request that has its
+// token finish.
 func TestG20_Close(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{delay: time.Second, latency: 500 * time.Millisecond}
@@ -97,8 +98,8 @@ func TestG20_Close(t *testing.T) {
 	})
 }
 
-// Guarantee 20: a Transport that has logged out sends nothing more, neither under the token that it had nor under one that
-// comes late.
+// Guarantee 20: a Transport that has logged out sends nothing more, neither under the token that it
+// had nor under one that comes late.
 func TestG20_NothingIsSentAfterClose(t *testing.T) {
 	t.Run("under the token that was live", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -164,12 +165,13 @@ func TestG20_NothingIsSentAfterClose(t *testing.T) {
 	})
 }
 
-// Guarantee 20: a request that has had its answer when Close comes gets it as it was, and none is replayed afterwards.
+// Guarantee 20: a request that has had its answer when Close comes gets it as it was, and none is
+// replayed afterwards.
 func TestG20_CloseAtEachStepOfAReplay(t *testing.T) {
 	t.Run("while the 401 is read", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			tr := &transport.Transport{Provider: &stub{}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
-				resp := refuse(r)
+				resp := reject(r)
 				resp.Body = slowly{resp.Body}
 				return resp, nil
 			})}
@@ -186,7 +188,7 @@ func TestG20_CloseAtEachStepOfAReplay(t *testing.T) {
 			tr := &transport.Transport{Provider: &stub{}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
 				sent++
 				go func() { time.Sleep(500 * time.Millisecond); r.Body.Close() }()
-				return refuse(r), nil
+				return reject(r), nil
 			})}
 			_, _ = tr.Token(t.Context())
 			go func() { time.Sleep(250 * time.Millisecond); tr.Close() }()
@@ -201,7 +203,7 @@ func TestG20_CloseAtEachStepOfAReplay(t *testing.T) {
 			sent := 0
 			tr := &transport.Transport{Provider: &stub{}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
 				sent++
-				return refuse(r), nil
+				return reject(r), nil
 			})}
 			tr.Trace = &transport.Trace{Replayed: func(transport.Replayed) { tr.Close() }}
 			req, _ := http.NewRequest("POST", "https://api.example.com", strings.NewReader("x"))

@@ -17,13 +17,14 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// base is a RoundTripper that does nothing. It is a package-level interface variable, or the compiler would see through it
-// and keep the request on the stack.
+// base is a RoundTripper that does nothing. It is a package-level interface variable, or the
+// compiler would see through it and keep the request on the stack.
 var base http.RoundTripper = roundTripper(func(*http.Request) (*http.Response, error) { return nothing, nil })
 
 var nothing = &http.Response{StatusCode: 200, Body: http.NoBody}
 
-// echo is base for several goroutines: it answers with the response that the request brings in its context.
+// echo is base for several goroutines: it answers with the response that the request brings in its
+// context.
 var echo http.RoundTripper = roundTripper(func(req *http.Request) (*http.Response, error) {
 	return req.Context().Value(carried{}).(*http.Response), nil
 })
@@ -59,8 +60,9 @@ func TestG17_AllocationsUnderALiveToken(t *testing.T) {
 	}
 }
 
-// Guarantee 17: no lock. A request under a live token gets through while the lock is held, which shows from outside only by
-// holding up Stats; so this looks at what the mutex profile sees of 8 goroutines at full speed.
+// Guarantee 17: no lock. A request under a live token gets through while the lock is held, which
+// shows from outside only by holding up Stats; so this looks at what the mutex profile sees of 8
+// goroutines at full speed.
 func TestG17_NoLockUnderALiveToken(t *testing.T) {
 	old := runtime.SetMutexProfileFraction(1)
 	defer runtime.SetMutexProfileFraction(old)
@@ -100,7 +102,8 @@ func TestG17_NoLockUnderALiveToken(t *testing.T) {
 	}
 }
 
-// Guarantee 18: MaxWaiting counts everyone who waits for a token, and past it requests fail at once.
+// Guarantee 18: MaxWaiting counts everyone who waits for a token, and past it requests fail at
+// once.
 func TestG18_MaxWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{delay: time.Second}
@@ -142,8 +145,8 @@ func TestG18_MaxWaiting(t *testing.T) {
 	})
 }
 
-// Guarantee 19: nothing runs in the background of an idle client, and no goroutine outlives its work. A synctest bubble ends
-// only when every goroutine in it has.
+// Guarantee 19: nothing runs in the background of an idle client, and no goroutine outlives its
+// work. A synctest bubble ends only when every goroutine in it has.
 func TestG19_NothingRunsWhileIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Minute, delay: time.Second}

@@ -4,13 +4,14 @@
 //		Provider: provider.Func(func(ctx context.Context) (string, error) { return fetchToken(ctx) }),
 //	}}
 //
-// Each request of client now carries a valid token. Shortly before a token ends the next one is fetched in the background. When
-// the API rejects a token all the same, the [Transport] holds the requests back, asks the provider once, and replays what was
-// rejected.
+// Each request of client now carries a valid token. Shortly before a token ends the next one is
+// fetched in the background. When the API rejects a token all the same, the [Transport] holds the
+// requests back, asks the provider once, and replays what was rejected.
 //
-// By default a 401 with a Bearer challenge is a rejection; for other APIs set IsRejected. For a WebSocket use [Transport.Token] and
-// [Transport.Reject]. [Transport.Close] logs out. Who needs a token when there is none gets a [*RefreshError]; if it is Permanent
-// the session is over. [Stats], [Trace] and Logger tell what happened.
+// By default a 401 with a Bearer challenge is a rejection; for other APIs set IsRejected. For a
+// WebSocket use [Transport.Token] and [Transport.Reject]. [Transport.Close] logs out. Who needs a
+// token when there is none gets a [*RefreshError]; if it is Permanent the session is over. [Stats],
+// [Trace] and Logger tell what happened.
 //
 // # Guarantees
 //
@@ -18,7 +19,7 @@
 //
 //  1. However many requests wait, one refresh is under way, and all share its result.
 //  2. A late rejection of a token that was replaced costs no refresh.
-//  3. While a token is valid nobody waits; when it is not, requests wait instead of going out to fail.
+//  3. While a token is valid no request waits; when it is not, requests wait instead of going out to fail.
 //  4. A refresh belongs to no request: who gives up leaves at once, and the token is kept for the others.
 //  5. An early refresh that fails changes nothing while the token is valid.
 //  6. Temporary failures are retried within RefreshTimeout; a permanent one ends the session, and is told once.
@@ -34,8 +35,9 @@
 //  16. What servers and providers send is bounded, in size and in time.
 //  17. A request under a valid token takes no lock and makes three allocations.
 //  18. A request that waits costs at most 512 bytes of heap, its rejected response included when many wait.
-//  19. Nothing runs while nobody asks, and no goroutine outlives its work.
+//  19. Nothing runs while no request comes, and no goroutine outlives its work.
 //  20. After Close nothing is sent, and a refresh token that was just rotated is not lost.
 //
-// DESIGN.md beside the source has the numbers behind these, and the state machine that keeps them, as a table.
+// DESIGN.md beside the source has the numbers behind these, and the state machine that keeps them,
+// as a table.
 package transport

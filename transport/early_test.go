@@ -13,7 +13,7 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 5: an early refresh that brings nothing harms nobody.
+// Guarantee 5: an early refresh that brings nothing harms no request.
 func TestG05_AFailedEarlyRefreshChangesNothing(t *testing.T) {
 	down := errors.New("down")
 	tests := []struct {
@@ -53,11 +53,12 @@ func TestG05_AFailedEarlyRefreshChangesNothing(t *testing.T) {
 					mustGet(t, tr)
 					time.Sleep(10 * time.Second)
 				}
-				calls, _, refused := s.counts()
-				if calls != tt.calls || refused != 0 {
-					t.Fatalf("%d calls and %d refused in the token's life, want %d and none", calls, refused, tt.calls)
+				calls, _, rejected := s.counts()
+				if calls != tt.calls || rejected != 0 {
+					t.Fatalf("%d calls and %d rejected in the token's life, want %d and none", calls, rejected, tt.calls)
 				}
-				// The first is due in the last fifth, with up to a quarter of jitter; the second half-way from there.
+				// The first is due in the last fifth, with up to a quarter of jitter; the second
+				// half-way from there.
 				if d := s.at[1].Sub(began); d < 45*time.Minute || d > 48*time.Minute+10*time.Second {
 					t.Errorf("first early refresh after %s", d)
 				}
@@ -86,8 +87,8 @@ func TestG05_AFailedEarlyRefreshChangesNothing(t *testing.T) {
 	}
 }
 
-// Guarantee 5: a live token that is revoked while a failed refresh is remembered is refreshed all the same, or ends the
-// session if the failure was for good.
+// Guarantee 5: a live token that is revoked while a failed refresh is remembered is refreshed all
+// the same, or ends the session if the failure was for good.
 func TestG05_RevokedAfterAPermanentEarlyFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Hour}
@@ -112,7 +113,8 @@ func TestG05_RevokedAfterAPermanentEarlyFailure(t *testing.T) {
 	})
 }
 
-// Guarantee 5: the same opaque token, its end computed anew from each answer in whole seconds, is not a new token each time.
+// Guarantee 5: the same opaque token, its end computed anew from each answer in whole seconds, is
+// not a new token each time.
 func TestG05_AnEndThatWobbles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -137,7 +139,8 @@ func TestG05_AnEndThatWobbles(t *testing.T) {
 	})
 }
 
-// Guarantee 5: a RetryAfter that comes late, while the token lives, puts the second early refresh off and does not spend it.
+// Guarantee 5: a RetryAfter that comes late, while the token lives, puts the second early refresh
+// off and does not spend it.
 func TestG05_ALateRetryAfterWhileTheTokenLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
@@ -165,8 +168,9 @@ func TestG05_ALateRetryAfterWhileTheTokenLives(t *testing.T) {
 	})
 }
 
-// A cache is a source that returns the token that it has until it is about to end, as a metadata server does in its last five
-// minutes, and x/oauth2's ReuseTokenSource in its last ten seconds. It takes 200 ms to get another.
+// A cache is a source that returns the token that it has until it is about to end, as a metadata
+// server does in its last five minutes, and x/oauth2's ReuseTokenSource in its last ten seconds. It
+// takes 200 ms to get another.
 type cache struct {
 	*stub
 	until time.Duration // how long before its end a token is replaced
@@ -183,8 +187,8 @@ func (c *cache) Token(context.Context, provider.Token) (provider.Token, error) {
 	return c.token, nil
 }
 
-// Guarantee 5: a source that caches stalls nobody, for a day.
-func TestG05_CachesStallNobody(t *testing.T) {
+// Guarantee 5: a source that caches stalls no request, for a day.
+func TestG05_CachesStallNoRequest(t *testing.T) {
 	for _, until := range []time.Duration{30 * time.Minute, 5 * time.Minute, 2 * time.Minute, 30 * time.Second, 10 * time.Second} {
 		t.Run(until.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -212,7 +216,8 @@ func TestG05_CachesStallNobody(t *testing.T) {
 	}
 }
 
-// Guarantee 5: the same token, brought again with an end that is later, is not about to end any more.
+// Guarantee 5: the same token, brought again with an end that is later, is not about to end any
+// more.
 func TestG05_ATokenThatIsProlonged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}

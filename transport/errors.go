@@ -12,10 +12,12 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// ErrClosed is the error of requests that need a token after [Transport.Close], and of those that waited for one.
+// ErrClosed is the error of requests that need a token after [Transport.Close], and of those that
+// waited for one.
 var ErrClosed = errors.New("transport: the session is closed")
 
-// ErrQueueFull is the error of a request that would have had to wait for a token while Transport.MaxWaiting others did.
+// ErrQueueFull is the error of a request that would have had to wait for a token while
+// Transport.MaxWaiting others did.
 var ErrQueueFull = errors.New("transport: too many requests are waiting for a token")
 
 // A queueFullError is ErrQueueFull with the limit.
@@ -26,10 +28,11 @@ func (e *queueFullError) Error() string {
 }
 func (e *queueFullError) Unwrap() error { return ErrQueueFull }
 
-// A RefreshError says that no token could be had. All requests that waited for the same refresh get the same one.
+// A RefreshError says that no token could be had. All requests that waited for the same refresh get
+// the same one.
 //
-// If it is Permanent the session is over: log the user in again, with a new Transport or [Transport.SetToken]. Otherwise the trouble may pass, and
-// the next request tries again.
+// If it is Permanent the session is over: log the user in again, with a new Transport or
+// [Transport.SetToken]. Otherwise the trouble may pass, and the next request tries again.
 type RefreshError struct {
 	// Permanent reports whether the session is over.
 	Permanent bool
@@ -37,17 +40,19 @@ type RefreshError struct {
 	// Attempts is how many times the token provider was called in the refresh.
 	Attempts int
 
-	// Err is why: the token provider's own last error, or what was wrong with its answer. It matches what the provider's
-	// error matches, except context.DeadlineExceeded and context.Canceled: a caller would take them for its own context's.
+	// Err is why: the token provider's own last error, or what was wrong with its answer. It
+	// matches what the provider's error matches, except context.DeadlineExceeded and
+	// context.Canceled: a caller would take them for its own context's.
 	Err error
 
-	// StatusCode and Message are those of the rejected response that made the refresh necessary, if one did: what the API
-	// says in its body's "message", "error_description" or "error", or in WWW-Authenticate, shortened and without the token.
+	// StatusCode and Message are those of the rejected response that made the refresh necessary, if
+	// one did: what the API says in its body's "message", "error_description" or "error", or in
+	// WWW-Authenticate, shortened and without the token.
 	StatusCode int
 	Message    string
 
-	// NextTry is when the token provider may be called again, by the wall clock; until then requests get this same error. It is
-	// zero if the session is over.
+	// NextTry is when the token provider may be called again, by the wall clock; until then
+	// requests get this same error. It is zero if the session is over.
 	NextTry time.Time
 }
 
@@ -109,8 +114,9 @@ func (e *badErrorError) Error() string {
 	return fmt.Sprintf("the token provider returned an error of type %s that %s", e.is, e.how)
 }
 
-// notOurs returns err so that it does not match the errors of contexts. Whoever asks whether a request's error is
-// context.DeadlineExceeded means the request's context, and that has not ended: the provider's has, or one of its own.
+// notOurs returns err so that it does not match the errors of contexts. A program that asks whether
+// a request's error is context.DeadlineExceeded means the request's context, and that has not
+// ended: the provider's has, or one of its own.
 func notOurs(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &foreignError{err}

@@ -2,14 +2,15 @@ package transport
 
 import "sync"
 
-// An eventQueue calls functions one after the other, in a goroutine that ends when there are none left. The Logger and the hooks of
-// the Trace are called by it as far as they are told of refreshes, because a hook may wait for the very refresh that it is told of.
-// An event is queued under the Transport's lock where the order of events depends on it.
+// An eventQueue calls functions one after the other, in a goroutine that ends when there are none
+// left. The Logger and the hooks of the Trace are called by it as far as they are told of
+// refreshes, because a hook may wait for the very refresh that it is told of. An event is queued
+// under the Transport's lock where the order of events depends on it.
 type eventQueue struct {
 	mu      sync.Mutex    // guards the fields below; never held across a call
 	waiting []func()      // in the order in which they are to be called
 	running bool          // the goroutine is there
-	idle    chan struct{} // closed when that ends; nil if nobody has asked for it
+	idle    chan struct{} // closed when that ends; nil if Close has not asked for it
 }
 
 // tell has f called after everything that was told before.
@@ -48,7 +49,8 @@ func (q *eventQueue) run() {
 	}
 }
 
-// drained returns a channel that is closed once everything has been called, or nil if it has been already.
+// drained returns a channel that is closed once everything has been called, or nil if it has been
+// already.
 func (q *eventQueue) drained() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()

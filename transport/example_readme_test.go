@@ -14,8 +14,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// The README's first way in: a program with a client id, a secret, a token URL and a refresh token stays logged in across expiry,
-// revocation and restarts. Here it meets all three, with refresh tokens that are good once; the server is a testserver.Guard.
+// The README's first way in: a program with a client id, a secret, a token URL and a refresh token
+// stays logged in across expiry, revocation and restarts. Here it meets all three, with refresh
+// tokens that are good once; the server is a testserver.Guard.
 func Example_oAuth2() {
 	guard := &testserver.Guard{Clients: map[string]string{"my-tool": "sesame"}, TTL: time.Minute, Next: http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "served") })}

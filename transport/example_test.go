@@ -23,7 +23,8 @@ func exampleAPI(valid *string) *httptest.Server {
 	}))
 }
 
-// Wrap a client's transport, and requests never fail for a token again: here the first one is revoked.
+// Wrap a client's transport, and requests never fail for a token again: here the first one is
+// revoked.
 func Example() {
 	valid := "token-1"
 	api := exampleAPI(&valid)
@@ -53,7 +54,8 @@ func Example() {
 	// 200 OK
 }
 
-// A provider that knows the session to be over says so with provider.Permanent, and then everybody is told.
+// A provider that knows the session to be over says so with provider.Permanent, and then everybody
+// is told.
 func ExampleRefreshError() {
 	client := &http.Client{Transport: &transport.Transport{
 		Provider: provider.Func(func(context.Context) (string, error) {
@@ -78,7 +80,7 @@ func ExampleTrace() {
 	tr := &transport.Transport{
 		Provider: provider.Func(func(context.Context) (string, error) { return valid, nil }),
 		Trace: &transport.Trace{
-			Rejected: func(e transport.Rejected) { fmt.Println("refused:", e.Message) },
+			Rejected: func(e transport.Rejected) { fmt.Println("rejected:", e.Message) },
 			Replayed: func(e transport.Replayed) { fmt.Println("sent again:", e.Method) },
 		},
 	}
@@ -90,14 +92,15 @@ func ExampleTrace() {
 		}
 		valid = "token-2"
 	}
-	fmt.Println(tr.Stats().Refreshed, "tokens,", tr.Stats().Rejected, "refusal")
+	fmt.Println(tr.Stats().Refreshed, "tokens,", tr.Stats().Rejected, "rejection")
 	// Output:
-	// refused: this token has been revoked
+	// rejected: this token has been revoked
 	// sent again: GET
-	// 2 tokens, 1 refusal
+	// 2 tokens, 1 rejection
 }
 
-// What is not a request through the client asks for the token by itself, and says when it was refused.
+// What is not a request through the client asks for the token by itself, and says when it was
+// rejected.
 func ExampleTransport_Token() {
 	n := 0
 	tr := &transport.Transport{Provider: provider.Func(func(context.Context) (string, error) {
@@ -112,7 +115,7 @@ func ExampleTransport_Token() {
 			return err
 		}
 		fmt.Println("hello,", tok.Value()) // the first frame of a WebSocket, say
-		tr.Reject(tok)                     // the server's answer to it: refused
+		tr.Reject(tok)                     // the server's answer to it: rejected
 		return nil
 	}
 	_ = dial(context.Background())

@@ -2,8 +2,8 @@ package transport
 
 import "time"
 
-// Suspend is a machine that sleeps for d, or, with a negative d, whose clock is set back: nothing else can set a bubble's two clocks
-// apart. Call it while nothing is under way.
+// Suspend is a machine that sleeps for d, or, with a negative d, whose clock is set back: nothing
+// else can set a bubble's two clocks apart. Call it while nothing is under way.
 func Suspend(t *Transport, d time.Duration) {
 	if d > 0 {
 		time.Sleep(d)

@@ -15,7 +15,7 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 6: a blip is retried and nobody notices.
+// Guarantee 6: a blip is retried and no request fails.
 func TestG06_TemporaryFailuresAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{mint: func(n int) (provider.Token, error) {
@@ -30,7 +30,8 @@ func TestG06_TemporaryFailuresAreRetried(t *testing.T) {
 	})
 }
 
-// Guarantee 6: after a failed refresh requests fail at once, for a pause that doubles from 100 ms to 30 s.
+// Guarantee 6: after a failed refresh requests fail at once, for a pause that doubles from 100 ms
+// to 30 s.
 func TestG06_FailuresArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -113,7 +114,7 @@ func TestG06_OutcomesOfTheProvider(t *testing.T) {
 						t.Fatalf("error %#v", err)
 					}
 					if after401 && (re.StatusCode != 401 || re.Message != "the token has expired") {
-						t.Errorf("the refused answer is told as %d %q", re.StatusCode, re.Message)
+						t.Errorf("the rejected answer is told as %d %q", re.StatusCode, re.Message)
 					}
 					time.Sleep(time.Minute)
 					_, err2 := get(tr, t.Context())
@@ -156,15 +157,16 @@ func TestG06_NoRetry(t *testing.T) {
 	})
 }
 
-// Guarantee 6: the refresh knows what the API said, although another request than the rejected one has begun it.
-func TestG06_WhoeverBeginsTheRefresh(t *testing.T) {
+// Guarantee 6: the refresh knows what the API said, although another request than the rejected one
+// has begun it.
+func TestG06_TheRefreshKnowsWhatTheAPISaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
 		s.serve = func(req *http.Request) *http.Response {
 			if s.accepts(req) {
 				return nil
 			}
-			resp := refuse(req)
+			resp := reject(req)
 			resp.Body = slowly{resp.Body}
 			return resp
 		}
@@ -213,7 +215,8 @@ func TestTheProviderHearsWhatTheAPISaid(t *testing.T) {
 	})
 }
 
-// What has no reason, or no moment, prints all the same; and what is told of a moment is the wall clock's.
+// What has no reason, or no moment, prints all the same; and what is told of a moment is the wall
+// clock's.
 func TestRefreshErrorPrints(t *testing.T) {
 	if s := (&transport.RefreshError{}).Error(); !strings.Contains(s, "no token") {
 		t.Error(s)

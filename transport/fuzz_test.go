@@ -13,7 +13,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// FuzzBearer: no WWW-Authenticate header makes the parser loop, panic or see a Bearer challenge where the word is not.
+// FuzzBearer: no WWW-Authenticate header makes the parser loop, panic or see a Bearer challenge
+// where the word is not.
 func FuzzBearer(f *testing.F) {
 	for _, s := range []string{`Bearer`, `Bearer error="invalid_token"`, `Basic realm="a, b", Bearer error=invalid_token`,
 		`Negotiate YWJj==, Bearer`, `Bearer error="\`, `Bearer error="a\"b`, `,,,`, "Bearer\terror = \"x\"", `Bearer =`, `Bearer a=b=c`, strings.Repeat("x ", 300)} {
@@ -27,7 +28,8 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// FuzzErrorBody: whatever a refused response holds, the caller can read it afterwards as it was sent, up to 64 KiB.
+// FuzzErrorBody: whatever a rejected response holds, the caller can read it afterwards as it was
+// sent, up to 64 KiB.
 func FuzzErrorBody(f *testing.F) {
 	for _, enc := range []string{"", "gzip", "deflate", "br"} {
 		f.Add(enc, []byte(`{"code":40,"message":"x"}`))
@@ -47,7 +49,8 @@ func FuzzErrorBody(f *testing.F) {
 			KeepBody: -1,
 		}
 		defer tr.Close()
-		// A body that can't be replayed: one refusal is enough here, and there is nothing to wait for.
+		// A body that can't be replayed: one rejection is enough here, and there is nothing to wait
+		// for.
 		req, _ := http.NewRequest("POST", "https://api.example.com", io.MultiReader(strings.NewReader("x")))
 		resp, err := tr.RoundTrip(req)
 		if err != nil {

@@ -17,9 +17,10 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 9: RefreshTimeout, with provider.HTTP, a single-use refresh token and a backend that hangs. The provider's own word on it
-// is permanent, since the refresh token may be spent. Who waited is always told the same, nobody is told that a deadline of
-// theirs has passed, and who comes later gets the provider's word.
+// Guarantee 9: RefreshTimeout, with provider.HTTP, a single-use refresh token and a backend that
+// hangs. The provider's own word on it is permanent, since the refresh token may be spent. All that
+// waited are told the same, none is told that a deadline of theirs has passed, and who comes later
+// gets the provider's word.
 func TestG09_ABackendThatHangs(t *testing.T) {
 	for range 200 { // whether the provider's return or the time limit is seen first is a matter of chance
 		synctest.Test(t, func(t *testing.T) {
@@ -56,8 +57,9 @@ func TestG09_ABackendThatHangs(t *testing.T) {
 	}
 }
 
-// Guarantee 9: a call that hangs, and belongs to a login that was replaced since, is joined by the next refresh and no answer to it:
-// the refresh makes a call of its own when it returns, and that one is made.
+// Guarantee 9: a call that hangs, and belongs to a login that was replaced since, is joined by the
+// next refresh and no answer to it: the refresh makes a call of its own when it returns, and that
+// one is made.
 func TestG09_AHungCallOfAnotherLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -89,8 +91,8 @@ func TestG09_AHungCallOfAnotherLogin(t *testing.T) {
 	})
 }
 
-// Guarantee 9: while the provider does not return it is not called again: not early, while the token lives, and not past the
-// third strike.
+// Guarantee 9: while the provider does not return it is not called again: not early, while the
+// token lives, and not past the third strike.
 func TestG09_NoSecondCallWhileOneHangs(t *testing.T) {
 	t.Run("early", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -145,8 +147,9 @@ func TestG09_NoSecondCallWhileOneHangs(t *testing.T) {
 	})
 }
 
-// Guarantee 9: a provider that gives up when its context does is told apart from a caller whose own deadline has passed.
-func TestG09_OurTimeLimitIsNobodysDeadline(t *testing.T) {
+// Guarantee 9: a provider that gives up when its context does is told apart from a caller whose own
+// deadline has passed.
+func TestG09_OurTimeLimitIsNotTheCallersDeadline(t *testing.T) {
 	for i := range 200 { // whether the provider's return or the time limit is seen first is a matter of chance
 		before := []error{nil, errors.New("connection refused")}[i%2]
 		synctest.Test(t, func(t *testing.T) {
@@ -171,7 +174,8 @@ func TestG09_OurTimeLimitIsNobodysDeadline(t *testing.T) {
 	}
 }
 
-// Guarantee 9: a provider that hangs is left behind, called no second time, and its late answer is kept.
+// Guarantee 9: a provider that hangs is left behind, called no second time, and its late answer is
+// kept.
 func TestG09_AProviderThatHangs(t *testing.T) {
 	for _, late := range []struct {
 		name string
@@ -224,9 +228,10 @@ func TestG09_AProviderThatHangs(t *testing.T) {
 	}
 }
 
-// Guarantee 9: a provider that takes 45 s, and one request a second for ten minutes. The first refresh fails at its time limit,
-// with the 31 requests that wait for it by then. The next joins the call, and the 14 that come until it returns are served:
-// failing them at once, because the provider is at work, would make it 45 or 46.
+// Guarantee 9: a provider that takes 45 s, and one request a second for ten minutes. The first
+// refresh fails at its time limit, with the 31 requests that wait for it by then. The next joins
+// the call, and the 14 that come until it returns are served: failing them at once, because the
+// provider is at work, would make it 45 or 46.
 func TestG09_ASlowCallIsJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: 24 * time.Hour}

@@ -51,7 +51,8 @@ func TestTraceHooksCallEveryMethod(t *testing.T) {
 	})
 }
 
-// A hook that ends its goroutine, as t.Fatal does, leaves no one waiting, and the next event is told.
+// A hook that ends its goroutine, as t.Fatal does, leaves no one waiting, and the next event is
+// told.
 func TestTraceHooksThatEndTheirGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -111,7 +112,8 @@ func TestTraceHooksWaitForTheToken(t *testing.T) {
 	})
 }
 
-// A hook that calls Close waits for itself, so Close returns after a second, and what comes after the hook is told all the same.
+// A hook that calls Close waits for itself, so Close returns after a second, and what comes after
+// the hook is told all the same.
 func TestTraceHooksThatCallClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -140,8 +142,8 @@ func TestTraceHooksThatCallClose(t *testing.T) {
 	})
 }
 
-// Close returns when everything is told, so a program that exits afterwards loses nothing of it. A hook that does not return holds it up
-// for a second.
+// Close returns when everything is told, so a program that exits afterwards loses nothing of it. A
+// hook that does not return holds it up for a second.
 func TestCloseWaitsForTheLastEvent(t *testing.T) {
 	for _, tt := range []struct{ hook, close time.Duration }{
 		{0, 0},
@@ -176,7 +178,8 @@ func TestCloseWaitsForTheLastEvent(t *testing.T) {
 	}
 }
 
-// Where a program survives a hook that panics, nothing of the rejected answer stays counted as kept: the next one is handed on whole.
+// Where a program survives a hook that panics, nothing of the rejected answer stays counted as
+// kept: the next one is handed on whole.
 func TestTraceHooksThatPanic(t *testing.T) {
 	for _, hook := range []string{"Rejected", "Waited", "Replayed"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -186,7 +189,7 @@ func TestTraceHooksThatPanic(t *testing.T) {
 				if s.accepts(req) {
 					return nil
 				}
-				resp := refuse(req)
+				resp := reject(req)
 				resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(page)), int64(len(page))
 				return resp
 			}

@@ -21,7 +21,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 16 and 18: what is kept of rejected answers is bounded in sum. Who waited in vain gets its status all the same.
+// Guarantee 16 and 18: what is kept of rejected answers is bounded in sum. Who waited in vain gets
+// its status all the same.
 func TestG16_TenThousandErrorPages(t *testing.T) {
 	const n = 10_000
 	var release, sent sync.WaitGroup
@@ -37,7 +38,7 @@ func TestG16_TenThousandErrorPages(t *testing.T) {
 	tr.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
 		sent.Done()
 		sent.Wait() // all are in flight when the first is rejected
-		resp := refuse(req)
+		resp := reject(req)
 		resp.Body, resp.ContentLength = io.NopCloser(&zeros{64 << 10}), 64<<10
 		return resp, nil
 	})
@@ -229,7 +230,7 @@ func TestG16_LongHeadersOfThoseWhoWait(t *testing.T) {
 		}
 		sent.Done()
 		sent.Wait()
-		resp := refuse(req)
+		resp := reject(req)
 		resp.Header.Set("X-Long", strings.Repeat("x", 200<<10))
 		resp.Header.Set("Set-Cookie", strings.Repeat("c", 200<<10))
 		return resp, nil

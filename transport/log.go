@@ -12,8 +12,8 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// This file writes the log. What is said of refreshes, and when, package journal decides; the mistakes in a configuration that show in
-// a request are told here.
+// This file writes the log. What is said of refreshes, and when, package journal decides; the
+// mistakes in a configuration that show in a request are told here.
 
 const prefix = "stayauth: "
 
@@ -66,14 +66,16 @@ func (t *Transport) debug(message string, args ...any) {
 	}
 }
 
-// insist tells, where there is no Logger, of a mistake that nothing else shows. It does so once for each Transport.
+// insist tells, where there is no Logger, of a mistake that nothing else shows. It does so once for
+// each Transport.
 func insist(said *atomic.Bool, message string, args ...any) {
 	if said.CompareAndSwap(false, true) {
 		slog.Warn(prefix+message, args...)
 	}
 }
 
-// tellOther401 tells of a 401 that the classifier did not take for a rejection, which is how a wrong secret or a wrong classifier shows.
+// tellOther401 tells of a 401 that the classifier did not take for a rejection, which is how a
+// wrong secret or a wrong classifier shows.
 func (t *Transport) tellOther401(req *http.Request, resp *http.Response, sent provider.Token, soFar int64) {
 	const message = "a 401 was handed on: IsRejected did not take it for a rejected token"
 	bare := t.IsRejected == nil && len(resp.Header.Values("WWW-Authenticate")) == 0
@@ -94,9 +96,10 @@ func (t *Transport) tellOther401(req *http.Request, resp *http.Response, sent pr
 	t.note(slog.LevelWarn, message, args...)
 }
 
-// tellBare tells of a request that goes out without the token because its origin is not in Origins. That is as it should be where a
-// redirect has led to another host, and a mistake in Origins where the program itself sends it there. Without a Logger it is told only
-// if no request has been given a token yet: then the list, and not the request, is likely to be wrong.
+// tellBare tells of a request that goes out without the token because its origin is not in Origins.
+// That is as it should be where a redirect has led to another host, and a mistake in Origins where
+// the program itself sends it there. Without a Logger it is told only if no request has been given
+// a token yet: then the list, and not the request, is likely to be wrong.
 func (t *Transport) tellBare(req *http.Request, soFar int64) {
 	const message = "a request goes out without the token: its origin is not in Origins"
 	args := []any{"origin", req.URL.Scheme + "://" + req.URL.Host, "origins", t.Origins, "so_far", soFar}
@@ -130,8 +133,8 @@ type throttles struct {
 	insisted401, insistedOrigin atomic.Bool // there is no Logger, and it was told
 }
 
-// A throttle lets something be told at once, then after a pause of 30 s, and then after pauses that double, up to half an hour. A pause
-// in which there was nothing to tell begins this anew.
+// A throttle lets something be told at once, then after a pause of 30 s, and then after pauses that
+// double, up to half an hour. A pause in which there was nothing to tell begins this anew.
 type throttle struct {
 	next  atomic.Int64 // when it may be told again, by the monotonic clock; written by due
 	pause atomic.Int64 // before next; written by the due that has moved next

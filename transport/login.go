@@ -19,13 +19,14 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// This file does what package session decides: it holds the lock, waits, runs the clock and calls the provider. It is the only
-// one that has to be read with the lock in mind.
+// This file does what package session decides: it holds the lock, waits, runs the clock and calls
+// the provider. It is the only one that has to be read with the lock in mind.
 
 // A login is the token of a Transport and its refresh.
 type login struct {
-	// view is what requests go out under. It is replaced as a whole under mu, and what it points to never changes, so that a
-	// request under a valid token needs no lock. Nil if there is no such token.
+	// view is what requests go out under. It is replaced as a whole under mu, and what it points to
+	// never changes, so that a request under a valid token needs no lock. Nil if there is no such
+	// token.
 	view atomic.Pointer[session.View]
 
 	waiting atomic.Int64 // requests in wait; each adds and removes itself
@@ -41,8 +42,8 @@ type login struct {
 	wake    time.Duration      // what timer is set to; 0: it is not
 }
 
-// A flight is what everybody waits for who wants the same token: a channel that is closed once, so that a waiter costs
-// little, is visible to a synctest bubble, and all are woken at the same time.
+// A flight is what everybody waits for who wants the same token: a channel that is closed once, so
+// that a waiter costs little, is visible to a synctest bubble, and all are woken at the same time.
 type flight struct {
 	done    chan struct{}
 	came    session.Done // written before done is closed
@@ -57,14 +58,15 @@ func (t *Transport) now() session.Instant {
 	return session.Instant{Wall: now.Round(0), Run: now.Sub(t.began)}
 }
 
-// fresh reports whether a request may go out under v with nothing else to think of. It is all that stands between a request
-// under a valid token and the network.
+// fresh reports whether a request may go out under v with nothing else to think of. It is all that
+// stands between a request under a valid token and the network.
 func (t *Transport) fresh(v *session.View) bool {
 	return v != nil && (v.Until.IsZero() || !t.now().Reached(v.Until))
 }
 
-// acquire returns what to send under, and waits for the refresh if it has to. Except for n.Valid the token need not be valid:
-// while dead tokens are paced, requests go out under the last one. req is nil if it is not for a request.
+// acquire returns what to send under, and waits for the refresh if it has to. Except for n.Valid
+// the token need not be valid: while dead tokens are paced, requests go out under the last one. req
+// is nil if it is not for a request.
 func (t *Transport) acquire(ctx context.Context, n session.Need, req *http.Request) (*session.View, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func (t *Transport) want(ctx context.Context, n session.Need, req *http.Request)
 func (t *Transport) newFlight(req *http.Request) *flight {
 	f := &flight{done: make(chan struct{}), began: time.Now(), refresh: t.session.Number()}
 	switch {
-	case t.Logger == nil: // nobody will read it
+	case t.Logger == nil: // it would not be read
 	case req == nil:
 		f.first = "Token"
 	default:
@@ -149,8 +151,8 @@ func (t *Transport) newFlight(req *http.Request) *flight {
 	return f
 }
 
-// wait waits for f, as long as ctx and cancel allow. A select on three channels costs each waiter another 96 bytes, so only
-// those pay for it who have a Cancel channel.
+// wait waits for f, as long as ctx and cancel allow. A select on three channels costs each waiter
+// another 96 bytes, so only those pay for it who have a Cancel channel.
 func (t *Transport) wait(ctx context.Context, f *flight, cancel <-chan struct{}, began time.Time) error {
 	defer t.waiting.Add(-1)
 	if cancel == nil {
@@ -232,11 +234,12 @@ type call struct {
 	cancel context.CancelFunc
 }
 
-// asksFor marks the context of a provider's call with the Transport that it works for. The value is the *call.
+// asksFor marks the context of a provider's call with the Transport that it works for. The value is
+// the *call.
 type asksFor struct{ t *Transport }
 
-// start calls the provider. A call that is under way still, because a refresh has given it up, is joined: it may have spent the
-// only refresh token, and its answer will do. t.mu is held.
+// start calls the provider. A call that is under way still, because a refresh has given it up, is
+// joined: it may have spent the only refresh token, and its answer will do. t.mu is held.
 func (t *Transport) start(order *session.Call) {
 	c := t.call
 	if c == nil {
@@ -248,8 +251,8 @@ func (t *Transport) start(order *session.Call) {
 		c.ctx, c.cancel = context.WithTimeout(ctx, order.Limit)
 		t.call = c
 	}
-	// Nobody reads the channel. The session has to know in the same breath in which the call ends, or the next refresh would
-	// spend the old refresh token again.
+	// The channel is not read. The session has to know in the same breath in which the call ends,
+	// or the next refresh would spend the old refresh token again.
 	t.calls.DoChan("", func() (any, error) {
 		a := t.ask(c)
 		t.mu.Lock()
@@ -264,8 +267,9 @@ func (t *Transport) start(order *session.Call) {
 	})
 }
 
-// ask calls the provider, in a goroutine of its own: a provider that ends its goroutine inside singleflight would leave it
-// locked for ever, and one that panics there would end the process. That goroutine ends when the provider returns.
+// ask calls the provider, in a goroutine of its own: a provider that ends its goroutine inside
+// singleflight would leave it locked for ever, and one that panics there would end the process.
+// That goroutine ends when the provider returns.
 func (t *Transport) ask(c *call) (a session.Answer) {
 	returned := make(chan struct{})
 	go func() {
@@ -288,8 +292,8 @@ func (t *Transport) ask(c *call) (a session.Answer) {
 	return a
 }
 
-// judge looks at what the provider has returned. It is done here, once and with no lock held, because the methods of an error
-// are anybody's code: they may panic.
+// judge looks at what the provider has returned. It is done here, once and with no lock held,
+// because the methods of an error are anybody's code: they may panic.
 func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
 	if err == nil {
 		switch bad := t.checkToken(tok); {
@@ -319,7 +323,8 @@ func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
 // maxDuration is as good as for ever, and can be added to any time.
 const maxDuration = 100 * 365 * 24 * time.Hour
 
-// reject notes that the API rejected tok, and why. resp is the answer that did, or nil if it was none.
+// reject notes that the API rejected tok, and why. resp is the answer that did, or nil if it was
+// none.
 func (t *Transport) reject(tok provider.Token, why *session.Rejection, resp *http.Response) session.Strike {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -393,8 +398,8 @@ func (t *Transport) close() error {
 	}
 }
 
-// flush waits until the Logger and the Trace have been told what they are still to be told, for a second at most: a hook that calls Close
-// waits for itself.
+// flush waits until the Logger and the Trace have been told what they are still to be told, for a
+// second at most: a hook that calls Close waits for itself.
 func (t *Transport) flush() {
 	idle := t.events.drained()
 	if idle == nil {
@@ -408,8 +413,8 @@ func (t *Transport) flush() {
 	}
 }
 
-// losable reports whether the answer to a call of p could be the only one of its kind: what p does may end a single-use refresh
-// token, or write a store.
+// losable reports whether the answer to a call of p could be the only one of its kind: what p does
+// may end a single-use refresh token, or write a store.
 func losable(p provider.TokenProvider, old provider.Token) bool {
 	if old.RefreshToken() != "" {
 		return true

@@ -53,8 +53,8 @@ const maxMessage = 200 // of a rejected response, in bytes
 // minLeak is the length from which a part of a token counts as a part of it.
 const minLeak = 8
 
-// redact takes token out of s, and every part of it that is long enough to be one: APIs repeat what they were sent, some of them
-// cut short.
+// redact takes token out of s, and every part of it that is long enough to be one: APIs repeat what
+// they were sent, some of them cut short.
 func redact(s, token string) string {
 	s = s[:min(len(s), 16*maxMessage)]
 	least := min(minLeak, len(token))
@@ -93,9 +93,9 @@ func shorten(s string) string {
 	return s
 }
 
-// decode undoes the Content-Encoding of an error body, as far as body goes: whole reports whether that is its end. http.Transport
-// has done so already, unless the caller asked for an encoding by name. ok is false where it can't be undone. The result is at
-// most maxAnswer long.
+// decode undoes the Content-Encoding of an error body, as far as body goes: whole reports whether
+// that is its end. http.Transport has done so already, unless the caller asked for an encoding by
+// name. ok is false where it can't be undone. The result is at most maxAnswer long.
 func decode(h http.Header, body []byte) (plain []byte, whole, ok bool) {
 	var r io.Reader
 	var err error

@@ -14,7 +14,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A configuration that can't be meant is an error at the first request, which says what to write instead.
+// A configuration that can't be meant is an error at the first request, which says what to write
+// instead.
 func TestMisconfiguration(t *testing.T) {
 	for _, origin := range []string{"api.example.com", "", "https://", "ftp://x.example", "https://x.example/path", "https://u:hunter2@x.example",
 		"https://x.example?q", "https://x.example#f", "http://x.example", "https://x.example:port", "https://hunter2 x"} {
@@ -99,7 +100,7 @@ func TestWithoutToken(t *testing.T) {
 		var got []string
 		tr := &transport.Transport{Provider: s, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
 			got = append(got, r.Header.Get("Authorization"))
-			return refuse(r), nil
+			return reject(r), nil
 		})}
 		defer tr.Close()
 		req, _ := http.NewRequestWithContext(transport.WithoutToken(context.Background()), "GET", "http://public.example/", nil)
@@ -111,7 +112,7 @@ func TestWithoutToken(t *testing.T) {
 	})
 }
 
-// Reject and Token serve what is not HTTP: a socket whose token is refused.
+// Reject and Token serve what is not HTTP: a socket whose token is rejected.
 func TestRejectAndToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{delay: time.Second}

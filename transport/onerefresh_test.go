@@ -44,7 +44,8 @@ func TestG01_OneRefreshForTenThousandRequests(t *testing.T) {
 	})
 }
 
-// Guarantee 1 for expiries that the client's own clock sees: whoever comes in the meantime waits for the same refresh.
+// Guarantee 1 for expiries that the client's own clock sees: each request that comes in the
+// meantime waits for the same refresh.
 func TestG01_OneRefreshPerExpiryByTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Minute, delay: time.Second}
@@ -64,7 +65,8 @@ func TestG01_OneRefreshPerExpiryByTheClock(t *testing.T) {
 	})
 }
 
-// Guarantee 1 for failures: the waiters share a bad result too, and do not ask again one after another.
+// Guarantee 1 for failures: the waiters share a bad result too, and do not ask again one after
+// another.
 func TestG01_WaitersShareAPermanentFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := errors.New("the account is gone")
@@ -86,8 +88,8 @@ func TestG01_WaitersShareAPermanentFailure(t *testing.T) {
 	})
 }
 
-// Guarantee 1 and 6: a provider that fails in passing for ever costs one backoff sequence, and everybody is told the same
-// thing at RefreshTimeout.
+// Guarantee 1 and 6: a provider that fails in passing for ever costs one backoff sequence, and
+// everybody is told the same thing at RefreshTimeout.
 func TestG01_WaitersShareABackoffSequence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("backend is down")
@@ -119,7 +121,8 @@ func TestG01_WaitersShareABackoffSequence(t *testing.T) {
 				t.Errorf("error %v (attempts %d, calls %d)", err, re.Attempts, calls)
 			}
 		}
-		// 200 ms, doubling to 5 s, each half as much more or less: 8 calls at the least, 20 at the most.
+		// 200 ms, doubling to 5 s, each half as much more or less: 8 calls at the least, 20 at the
+		// most.
 		if calls < 8 || calls > 20 || requests != 0 {
 			t.Errorf("%d calls, %d requests", calls, requests)
 		}
@@ -131,7 +134,8 @@ func TestG01_WaitersShareABackoffSequence(t *testing.T) {
 	})
 }
 
-// Guarantee 2: the refused token is the witness. A 401 held back past one refresh, or two, costs none.
+// Guarantee 2: the rejected token is the witness. A 401 held back past one refresh, or two, costs
+// none.
 func TestG02_LateRejectionsCostNoRefresh(t *testing.T) {
 	for _, refreshes := range []int{1, 2} {
 		t.Run(fmt.Sprint(refreshes, " refreshes late"), func(t *testing.T) {
@@ -144,7 +148,7 @@ func TestG02_LateRejectionsCostNoRefresh(t *testing.T) {
 					if req.URL.Path == "/held" && !s.accepts(req) {
 						held <- struct{}{}
 						<-release
-						return refuse(req)
+						return reject(req)
 					}
 					return nil
 				}
@@ -179,8 +183,9 @@ func TestG02_LateRejectionsCostNoRefresh(t *testing.T) {
 	}
 }
 
-// Guarantee 3: with steady traffic nobody meets an expiry, and nobody waits, however slow the provider is.
-func TestG03_EarlyRefreshKeepsEverybodyGoing(t *testing.T) {
+// Guarantee 3: with steady traffic no request meets an expiry, and none waits, however slow the
+// provider is.
+func TestG03_EarlyRefreshKeepsRequestsGoing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Minute, delay: 3 * time.Second}
 		tr := through(t, s)
@@ -194,10 +199,11 @@ func TestG03_EarlyRefreshKeepsEverybodyGoing(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		calls, _, refused := s.counts()
-		// A token of a minute is replaced between 45 and 48 s of its age, and the next lives from 3 s after that.
-		if refused != 0 || calls < 70 || calls > 76 {
-			t.Errorf("%d refused, %d calls in an hour", refused, calls)
+		calls, _, rejected := s.counts()
+		// A token of a minute is replaced between 45 and 48 s of its age, and the next lives from 3
+		// s after that.
+		if rejected != 0 || calls < 70 || calls > 76 {
+			t.Errorf("%d rejected, %d calls in an hour", rejected, calls)
 		}
 	})
 }
@@ -210,7 +216,7 @@ func TestG03_NothingGoesOutUnderADeadToken(t *testing.T) {
 		mustGet(t, tr)
 		s.revoke()
 		var wg sync.WaitGroup
-		wg.Go(func() { mustGet(t, tr) }) // refused, begins the refresh
+		wg.Go(func() { mustGet(t, tr) }) // rejected, begins the refresh
 		synctest.Wait()
 		for range 50 {
 			wg.Go(func() { mustGet(t, tr) })

@@ -18,8 +18,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 11: what can be sent only once waits for an early refresh, gets its 401 back at once if it is refused all the
-// same, and leaves a better token to the next.
+// Guarantee 11: what can be sent only once waits for an early refresh, gets its 401 back at once if
+// it is rejected all the same, and leaves a better token to the next.
 func TestG11_OneShotBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Hour, delay: time.Second}
@@ -46,12 +46,12 @@ func TestG11_OneShotBodies(t *testing.T) {
 		}
 		s.revoke()
 		if status, body, took := upload(); status != 401 || body != "the token has expired" || took != 0 {
-			t.Errorf("refused: %d %q after %s", status, body, took)
+			t.Errorf("rejected: %d %q after %s", status, body, took)
 		}
 		synctest.Wait()
 		time.Sleep(time.Second)
 		if status, _, took := upload(); status != 200 || took != 0 {
-			t.Errorf("after the refusal: %d after %s", status, took)
+			t.Errorf("after the rejection: %d after %s", status, took)
 		}
 		if st := tr.Stats(); st.NotReplayable != 1 || st.Replayed != 0 {
 			t.Errorf("stats %+v", st)
@@ -75,7 +75,8 @@ func TestG11_OneShotBodies(t *testing.T) {
 	})
 }
 
-// Guarantee 11: past the third strike, too, a body that can be sent only once waits for a refresh that is under way.
+// Guarantee 11: past the third strike, too, a body that can be sent only once waits for a refresh
+// that is under way.
 func TestG11_OneShotDuringARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -102,7 +103,8 @@ func TestG11_OneShotDuringARefresh(t *testing.T) {
 	})
 }
 
-// Guarantee 11: a long body that would rather wait goes out all the same where it can't, because the token lives.
+// Guarantee 11: a long body that would rather wait goes out all the same where it can't, because
+// the token lives.
 func TestG11_ALongBodyInAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Hour, delay: time.Second}
@@ -124,7 +126,8 @@ func TestG11_ALongBodyInAFullQueue(t *testing.T) {
 	})
 }
 
-// Guarantee 11: a body of unknown length may turn out to be too long for a replay, so it waits for an early refresh.
+// Guarantee 11: a body of unknown length may turn out to be too long for a replay, so it waits for
+// an early refresh.
 func TestG11_AnUnknownLengthWaitsForTheNextToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Hour, delay: time.Second}
@@ -143,8 +146,8 @@ func TestG11_AnUnknownLengthWaitsForTheNextToken(t *testing.T) {
 	})
 }
 
-// Guarantee 11: with Expect: 100-continue an API rejects before anything is sent. Nothing of the body was read, so it is replayed
-// whatever its length.
+// Guarantee 11: with Expect: 100-continue an API rejects before anything is sent. Nothing of the
+// body was read, so it is replayed whatever its length.
 func TestG11_ExpectContinue(t *testing.T) {
 	s := &sink{stub: &stub{}, early: true, arrived: map[string][][sha256.Size]byte{}}
 	url, base := listen(t, "HTTP/1.1", s)

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// An origin is where a token may go: RFC 6454's triple of scheme, host and port, as net/http dials them.
+// An origin is where a token may go: RFC 6454's triple of scheme, host and port, as net/http dials
+// them.
 type origin struct {
 	scheme string // in lower case
 	host   string // as canonicalHost returns it
@@ -74,8 +75,9 @@ func sameOrigin(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && portOf(a) == portOf(b) && sameHost(a.Hostname(), b.Hostname())
 }
 
-// sameHost reports whether net/http dials the same for a and b. Upper and lower case are the same in ASCII alone: strings.EqualFold
-// takes a Kelvin sign for a k, and one sigma for another, which are other hosts.
+// sameHost reports whether net/http dials the same for a and b. Upper and lower case are the same
+// in ASCII alone: strings.EqualFold takes a Kelvin sign for a k, and one sigma for another, which
+// are other hosts.
 func sameHost(a, b string) bool {
 	if isASCII(a) && isASCII(b) && strings.EqualFold(a, b) {
 		return true
@@ -88,8 +90,8 @@ func sameHost(a, b string) bool {
 	return okA && okB && a == b
 }
 
-// canonicalHost returns host as net/http dials it: in ASCII (RFC 5891), or an address in its one form. ok is false where net/http
-// would refuse it.
+// canonicalHost returns host as net/http dials it: in ASCII (RFC 5891), or an address in its one
+// form. ok is false where net/http would reject it.
 func canonicalHost(host string) (canonical string, ok bool) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().String(), true
@@ -131,7 +133,8 @@ func portOf(u *url.URL) string {
 	return ""
 }
 
-// isLoopback reports whether host is this machine: an address, or a name that RFC 6761 section 6.3 keeps for it.
+// isLoopback reports whether host is this machine: an address, or a name that RFC 6761 section 6.3
+// keeps for it.
 func isLoopback(host string) bool {
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") && isASCII(name) {
@@ -143,17 +146,19 @@ func isLoopback(host string) bool {
 
 type withoutToken struct{}
 
-// WithoutToken returns a context for requests that a [Transport] is to leave alone: they go to Base as they are, with no
-// token and no replay, whatever they are answered. For the odd public or differently secured call through a shared client.
+// WithoutToken returns a context for requests that a [Transport] is to leave alone: they go to Base
+// as they are, with no token and no replay, whatever they are answered. For the odd public or
+// differently secured call through a shared client.
 func WithoutToken(ctx context.Context) context.Context {
 	return context.WithValue(ctx, withoutToken{}, true)
 }
 
-// configured reports what is wrong with t's fields, the first time they are looked at and ever after.
+// configured reports what is wrong with t's fields, the first time they are looked at and ever
+// after.
 func (t *Transport) configured() error {
 	t.setup.Do(func() {
 		if t.Provider == nil {
-			t.invalid = errors.New("transport: Transport.Provider is nil: there is nobody to ask for a token")
+			t.invalid = errors.New("transport: Transport.Provider is nil: set where tokens come from")
 			return
 		}
 		for _, s := range t.Origins {
@@ -205,7 +210,8 @@ func (t *Transport) carriesToken(req *http.Request) (bool, error) {
 	return true, nil
 }
 
-// proxied reports whether Base sends req to a proxy, which would read the token though the host is this machine.
+// proxied reports whether Base sends req to a proxy, which would read the token though the host is
+// this machine.
 func (t *Transport) proxied(req *http.Request) bool {
 	base, ok := t.base().(*http.Transport)
 	if !ok || base.Proxy == nil {
@@ -215,9 +221,9 @@ func (t *Transport) proxied(req *http.Request) bool {
 	return err == nil && proxy != nil
 }
 
-// allowed reports whether the token may go where req goes. http.Client hangs each request of a redirect chain on the
-// response that caused it. One foreign hop anywhere in the chain taints the rest, even what comes back: whoever answered
-// there has chosen the URL.
+// allowed reports whether the token may go where req goes. http.Client hangs each request of a
+// redirect chain on the response that caused it. One foreign hop anywhere in the chain taints the
+// rest, even what comes back: the server that answered there has chosen the URL.
 func (t *Transport) allowed(req *http.Request) bool {
 	for r := req; ; r = r.Response.Request {
 		switch {
@@ -226,7 +232,7 @@ func (t *Transport) allowed(req *http.Request) bool {
 		case r.Response == nil:
 			return true // the caller's own request
 		case r.Response.Request == nil || r.Response.Request.URL == nil:
-			return false // a chain whose beginning nobody knows
+			return false // a chain whose beginning is not known
 		case t.Origins == nil && !sameOrigin(r.URL, r.Response.Request.URL):
 			return false
 		}

@@ -160,8 +160,8 @@ func TestG14_OriginsAreWhatIsDialled(t *testing.T) {
 	}
 }
 
-// Guarantee 14: an empty list lets nobody have the token.
-func TestG14_AnEmptyListAllowsNobody(t *testing.T) {
+// Guarantee 14: an empty list lets no origin have the token.
+func TestG14_AnEmptyListAllowsNoOrigin(t *testing.T) {
 	l := &listener{}
 	tr := &transport.Transport{Provider: returning("token"), Base: l, Origins: []string{}}
 	defer tr.Close()
@@ -185,8 +185,9 @@ func TestG14_EntriesThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// Guarantee 14: a program that sends its requests to another origin than the one it lists gets a line in its log once in a while,
-// which names both, and a counter; a redirect to somewhere else is only counted.
+// Guarantee 14: a program that sends its requests to another origin than the one it lists gets a
+// line in its log once in a while, which names both, and a counter; a redirect to somewhere else is
+// only counted.
 func TestG14_WhatGoesOutBareIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -15,7 +15,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 7: the first four calls of the provider when every token is dead, to the millisecond, and what the caller gets.
+// Guarantee 7: the first four calls of the provider when every token is dead, to the millisecond,
+// and what the caller gets.
 func TestG07_DeadTokensArePaced(t *testing.T) {
 	tests := []struct {
 		name string
@@ -26,7 +27,7 @@ func TestG07_DeadTokensArePaced(t *testing.T) {
 		{"always another", func(n int) (provider.Token, error) {
 			return provider.NewToken(fmt.Sprint("dead", n), time.Time{}), nil
 		}, 4},
-		// The refused token again: sent once and never after.
+		// The rejected token again: sent once and never after.
 		{"always the same", func(int) (provider.Token, error) { return provider.NewToken("dead", time.Time{}), nil }, 1},
 	}
 	for _, tt := range tests {
@@ -48,7 +49,7 @@ func TestG07_DeadTokensArePaced(t *testing.T) {
 				if st := tr.Stats(); st.Strikes != 4 {
 					t.Errorf("%d strikes, want 4", st.Strikes)
 				}
-				// Nobody waits any more: requests go out once, until the next call is due.
+				// No request waits any more: each goes out once, until the next call is due.
 				before := time.Now()
 				if status, err := get(tr, t.Context()); status != 401 || err != nil || time.Now() != before {
 					t.Errorf("in the pause: %d, %v after %s", status, err, time.Since(before))
@@ -59,13 +60,13 @@ func TestG07_DeadTokensArePaced(t *testing.T) {
 	}
 }
 
-// Guarantee 7: one endpoint that always answers 401, hammered for a minute, costs 7 provider calls, and the requests to other
-// endpoints nothing once it is known.
+// Guarantee 7: one endpoint that always answers 401, hammered for a minute, costs 7 provider calls,
+// and the requests to other endpoints nothing once it is known.
 func TestG07_AnEndpointThatAlwaysAnswers401(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{serve: func(req *http.Request) *http.Response {
 			if req.URL.Path == "/broken" {
-				return refuse(req)
+				return reject(req)
 			}
 			return nil
 		}}
@@ -103,8 +104,8 @@ func TestG07_AnEndpointThatAlwaysAnswers401(t *testing.T) {
 	})
 }
 
-// Guarantee 7: a genuine revocation is cured at once, and so is the next, however soon; the strikes of an endpoint that
-// always answers 401 don't change that.
+// Guarantee 7: a genuine revocation is cured at once, and so is the next, however soon; the strikes
+// of an endpoint that always answers 401 don't change that.
 func TestG07_RevocationsAreCuredAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -122,7 +123,7 @@ func TestG07_RevocationsAreCuredAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{serve: func(req *http.Request) *http.Response {
 			if req.URL.Path == "/broken" {
-				return refuse(req)
+				return reject(req)
 			}
 			return nil
 		}}
@@ -144,7 +145,8 @@ func TestG07_RevocationsAreCuredAtOnce(t *testing.T) {
 	})
 }
 
-// Guarantee 7: under a strict revocation a token minted in the same second is dead on arrival, for up to a second.
+// Guarantee 7: under a strict revocation a token minted in the same second is dead on arrival, for
+// up to a second.
 func TestG07_ASecondOfDeadTokensIsSurvived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var until time.Time
@@ -173,8 +175,8 @@ func TestG07_ASecondOfDeadTokensIsSurvived(t *testing.T) {
 	})
 }
 
-// Guarantee 7: a request is replayed three times at most, even if each of its refusals comes late and others' replays are
-// accepted in between.
+// Guarantee 7: a request is replayed three times at most, even if each of its rejections comes late
+// and others' replays are accepted in between.
 func TestG07_ThreeReplaysAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
@@ -187,7 +189,7 @@ func TestG07_ThreeReplaysAtMost(t *testing.T) {
 			sent++
 			s.revoke()
 			mustGet(t, tr)
-			return refuse(req)
+			return reject(req)
 		}
 		req, _ := http.NewRequest("GET", "https://api.example.com/broken", nil)
 		if status, err := send(tr, req); status != 401 || err != nil || sent != 4 {
@@ -196,8 +198,8 @@ func TestG07_ThreeReplaysAtMost(t *testing.T) {
 	})
 }
 
-// Guarantee 7: where the API gives no sign that the token is to blame, a request is sent twice at most: a wrong password is not
-// tried until the account is locked.
+// Guarantee 7: where the API gives no sign that the token is to blame, a request is sent twice at
+// most: a wrong password is not tried until the account is locked.
 func TestG07_AWrongPasswordIsSentTwice(t *testing.T) {
 	bare := func(req *http.Request) *http.Response { return respond(req, 401, "wrong password") }
 	own := func(resp *http.Response) bool { return resp.StatusCode == 401 }
@@ -210,9 +212,9 @@ func TestG07_AWrongPasswordIsSentTwice(t *testing.T) {
 	}{
 		{"Any401", transport.Any401, bare, 2},
 		{"a function that looks at the status", own, bare, 2},
-		{"Any401, and the answer has a challenge", transport.Any401, refuse, 4},
+		{"Any401, and the answer has a challenge", transport.Any401, reject, 4},
 		{"BodyCode", transport.BodyCode("code", 40), code, 4},
-		{"Bearer", nil, refuse, 4},
+		{"Bearer", nil, reject, 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,8 +239,9 @@ func TestG07_AWrongPasswordIsSentTwice(t *testing.T) {
 	}
 }
 
-// Guarantee 7: Token never returns a token that is known to be rejected. Against an API that rejects everything for a minute, a
-// client that dials as fast as it can makes a few dials, and is told when to try again.
+// Guarantee 7: Token never returns a token that is known to be rejected. Against an API that
+// rejects everything for a minute, a client that dials as fast as it can makes a few dials, and is
+// told when to try again.
 func TestG07_TokenIsNeverRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}

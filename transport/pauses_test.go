@@ -65,8 +65,8 @@ func TestG07_PausesInAnEarlyRefresh(t *testing.T) {
 	}
 }
 
-// Guarantee 7 and 6: past the third strike, with a provider that is down, the pauses after failed refreshes hold, however soon
-// each refresh fails.
+// Guarantee 7 and 6: past the third strike, with a provider that is down, the pauses after failed
+// refreshes hold, however soon each refresh fails.
 func TestG07_APauseAfterFailuresPastTheThirdStrike(t *testing.T) {
 	tests := []struct {
 		name string
@@ -109,8 +109,8 @@ func TestG07_APauseAfterFailuresPastTheThirdStrike(t *testing.T) {
 	}
 }
 
-// Guarantee 7: a strike that falls into the pauses of a refresh counts: the fourth, with a provider that fails, puts the next call
-// off until four seconds after the dead token came.
+// Guarantee 7: a strike that falls into the pauses of a refresh counts: the fourth, with a provider
+// that fails, puts the next call off until four seconds after the dead token came.
 func TestG07_AStrikeInARefreshsPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -155,12 +155,13 @@ func TestG07_AStrikeInARefreshsPauses(t *testing.T) {
 	})
 }
 
-// Guarantee 7: past the third strike nobody waits for a call that is not due, though an early refresh has just failed.
-func TestG07_NobodyWaitsForWhatIsNotDue(t *testing.T) {
+// Guarantee 7: past the third strike no request waits for a call that is not due, though an early
+// refresh has just failed.
+func TestG07_NoRequestWaitsForWhatIsNotDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: 10 * time.Second, serve: func(r *http.Request) *http.Response {
 			if r.URL.Path == "/broken" {
-				return refuse(r)
+				return reject(r)
 			}
 			return nil
 		}}
@@ -191,7 +192,8 @@ func TestG07_NobodyWaitsForWhatIsNotDue(t *testing.T) {
 	})
 }
 
-// Guarantee 7: an endpoint that always answers 401 costs the others nothing, also while the provider is slow or down.
+// Guarantee 7: an endpoint that always answers 401 costs the others nothing, also while the
+// provider is slow or down.
 func TestG07_OthersGoOnWhateverTheProviderDoes(t *testing.T) {
 	for _, down := range []bool{false, true} {
 		t.Run(fmt.Sprint("down ", down), func(t *testing.T) {
@@ -199,7 +201,7 @@ func TestG07_OthersGoOnWhateverTheProviderDoes(t *testing.T) {
 				began := time.Now()
 				s := &stub{delay: 2 * time.Second, serve: func(req *http.Request) *http.Response {
 					if req.URL.Path == "/broken" {
-						return refuse(req)
+						return reject(req)
 					}
 					return nil
 				}}

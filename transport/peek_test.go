@@ -13,8 +13,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 12: what a classifier has read, and has taken no answer for a rejection by, is read again by the caller, however slowly it
-// came.
+// Guarantee 12: what a classifier has read, and has taken no answer for a rejection by, is read
+// again by the caller, however slowly it came.
 func TestG12_APeekThatWasLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &transport.Transport{Provider: &stub{}, IsRejected: transport.BodyCode("code", 40), Base: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -44,8 +44,9 @@ func TestG12_APeekThatWasLate(t *testing.T) {
 	})
 }
 
-// Guarantee 12: a response that is handed on while a read that a classifier has begun is still under way is the caller's alone:
-// net/http writes the trailers into another. They are there when the body has been read.
+// Guarantee 12: a response that is handed on while a read that a classifier has begun is still
+// under way is the caller's alone: net/http writes the trailers into another. They are there when
+// the body has been read.
 func TestG12_TrailersOfALatePeek(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Sum")
@@ -84,7 +85,8 @@ func TestG12_TrailersOfALatePeek(t *testing.T) {
 	wg.Wait()
 }
 
-// Guarantee 12: the caller's Close returns, though a read is stuck that a classifier has begun and that holds what Close wants.
+// Guarantee 12: the caller's Close returns, though a read is stuck that a classifier has begun and
+// that holds what Close wants.
 func TestG12_CloseAfterALatePeek(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")

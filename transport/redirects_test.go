@@ -30,7 +30,8 @@ func (h hosts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// Guarantee 14: a redirect takes no token along to another origin, and a chain that left gets none when it comes back.
+// Guarantee 14: a redirect takes no token along to another origin, and a chain that left gets none
+// when it comes back.
 func TestG14_RedirectsLeaveTheTokenBehind(t *testing.T) {
 	const home = "https://api.example.com"
 	tests := []struct {
@@ -93,7 +94,8 @@ func TestG14_RedirectsLeaveTheTokenBehind(t *testing.T) {
 	}
 }
 
-// Guarantee 14: without Origins, a redirect from the caller's origin to a host that only looks the same takes no token along.
+// Guarantee 14: without Origins, a redirect from the caller's origin to a host that only looks the
+// same takes no token along.
 func TestG14_RedirectsToALookalike(t *testing.T) {
 	for from, to := range map[string]string{
 		"https://ελλάς.example":  "https://ελλάσ.example",
@@ -129,7 +131,7 @@ func TestG14_AForeign401RefreshesNothing(t *testing.T) {
 				if req.Header.Get("Authorization") != "Basic mine" {
 					t.Errorf("the foreign request's own header is %q", req.Header.Get("Authorization"))
 				}
-				return refuse(req)
+				return reject(req)
 			},
 		}}
 		defer tr.Close()

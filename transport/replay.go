@@ -10,16 +10,17 @@ import (
 )
 
 const (
-	// maxReplays is how often one request is sent again. Three outlast a token minted in the same second as a revocation.
+	// maxReplays is how often one request is sent again. Three outlast a token minted in the same
+	// second as a revocation.
 	maxReplays = 3
 
-	// maxReplaysUnsaid is the same where the API gave no sign that the token is to blame. What it rejects may be a wrong
-	// password, and asking four times may lock the account.
+	// maxReplaysUnsaid is the same where the API gave no sign that the token is to blame. What it
+	// rejects may be a wrong password, and asking four times may lock the account.
 	maxReplaysUnsaid = 1
 )
 
-// answered does what is to be done about an answer to req, which was sent under v, if it may be a rejection: hand it on if it is
-// none, or else get another token and send req again.
+// answered does what is to be done about an answer to req, which was sent under v, if it may be a
+// rejection: hand it on if it is none, or else get another token and send req again.
 func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Response, body *body) (*http.Response, error) {
 	var cookies []string                 // of the answers that were put aside
 	var held int64                       // bytes of the one that is
@@ -53,7 +54,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		once := body != nil && !body.replayable()
 		restore := func() *http.Response { return resp }
 		if !once {
-			// The connection goes back before anybody waits: the provider may need it.
+			// The connection goes back before the request waits: the provider may need it.
 			restore, held = t.putAside(resp)
 			once = body != nil && !body.reject()
 		}
@@ -114,8 +115,8 @@ func again(out, req *http.Request, body *body) (err error) {
 	return err
 }
 
-// unsaid reports whether the API gave no sign that it is the token that it rejects: the classifier would say the same of a bare
-// answer with that status, and no challenge says otherwise.
+// unsaid reports whether the API gave no sign that it is the token that it rejects: the classifier
+// would say the same of a bare answer with that status, and no challenge says otherwise.
 func (t *Transport) unsaid(resp *http.Response) bool {
 	for _, c := range provider.ParseChallenges(resp.Header) {
 		if c.Params["error"] == invalidToken {
@@ -126,8 +127,8 @@ func (t *Transport) unsaid(resp *http.Response) bool {
 		ProtoMinor: resp.ProtoMinor, Header: http.Header{}, Body: http.NoBody, Request: resp.Request})
 }
 
-// withCookies returns resp with the cookies that earlier answers to the same request have set, so that a cookie jar gets them in
-// their order.
+// withCookies returns resp with the cookies that earlier answers to the same request have set, so
+// that a cookie jar gets them in their order.
 func withCookies(resp *http.Response, earlier []string) *http.Response {
 	if len(earlier) > 0 {
 		if resp.Header == nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 11: nothing is read ahead. Over HTTP/2 a body can be one half of a conversation, and the first half of it may be
-// refused.
+// Guarantee 11: nothing is read ahead. Over HTTP/2 a body can be one half of a conversation, and
+// the first half of it may be rejected.
 func TestG11_AConversationIsNotReadAhead(t *testing.T) {
 	s := &stub{}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,8 +88,8 @@ func (w *watched) Read(p []byte) (int, error) { w.reads.Add(1); return w.Reader.
 
 func (w *watched) Close() error { w.closes.Add(1); return nil }
 
-// Guarantee 11: a replay starts only after Base has closed the refused attempt's body, gets what was read and then the rest,
-// and what Base still reads after the refusal is not taken from it.
+// Guarantee 11: a replay starts only after Base has closed the rejected attempt's body, gets what
+// was read and then the rest, and what Base still reads after the rejection is not taken from it.
 func TestG11_AReplayWaitsForTheFirstAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -103,12 +103,12 @@ func TestG11_AReplayWaitsForTheFirstAttempt(t *testing.T) {
 				go func() {
 					time.Sleep(500 * time.Millisecond)
 					if n, err := req.Body.Read(first); n != 0 || err == nil {
-						t.Errorf("read %d bytes after the refusal, %v", n, err)
+						t.Errorf("read %d bytes after the rejection, %v", n, err)
 					}
 					closedAt = time.Now()
 					req.Body.Close()
 				}()
-				return refuse(req), nil
+				return reject(req), nil
 			}
 			replayedAt = time.Now()
 			all, err := io.ReadAll(req.Body)
@@ -139,7 +139,7 @@ func TestG11_AReadUnderWayIsKept(t *testing.T) {
 				go func() { _, _ = req.Body.Read(make([]byte, 100)) }()
 				synctest.Wait() // it is stuck
 				req.Body.Close()
-				return refuse(req), nil
+				return reject(req), nil
 			}
 			all, err := io.ReadAll(req.Body)
 			got = string(all)
@@ -159,12 +159,13 @@ func TestG11_AReadUnderWayIsKept(t *testing.T) {
 	})
 }
 
-// Guarantee 11: a Base that never lets go of the body costs its caller a second and not the request's life.
+// Guarantee 11: a Base that never lets go of the body costs its caller a second and not the
+// request's life.
 func TestG11_ABaseThatNeverClosesTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
 		tr := &transport.Transport{Provider: s, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
-			return refuse(req), nil
+			return reject(req), nil
 		})}
 		defer tr.Close()
 		pr, _ := io.Pipe()
@@ -182,8 +183,9 @@ func TestG11_ABaseThatNeverClosesTheBody(t *testing.T) {
 
 // The tests here are of guards that could once be deleted without any other test going red.
 
-// Guarantee 11: a read that is under way when the request is rejected may bring more than is kept. It is kept all the same:
-// otherwise the replay would go out with what is left, which may be nothing, and be accepted.
+// Guarantee 11: a read that is under way when the request is rejected may bring more than is kept.
+// It is kept all the same: otherwise the replay would go out with what is left, which may be
+// nothing, and be accepted.
 func TestG11_AReadUnderWayBringsMoreThanIsKept(t *testing.T) {
 	for _, closes := range []bool{true, false} { // Base closes the body before the read returns, or after
 		t.Run(fmt.Sprint("closed first: ", closes), func(t *testing.T) {
@@ -205,7 +207,7 @@ func TestG11_AReadUnderWayBringsMoreThanIsKept(t *testing.T) {
 						if closes {
 							req.Body.Close()
 						}
-						return refuse(req), nil
+						return reject(req), nil
 					}
 					all, err := io.ReadAll(req.Body)
 					got = string(all)
@@ -226,7 +228,8 @@ func TestG11_AReadUnderWayBringsMoreThanIsKept(t *testing.T) {
 	}
 }
 
-// Guarantee 11: a body that can seek is rewound to where it began, whatever its length, and closed once at the end.
+// Guarantee 11: a body that can seek is rewound to where it began, whatever its length, and closed
+// once at the end.
 func TestG11_AFileIsRewound(t *testing.T) {
 	for _, kind := range kindsOfConnection {
 		for _, known := range []bool{true, false} {

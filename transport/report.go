@@ -9,8 +9,9 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// The functions here tell what happens to the counters, the Logger and the Trace. What belongs to a request is told in its own
-// goroutine, with no lock held; what belongs to a refresh, and whatever the Logger gets above Debug, goes through a queue.
+// The functions here tell what happens to the counters, the Logger and the Trace. What belongs to a
+// request is told in its own goroutine, with no lock held; what belongs to a refresh, and whatever
+// the Logger gets above Debug, goes through a queue.
 
 // report tells what the session reports. t.mu is held.
 func (t *Transport) report(e any) {
@@ -77,7 +78,8 @@ func (t *Transport) onBare(req *http.Request) {
 	t.tellBare(req, t.counters.otherOrigin.Add(1))
 }
 
-// onWaited tells of a request that has waited for a token, or that fails at once because there is none.
+// onWaited tells of a request that has waited for a token, or that fails at once because there is
+// none.
 func (t *Transport) onWaited(e Waited) {
 	c := &t.counters
 	if e.Duration > 0 {

@@ -17,7 +17,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 12: the caller's request stays as it was, its body is closed on every path, and the responses name it.
+// Guarantee 12: the caller's request stays as it was, its body is closed on every path, and the
+// responses name it.
 func TestG12_TheCallersRequest(t *testing.T) {
 	fails := errors.New("no network")
 	tests := []struct {
@@ -135,7 +136,8 @@ func TestG12_WhatTheClassifierSees(t *testing.T) {
 	}
 }
 
-// Guarantee 12: the refused response's connection is free before anybody waits, or a limit of one connection is a deadlock.
+// Guarantee 12: the rejected response's connection is free before any request waits, or a limit of
+// one connection is a deadlock.
 func TestG12_OneConnectionIsEnough(t *testing.T) {
 	s := &stub{}
 	var tokens atomic.Int32
@@ -184,7 +186,7 @@ func TestG12_AClassifierThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := &watched{Reader: strings.NewReader("x")}
 		s := &stub{serve: func(req *http.Request) *http.Response {
-			resp := refuse(req)
+			resp := reject(req)
 			resp.Body = body
 			return resp
 		}}
@@ -233,7 +235,7 @@ func TestG12_ClosedOnce(t *testing.T) {
 				return nil
 			}
 			first = false
-			resp := refuse(r)
+			resp := reject(r)
 			resp.Body = closedOnce(make(chan struct{}))
 			return resp
 		}}

@@ -12,8 +12,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 6: RetryAfter is obeyed; where it is longer than the refresh may take, everybody is told at once, and the
-// provider is left in peace until then.
+// Guarantee 6: RetryAfter is obeyed; where it is longer than the refresh may take, everybody is
+// told at once, and the provider is left in peace until then.
 func TestG06_RetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := 7 * time.Second
@@ -101,7 +101,8 @@ func TestG06_RetryAfterCountsOnce(t *testing.T) {
 	})
 }
 
-// Guarantee 6: a RetryAfter at the very end of the refresh, or after it, is obeyed and told as well.
+// Guarantee 6: a RetryAfter at the very end of the refresh, or after it, is obeyed and told as
+// well.
 func TestG06_RetryAfterAtTheDeadline(t *testing.T) {
 	for i := range 100 { // whether the return or the time limit is seen first is a matter of chance
 		takes := 30*time.Second + time.Duration(i%2)*time.Second
@@ -133,8 +134,8 @@ func TestG06_RetryAfterAtTheDeadline(t *testing.T) {
 	}
 }
 
-// Guarantee 6: a RetryAfter that was said while the token lived holds after its rejection, too. It is longer than a refresh lasts, so
-// who needs a token is told at once.
+// Guarantee 6: a RetryAfter that was said while the token lived holds after its rejection, too. It
+// is longer than a refresh lasts, so who needs a token is told at once.
 func TestG06_ARetryAfterFromBeforeTheRejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := errors.New("busy")

@@ -18,7 +18,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// kindsOfConnection are servers that take 8 MiB from one client in each of the ways that net/http has.
+// kindsOfConnection are servers that take 8 MiB from one client in each of the ways that net/http
+// has.
 var kindsOfConnection = []string{"HTTP/1.1", "HTTP/1.1 without keep-alive", "HTTP/2"}
 
 func listen(t *testing.T, kind string, h http.Handler) (url string, base *http.Transport) {
@@ -35,9 +36,10 @@ func listen(t *testing.T, kind string, h http.Handler) (url string, base *http.T
 	return srv.URL, base
 }
 
-// Guarantee 10 and 11: 8 MiB from a file whose GetBody rewinds the one file that there is, as other retrying clients hand it down,
-// against an API that rejects before it has read them. What is stored is whole, or the caller is told: with a replay that does not
-// wait for the last attempt's reader, every eighth was stored corrupt, with a 200.
+// Guarantee 10 and 11: 8 MiB from a file whose GetBody rewinds the one file that there is, as other
+// retrying clients hand it down, against an API that rejects before it has read them. What is
+// stored is whole, or the caller is told: with a replay that does not wait for the last attempt's
+// reader, every eighth was stored corrupt, with a 200.
 func TestG10_OneReaderRewound(t *testing.T) {
 	const size = 8 << 20
 	name := filepath.Join(t.TempDir(), "upload")
@@ -112,8 +114,8 @@ func TestG10_OneReaderRewound(t *testing.T) {
 	}
 }
 
-// Guarantee 10: no attempt begins before Base has let go of the last one's body, also where GetBody could return another reader, and
-// also while a read is under way that Base no longer waits for.
+// Guarantee 10: no attempt begins before Base has let go of the last one's body, also where GetBody
+// could return another reader, and also while a read is under way that Base no longer waits for.
 func TestG10_NoTwoAttemptsReadAtOnce(t *testing.T) {
 	for _, how := range []string{"GetBody", "seek"} {
 		t.Run(how, func(t *testing.T) {
@@ -134,7 +136,7 @@ func TestG10_NoTwoAttemptsReadAtOnce(t *testing.T) {
 							closedAt = time.Now()
 							mu.Unlock()
 						}()
-						return refuse(req), nil
+						return reject(req), nil
 					}
 					mu.Lock()
 					began = time.Now()
@@ -196,7 +198,8 @@ func (s *slowSeeker) Seek(offset int64, whence int) (int64, error) {
 
 func (*slowSeeker) Close() error { return nil }
 
-// Guarantee 10: Base may ask for another body itself, for a connection that broke, and gets one that a later replay waits for.
+// Guarantee 10: Base may ask for another body itself, for a connection that broke, and gets one
+// that a later replay waits for.
 func TestG10_BaseAsksForAnotherBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -218,7 +221,7 @@ func TestG10_BaseAsksForAnotherBody(t *testing.T) {
 					released = time.Now()
 					again.Close()
 				}()
-				return refuse(req), nil
+				return reject(req), nil
 			}
 			replayed = time.Now()
 			b, err := io.ReadAll(req.Body)

@@ -19,7 +19,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 15: whatever happens, neither tokens nor refresh tokens come out in errors, logs, traces or prints.
+// Guarantee 15: whatever happens, neither tokens nor refresh tokens come out in errors, logs,
+// traces or prints.
 func TestG15_NoSecretGetsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const secret, refresh = "hunter2hunter2", "correct-horse-battery"
@@ -45,7 +46,7 @@ func TestG15_NoSecretGetsOut(t *testing.T) {
 			if s.accepts(req) {
 				return nil
 			}
-			resp := refuse(req)
+			resp := reject(req)
 			resp.Body = io.NopCloser(strings.NewReader(`{"message":"the token ` + strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ") + ` is dead\u001b[2J"}`))
 			return resp
 		}
@@ -126,7 +127,8 @@ func TestG15_PartsOfTheToken(t *testing.T) {
 	}
 }
 
-// Guarantee 15: what the API says is logged without the token that it was sent, even if that is no longer the current one.
+// Guarantee 15: what the API says is logged without the token that it was sent, even if that is no
+// longer the current one.
 func TestG15_TheTokenThatWasSent(t *testing.T) {
 	for _, closes := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// The ways in which APIs say that a token has expired, and what serves each of them. A revoked token is replaced, the request is
-// served, and an answer that says something else is handed on as it is.
+// The ways in which APIs say that a token has expired, and what serves each of them. A revoked
+// token is replaced, the request is served, and an answer that says something else is handed on as
+// it is.
 func TestSignals(t *testing.T) {
 	type answer struct {
 		status int
@@ -92,7 +93,8 @@ func TestSignals(t *testing.T) {
 					t.Errorf("%d provider calls after another answer", calls)
 				}
 
-				// One that is rejected for good: the caller sees the true status, and all of the answer.
+				// One that is rejected for good: the caller sees the true status, and all of the
+				// answer.
 				s.mint = func(int) (provider.Token, error) { return provider.Token{}, provider.NoRetry(io.ErrUnexpectedEOF) }
 				s.revoke()
 				tr.KeepBody = -1
@@ -109,8 +111,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// Where a backend ends the old token as it rotates, and says so by 403, requests that are under way during an early refresh are
-// rejected. With 403 classified none of them fails.
+// Where a backend ends the old token as it rotates, and says so by 403, requests that are under way
+// during an early refresh are rejected. With 403 classified none of them fails.
 func TestRotationThatEndsTheOldToken(t *testing.T) {
 	for _, classified := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -45,7 +45,7 @@ func TestADayOfTroubleIsFiftyLines(t *testing.T) {
 			n.get("/feeds", day+time.Minute)
 		}, "the token provider panicked", "the token provider works again"},
 		{"a storm", func(n *night) {
-			n.stub.serve = func(req *http.Request) *http.Response { return refuse(req) }
+			n.stub.serve = func(req *http.Request) *http.Response { return reject(req) }
 			n.get("/feeds", day)
 			n.stub.serve = nil
 			n.stub.revoke()
@@ -86,7 +86,8 @@ func TestADayOfTroubleIsFiftyLines(t *testing.T) {
 	}
 }
 
-// However random the pauses of the provider's retries are, an outage of five minutes is told in the same lines.
+// However random the pauses of the provider's retries are, an outage of five minutes is told in the
+// same lines.
 func TestAnOutageIsToldInOrder(t *testing.T) {
 	want := []string{"WARN the token provider fails", "WARN the token provider still fails", "WARN the token provider still fails",
 		"WARN the token provider still fails", "INFO the token provider works again"}
@@ -114,7 +115,8 @@ func TestAnOutageIsToldInOrder(t *testing.T) {
 	}
 }
 
-// Durations have their unit in JSON as well, and each line has the time of what it tells of, however long a hook before it takes.
+// Durations have their unit in JSON as well, and each line has the time of what it tells of,
+// however long a hook before it takes.
 func TestLogInJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -137,7 +139,8 @@ func TestLogInJSON(t *testing.T) {
 	})
 }
 
-// Without a Logger the two mistakes that nothing else shows go to slog.Default, once for each Transport; a DiscardHandler silences it.
+// Without a Logger the two mistakes that nothing else shows go to slog.Default, once for each
+// Transport; a DiscardHandler silences it.
 func TestWithoutALogger(t *testing.T) {
 	bare := func(req *http.Request) *http.Response { return respond(req, 401, "who are you?") }
 	tests := []struct {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Stats is a snapshot of what a Transport has done and what it is at. The counts begin with the Transport and never go down.
+// Stats is a snapshot of what a Transport has done and is doing. The counts begin with the
+// Transport and never go down.
 type Stats struct {
 	Refreshed         int64 // refreshes that brought a new token, the first one included
 	Unchanged         int64 // the provider brought the token that it was to replace
@@ -42,8 +43,8 @@ type counters struct {
 // failed returns how many requests got no token.
 func (c *counters) failed() int64 { return c.noToken.Load() + c.gaveUp.Load() + c.queueFull.Load() }
 
-// Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by itself; between two of
-// them time may have passed.
+// Stats returns a snapshot. It is cheap enough for a metrics endpoint. Each number is right by
+// itself; between two of them time may have passed.
 func (t *Transport) Stats() Stats {
 	if t.configured() != nil {
 		return Stats{}

@@ -45,8 +45,8 @@ func TestG07_WhatEndsStrikes(t *testing.T) {
 	})
 }
 
-// Guarantee 7: strikes end for logins that never replay, because they use Token and Reject alone. The hundredth revocation costs
-// what the first does.
+// Guarantee 7: strikes end for logins that never replay, because they use Token and Reject alone.
+// The hundredth revocation costs what the first does.
 func TestG07_StrikesEndWithoutReplays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{life: time.Minute, delay: 100 * time.Millisecond}
@@ -76,7 +76,8 @@ func TestG07_StrikesEndWithoutReplays(t *testing.T) {
 	})
 }
 
-// Guarantee 7: tokens that live for ten seconds, and say nothing of it, through Token and Reject. No call fails or waits.
+// Guarantee 7: tokens that live for ten seconds, and say nothing of it, through Token and Reject.
+// No call fails or waits.
 func TestG07_OpaqueTokensOfTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ends := map[string]time.Time{}
@@ -106,11 +107,12 @@ func TestG07_OpaqueTokensOfTenSeconds(t *testing.T) {
 	})
 }
 
-// Guarantee 7: an endpoint that always rejects and takes its time for it does not shed its strikes by that.
+// Guarantee 7: an endpoint that always rejects and takes its time for it does not shed its strikes
+// by that.
 func TestG07_ASlowEndpointThatAlwaysRejects(t *testing.T) {
 	for _, latency := range []time.Duration{10 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &stub{latency: latency, serve: refuse}
+			s := &stub{latency: latency, serve: reject}
 			tr := through(t, s)
 			for began := time.Now(); time.Since(began) < 10*time.Minute; {
 				_, _ = get(tr, t.Context())
@@ -123,7 +125,8 @@ func TestG07_ASlowEndpointThatAlwaysRejects(t *testing.T) {
 	}
 }
 
-// Guarantee 7: a first sending proves nothing, also one whose answer a classifier has looked at and let pass.
+// Guarantee 7: a first sending proves nothing, also one whose answer a classifier has looked at and
+// let pass.
 func TestG07_AFirstSendingClearsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -150,8 +153,8 @@ func TestG07_AFirstSendingClearsNothing(t *testing.T) {
 	})
 }
 
-// What an operator sees of waiting: how many requests have waited, how long, and how many failed for want of a token, each of them in
-// Stats and in Trace, with the request's own context.
+// What an operator sees of waiting: how many requests have waited, how long, and how many failed
+// for want of a token, each of them in Stats and in Trace, with the request's own context.
 func TestWhoWaitsIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}

@@ -17,9 +17,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A stub is an API and its token endpoint in one, without a network: as a TokenProvider it mints "t1", "t2", ..., and as a
-// RoundTripper it accepts a minted token for as long as it lives and was not revoked. It answers everything else as RFC 6750
-// says.
+// A stub is an API and its token endpoint in one, without a network: as a TokenProvider it mints
+// "t1", "t2", ..., and as a RoundTripper it accepts a minted token for as long as it lives and was
+// not revoked. It answers everything else as RFC 6750 says.
 type stub struct {
 	life    time.Duration                       // of the tokens; 0: they never end, and say nothing of it
 	delay   time.Duration                       // of a Token call
@@ -33,7 +33,7 @@ type stub struct {
 	olds     []string             // what each call was to replace
 	good     map[string]time.Time // accepted tokens and their ends
 	requests int
-	refused  int
+	rejected int
 	busy     int // Token calls under way
 	mostBusy int
 }
@@ -108,7 +108,7 @@ func (s *stub) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.requests++
 	if !ok {
-		s.refused++
+		s.rejected++
 	}
 	s.mu.Unlock()
 	if s.latency > 0 {
@@ -124,15 +124,15 @@ func (s *stub) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if !ok {
-		return refuse(req), nil
+		return reject(req), nil
 	}
 	return respond(req, 200, "fine"), nil
 }
 
-func (s *stub) counts() (calls, requests, refused int) {
+func (s *stub) counts() (calls, requests, rejected int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.calls, s.requests, s.refused
+	return s.calls, s.requests, s.rejected
 }
 
 func respond(req *http.Request, status int, body string) *http.Response {
@@ -142,7 +142,7 @@ func respond(req *http.Request, status int, body string) *http.Response {
 	}
 }
 
-func refuse(req *http.Request) *http.Response {
+func reject(req *http.Request) *http.Response {
 	resp := respond(req, 401, "the token has expired")
 	resp.Header.Set("WWW-Authenticate", `Bearer realm="api", error="invalid_token", error_description="the token has expired"`)
 	return resp
@@ -200,17 +200,17 @@ func mustGet(t *testing.T, tr http.RoundTripper) {
 	}
 }
 
-func (s *stub) want(t *testing.T, calls, requests, refused int) {
+func (s *stub) want(t *testing.T, calls, requests, rejected int) {
 	t.Helper()
-	if c, q, r := s.counts(); c != calls || q != requests || r != refused {
-		t.Fatalf("%d provider calls, %d requests of which %d refused; want %d, %d, %d", c, q, r, calls, requests, refused)
+	if c, q, r := s.counts(); c != calls || q != requests || r != rejected {
+		t.Fatalf("%d provider calls, %d requests of which %d rejected; want %d, %d, %d", c, q, r, calls, requests, rejected)
 	}
 }
 
-// jwtOf returns a JWT with the given claims, signed by nobody.
+// jwtOf returns a JWT with the given claims and no true signature.
 func jwtOf(n int, iat, exp time.Time) string {
 	enc := base64.RawURLEncoding.EncodeToString
-	// Rounded up, as whoever mints a token for a second would.
+	// Rounded up, as a server that mints a token for a second would.
 	ends := exp.Unix()
 	if exp.Nanosecond() > 0 {
 		ends++

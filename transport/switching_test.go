@@ -15,8 +15,9 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// Guarantee 20: logging out or switching users while a refresh runs. At every point at which a request can be held, for
-// every outcome, no request of one session ever carries the token of another.
+// Guarantee 20: logging out or switching users while a refresh runs. At every point at which a
+// request can be held, for every outcome, no request of one session ever carries the token of
+// another.
 func TestG20_SwitchingUsers(t *testing.T) {
 	for _, outcome := range []error{nil, errors.New("down"), provider.Permanent(errors.New("gone"))} {
 		for at := range 30 {
@@ -34,7 +35,7 @@ func TestG20_SwitchingUsers(t *testing.T) {
 						mu.Unlock()
 						time.Sleep(50 * time.Millisecond)
 						if auth == "Bearer alice1" {
-							return refuse(req), nil
+							return reject(req), nil
 						}
 						return respond(req, 200, ""), nil
 					})
@@ -78,8 +79,8 @@ func TestG20_SwitchingUsers(t *testing.T) {
 	}
 }
 
-// SetToken: a token that came by another way is what requests go on with, those that wait included, without a call of the provider
-// and without a strike.
+// SetToken: a token that came by another way is what requests go on with, those that wait included,
+// without a call of the provider and without a strike.
 func TestSetToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{delay: 10 * time.Second}
@@ -130,7 +131,8 @@ func TestSetToken(t *testing.T) {
 	})
 }
 
-// SetToken: where no refresh token is in play, what a call brings that began before it is dropped, be it a token or the end.
+// SetToken: where no refresh token is in play, what a call brings that began before it is dropped,
+// be it a token or the end.
 func TestSetTokenOvertakesACall(t *testing.T) {
 	for name, answer := range map[string]error{"a token": nil, "the end": provider.Permanent(errors.New("gone"))} {
 		t.Run(name, func(t *testing.T) {

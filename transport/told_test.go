@@ -19,7 +19,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A night is a Transport whose Logger, at Info, writes into log, in front of an API whose tokens live for an hour.
+// A night is a Transport whose Logger, at Info, writes into log, in front of an API whose tokens
+// live for an hour.
 type night struct {
 	*testing.T
 	*transport.Transport
@@ -48,7 +49,8 @@ func newNight(t *testing.T) *night {
 	return n
 }
 
-// get sends requests for d, one each second, without waiting for their answers, and then waits for all.
+// get sends requests for d, one each second, without waiting for their answers, and then waits for
+// all.
 func (n *night) get(path string, d time.Duration) {
 	for began := time.Now(); ; time.Sleep(time.Second) {
 		n.wait.Go(func() {
@@ -132,7 +134,7 @@ var nights = []struct {
 		n.get("/feeds", 2*time.Second)
 	}},
 	{"A storm of dead tokens", func(n *night) {
-		n.stub.serve = func(req *http.Request) *http.Response { return refuse(req) }
+		n.stub.serve = func(req *http.Request) *http.Response { return reject(req) }
 		n.get("/feeds", 5*time.Minute)
 		n.stub.serve = nil
 		n.get("/feeds", time.Minute)
@@ -224,8 +226,8 @@ var nights = []struct {
 
 var update = flag.Bool("update", false, "write the lines that the log gets into LOG.md")
 
-// With a Logger at Info and nothing else an operator can tell what happened: LOG.md shows the lines to the letter, for each
-// situation under a heading of its own.
+// With a Logger at Info and nothing else an operator can tell what happened: LOG.md shows the lines
+// to the letter, for each situation under a heading of its own.
 func TestLog(t *testing.T) {
 	file, err := os.ReadFile("LOG.md")
 	if err != nil {

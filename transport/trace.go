@@ -5,19 +5,23 @@ import (
 	"time"
 )
 
-// A Trace is a set of functions that are told what a Transport does, in the manner of [net/http/httptrace]. Any of them may be
-// nil. They get values, never a token, and of the request its context where one is named.
+// A Trace is a set of functions that are told what a Transport does, in the manner of
+// [net/http/httptrace]. Any of them may be nil. They get values, never a token, and of the request
+// its context where one is named.
 //
-// Hooks are called with no lock held, so they may call every method of the Transport, and from several goroutines at once.
-// RefreshStart, AttemptFailed, RefreshDone and SessionEnded are called in order, one at a time, by a goroutine of their own: they
-// hold nobody up but each other, and may come a little after what they tell of. Rejected, Waited and Replayed are called by
-// the request's goroutine, and a slow one delays that request. A hook that panics does so in the goroutine that it was called from.
+// Hooks are called with no lock held, so they may call every method of the Transport, and from
+// several goroutines at once. RefreshStart, AttemptFailed, RefreshDone and SessionEnded are called
+// in order, one at a time, by a goroutine of their own: they hold up only each other, and may come
+// a little after what they tell of. Rejected, Waited and Replayed are called by the request's
+// goroutine, and a slow one delays that request. A hook that panics does so in the goroutine that
+// it was called from.
 type Trace struct {
-	// RefreshStart is called when the token provider is about to be called, once for each refresh and once more each time
-	// that it has brought a rejected token again.
+	// RefreshStart is called when the token provider is about to be called, once for each refresh
+	// and once more each time that it has brought a rejected token again.
 	RefreshStart func(RefreshStart)
 
-	// AttemptFailed is called when a call of the provider failed temporarily and the same refresh will call it again.
+	// AttemptFailed is called when a call of the provider failed temporarily and the same refresh
+	// will call it again.
 	AttemptFailed func(AttemptFailed)
 
 	// RefreshDone is called when the provider has brought a token or the refresh has failed.
@@ -26,8 +30,8 @@ type Trace struct {
 	// Rejected is called when the API has rejected a token.
 	Rejected func(Rejected)
 
-	// Waited is called when a request has ended its wait for a token, with or without one, and when one fails at once because
-	// there is none.
+	// Waited is called when a request has ended its wait for a token, with or without one, and when
+	// one fails at once because there is none.
 	Waited func(Waited)
 
 	// Replayed is called before a request is sent again.
@@ -77,8 +81,8 @@ type RefreshDone struct {
 	SessionEnded bool          // Err is permanent, and no token is left to go on with
 }
 
-// Rejected is what [Trace.Rejected] gets. If it comes from [Transport.Reject], only Late and Strikes are set, and Context is
-// context.Background().
+// Rejected is what [Trace.Rejected] gets. If it comes from [Transport.Reject], only Late and
+// Strikes are set, and Context is context.Background().
 type Rejected struct {
 	Context    context.Context // the request's
 	Late       bool            // the token had been replaced already: nothing is refreshed for this

@@ -17,8 +17,8 @@ import (
 
 type callerKey struct{}
 
-// Stats and Trace tell of each request that gets no token, however it came to that, and Trace has its context. The refresh has none of
-// the requests' values.
+// Stats and Trace tell of each request that gets no token, however it came to that, and Trace has
+// its context. The refresh has none of the requests' values.
 func TestTraceTellsOfEachRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
@@ -127,8 +127,8 @@ func TestTraceLinksRequestsToRefreshes(t *testing.T) {
 	})
 }
 
-// sameInOrder reports whether got and want are the same, but for the end of a refresh and the replay that comes of it, which are told by
-// two goroutines.
+// sameInOrder reports whether got and want are the same, but for the end of a refresh and the
+// replay that comes of it, which are told by two goroutines.
 func sameInOrder(got, want []string) bool {
 	return slices.Equal(got[:min(4, len(got))], want[:4]) && slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want)))
 }

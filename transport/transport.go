@@ -15,69 +15,80 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// A Transport is an [http.RoundTripper] that keeps a client logged in. It sends each request with the current token,
-// refreshes the token before it ends, and when the API rejects it all the same, holds every request back, asks the token
-// provider once and replays what was rejected.
+// A Transport is an [http.RoundTripper] that keeps a client logged in. It sends each request with
+// the current token, refreshes the token before it ends, and when the API rejects it all the same,
+// holds every request back, asks the token provider once and replays what was rejected.
 //
-// Only Provider has to be set. Set the fields before the first request and leave them alone afterwards. A Transport holds
-// one login: use one for each user, share it between as many http.Clients and goroutines as you like, and Close it when the
-// user logs out. A Transport whose session has ended stays ended, except by SetToken; another user is another Transport.
+// Only Provider has to be set. Set the fields before the first request and leave them alone
+// afterwards. A Transport holds one login: use one for each user, share it between as many
+// http.Clients and goroutines as you like, and Close it when the user logs out. A Transport whose
+// session has ended stays ended, except by SetToken; another user is another Transport.
 type Transport struct {
-	// Provider is where tokens come from. It is called from one goroutine at a time, never while it is still at work, and
-	// with a context that belongs to none of the requests. Give it an http.Client of its own: a provider that waits for
-	// this Transport waits for itself, and is told so.
+	// Provider is where tokens come from. It is called from one goroutine at a time, never while it
+	// is still at work, and with a context that belongs to none of the requests. Give it an
+	// http.Client of its own: a provider that waits for this Transport waits for itself, and is
+	// told so.
 	Provider provider.TokenProvider
 
 	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
 	// Origins are the scheme, host and port that may get the token, as "https://api.example.com" or
-	// "https://api.example.com:8443"; "https://*.example.com" stands for all hosts one label below example.com, as in a
-	// certificate. They are compared as net/http dials them: names in any script, addresses in any form, default ports.
-	// Requests to others go out as they are, which is counted and, if no redirect has led there, logged. An empty list lets
-	// nobody have the token.
+	// "https://api.example.com:8443"; "https://*.example.com" stands for all hosts one label below
+	// example.com, as in a certificate. They are compared as net/http dials them: names in any
+	// script, addresses in any form, default ports. Requests to others go out as they are, which is
+	// counted and, if no redirect has led there, logged. An empty list lets no origin have the
+	// token.
 	//
-	// Nil means the origin of the caller's request, whatever it is. In either case a redirect to somewhere else takes no token
-	// along, and neither does what follows it.
+	// Nil means the origin of the caller's request, whatever it is. In either case a redirect to
+	// somewhere else takes no token along, and neither does what follows it.
 	Origins []string
 
-	// AllowHTTP permits the token on plain http to other hosts than this machine, which is localhost, the names below it (RFC
-	// 6761 section 6.3), 127.0.0.0/8 and ::1. Without it such a request fails before anything is sent.
+	// AllowHTTP permits the token on plain http to other hosts than this machine, which is
+	// localhost, the names below it (RFC 6761 section 6.3), 127.0.0.0/8 and ::1. Without it such a
+	// request fails before anything is sent.
 	AllowHTTP bool
 
-	// Authorize puts the token into a request. It gets a request with a Header and a URL of its own, and may change
-	// nothing else. Nil means the header "Authorization: Bearer <token>" (RFC 6750 section 2.1), in place of an
-	// Authorization header that is there already.
+	// Authorize puts the token into a request. It gets a request with a Header and a URL of its
+	// own, and may change nothing else. Nil means the header "Authorization: Bearer <token>" (RFC
+	// 6750 section 2.1), in place of an Authorization header that is there already.
 	Authorize func(*http.Request, provider.Token)
 
-	// IsRejected reports whether a response says that the token has expired or was revoked, so that a new one would help. It is
-	// asked about every response whose status is from 300 to 499. It may read the first 64 KiB of the body, as far as they come
-	// within a second; the body is whole again afterwards. Whatever it says, the caller gets the response with its true status
-	// if there is no better one.
+	// IsRejected reports whether a response says that the token has expired or was revoked, so that
+	// a new one would help. It is asked about every response whose status is from 300 to 499. It
+	// may read the first 64 KiB of the body, as far as they come within a second; the body is whole
+	// again afterwards. Whatever it says, the caller gets the response with its true status if
+	// there is no better one.
 	//
-	// Nil means [Bearer]. See also [Any401], [BodyCode], [RedirectTo], and [As401] and [AnyOf] to put them together.
+	// Nil means [Bearer]. See also [Any401], [BodyCode], [RedirectTo], and [As401] and [AnyOf] to
+	// put them together.
 	IsRejected func(*http.Response) bool
 
-	// Check200 has IsRejected asked about responses with status 200, too, for an API that puts its errors there: see [CodeIn200].
+	// Check200 has IsRejected asked about responses with status 200, too, for an API that puts its
+	// errors there: see [CodeIn200].
 	Check200 bool
 
-	// RefreshTimeout bounds one refresh with all its retries; the pauses after dead tokens come on top. 0 means 30 seconds.
+	// RefreshTimeout bounds one refresh with all its retries; the pauses after dead tokens come on
+	// top. 0 means 30 seconds.
 	RefreshTimeout time.Duration
 
-	// MaxWaiting is how many requests may wait for a token at once; any more fail with [ErrQueueFull]. 0 means no limit.
+	// MaxWaiting is how many requests may wait for a token at once; any more fail with
+	// [ErrQueueFull]. 0 means no limit.
 	MaxWaiting int
 
-	// KeepBody is how many bytes of a request body that has no GetBody are kept while it is sent, so that it can be
-	// replayed. A longer body can be sent only once. 0 means 64 KiB, a negative number none.
+	// KeepBody is how many bytes of a request body that has no GetBody are kept while it is sent,
+	// so that it can be replayed. A longer body can be sent only once. 0 means 64 KiB, a negative
+	// number none.
 	KeepBody int
 
-	// Trace is told what happens, as it happens. Nil means nobody is.
+	// Trace is told what happens, as it happens. Nil means no function is.
 	Trace *Trace
 
-	// Logger gets what an operator wants to read: Error when the session ends or will, and when the provider panics; Warn
-	// for refreshes that fail or take long, tokens that are rejected one after another, 401s that IsRejected says no to,
-	// requests that are turned away or can't be replayed; Info for tokens replaced after a rejection; Debug for the rest.
-	// What could repeat with every request is said every 30 s at most. No secret is ever logged. Nil is silent.
+	// Logger gets what an operator wants to read: Error when the session ends or will, and when the
+	// provider panics; Warn for refreshes that fail or take long, tokens that are rejected one
+	// after another, 401s that IsRejected says no to, requests that are turned away or can't be
+	// replayed; Info for tokens replaced after a rejection; Debug for the rest. What could repeat
+	// with every request is said every 30 s at most. No secret is ever logged. Nil is silent.
 	Logger *slog.Logger
 
 	setup     sync.Once  // writes the next four, and session
@@ -101,10 +112,11 @@ const (
 	authorization = "Authorization"
 )
 
-// RoundTrip implements [http.RoundTripper]. In one respect it departs from that contract: where a token was needed and none
-// could be had, the caller gets a [*RefreshError] even if the API had already answered 401, because programs take a 401 for
-// a reason to log the user out. The error of a caller whose own context ends while it waits matches that context's Err, and its
-// Cause, and says for how long it has waited and what the provider last said.
+// RoundTrip implements [http.RoundTripper]. In one respect it departs from that contract: where a
+// token was needed and none could be had, the caller gets a [*RefreshError] even if the API had
+// already answered 401, because programs take a 401 for a reason to log the user out. The error of
+// a caller whose own context ends while it waits matches that context's Err, and its Cause, and
+// says for how long it has waited and what the provider last said.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch carries, err := t.carriesToken(req); {
 	case err != nil:
@@ -140,9 +152,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.answered(req, v, resp, body)
 }
 
-// Token returns a token that is not known to have expired or to be rejected, for whatever is not a request through this
-// Transport, such as the first frame of a WebSocket. It waits for a refresh if there is none, and fails with a [*RefreshError].
-// Ask for the token each time it is needed: one that was kept aside grows old.
+// Token returns a token that is not known to have expired or to be rejected, for whatever is not a
+// request through this Transport, such as the first frame of a WebSocket. It waits for a refresh if
+// there is none, and fails with a [*RefreshError]. Ask for the token each time it is needed: one
+// that was kept aside grows old.
 func (t *Transport) Token(ctx context.Context) (provider.Token, error) {
 	if err := t.configured(); err != nil {
 		return provider.Token{}, err
@@ -157,8 +170,9 @@ func (t *Transport) Token(ctx context.Context) (provider.Token, error) {
 	return v.Token, nil
 }
 
-// Reject says that the API rejected tok somewhere other than in a response to a request of this Transport, as on a WebSocket.
-// The next request or call of [Transport.Token] then gets a new one. It does nothing if tok is not the current token.
+// Reject says that the API rejected tok somewhere other than in a response to a request of this
+// Transport, as on a WebSocket. The next request or call of [Transport.Token] then gets a new one.
+// It does nothing if tok is not the current token.
 func (t *Transport) Reject(tok provider.Token) {
 	if tok.IsZero() || t.configured() != nil {
 		return
@@ -168,12 +182,15 @@ func (t *Transport) Reject(tok provider.Token) {
 	}
 }
 
-// SetToken hands over a token that came by another way than the Provider: in a header of an ordinary answer, or from a person
-// who has logged in again. Requests go on with it at once, also those that wait, and a session that had ended goes on. It must
-// be a token of the same user: requests that are under way may be replayed with it.
+// SetToken hands over a token that came by another way than the Provider: in a header of an
+// ordinary answer, or from a person who has logged in again. Requests go on with it at once, also
+// those that wait, and a session that had ended goes on. It must be a token of the same user:
+// requests that are under way may be replayed with it.
 //
-// If tok carries no refresh token, the one at hand stays in force, and then the token of a call that is under way replaces
-// tok when it comes, because only that has the next refresh token. Where there is none, what the call brings is dropped. SetToken fails if tok can't be sent, if it is the token that was just rejected, and with [ErrClosed].
+// If tok carries no refresh token, the one at hand stays in force, and then the token of a call
+// that is under way replaces tok when it comes, because only that has the next refresh token. Where
+// there is none, what the call brings is dropped. SetToken fails if tok can't be sent, if it is the
+// token that was just rejected, and with [ErrClosed].
 func (t *Transport) SetToken(tok provider.Token) error {
 	if err := t.configured(); err != nil {
 		return err
@@ -184,16 +201,20 @@ func (t *Transport) SetToken(tok provider.Token) error {
 	return t.give(tok)
 }
 
-// Close logs out: requests that wait for a token fail with [ErrClosed], as do later ones. Those that have been sent already may
-// finish, and get their answer as it comes. No request is sent again.
+// Close logs out: requests that wait for a token fail with [ErrClosed], as do later ones. Those
+// that have been sent already may finish, and get their answer as it comes. No request is sent
+// again.
 //
-// If the provider is at work and its answer could be lost for good, Close waits for it, for at most RefreshTimeout, so that a
-// program does not exit before a rotated refresh token is saved; a provider that takes longer is an error, and one that calls
-// Close would wait for itself. Nothing can be lost if the token that is to be replaced has no refresh token and the Provider is
-// a [provider.Func] or a [provider.HTTP]: then Close cancels the context of the call and returns at once.
+// If the provider is at work and its answer could be lost for good, Close waits for it, for at most
+// RefreshTimeout, so that a program does not exit before a rotated refresh token is saved; a
+// provider that takes longer is an error, and one that calls Close would wait for itself. Nothing
+// can be lost if the token that is to be replaced has no refresh token and the Provider is a
+// [provider.Func] or a [provider.HTTP]: then Close cancels the context of the call and returns at
+// once.
 //
-// Close tells nobody that the session is over. A login that is kept in a store stays there, for the next start of the
-// program; revoke or remove it there to log out for good. Close may be called more than once. Base is left open.
+// Close tells neither the API nor the token provider that the session is over. A login that is kept
+// in a store stays there, for the next start of the program; revoke or remove it there to log out
+// for good. Close may be called more than once. Base is left open.
 func (t *Transport) Close() error {
 	if t.configured() != nil {
 		return nil
@@ -208,12 +229,14 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// WrappedRoundTripper returns Base, for libraries that look through a RoundTripper in the manner of Kubernetes'.
+// WrappedRoundTripper returns Base, for libraries that look through a RoundTripper in the manner of
+// Kubernetes'.
 func (t *Transport) WrappedRoundTripper() http.RoundTripper { return t.base() }
 
-// authorized returns the request that goes out in place of req, whose header and body stay as the caller made them:
-// RoundTrip must not modify its request. A shallow copy and a new header map are all that it costs, because what the map
-// holds is shared with req or with all other requests under v.
+// authorized returns the request that goes out in place of req, whose header and body stay as the
+// caller made them: RoundTrip must not modify its request. A shallow copy and a new header map are
+// all that it costs, because what the map holds is shared with req or with all other requests under
+// v.
 func (t *Transport) authorized(req *http.Request, v *session.View) *http.Request {
 	out := new(http.Request)
 	*out = *req

@@ -1,5 +1,5 @@
 // Package bench measures package transport beside golang.org/x/oauth2 on the same work. It is a module of its own, so that
-// nobody who uses the transport gets x/oauth2 with it.
+// users of the transport do not get x/oauth2 with it.
 package bench
 
 import (

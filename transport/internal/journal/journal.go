@@ -1,11 +1,13 @@
-// Package journal decides which lines a Transport writes into its log, so that an operator who reads them in the morning knows
-// what happened at night, and is not flooded meanwhile.
+// Package journal decides which lines a Transport writes into its log, so that an operator who
+// reads them in the morning knows what happened at night, and is not flooded meanwhile.
 //
-// A [Journal] is told of each event under the Transport's lock, together with the [Scene]: how things stand at that moment. What is
-// worth a line is taken out by [Journal.Take]. As a session.Session it has no clock, no lock and no goroutine.
+// A [Journal] is told of each event under the Transport's lock, together with the [Scene]: how
+// things stand at that moment. What is worth a line is taken out by [Journal.Take]. As a
+// session.Session it has no clock, no lock and no goroutine.
 //
-// What lasts is told three ways: that it begins, at growing intervals that it goes on (after 30 seconds, then twice as long each
-// time, up to half an hour), and that it is over, with how long it lasted and what it cost. A day of it is some fifty lines.
+// What lasts is told three ways: that it begins, at growing intervals that it goes on (after 30
+// seconds, then twice as long each time, up to half an hour), and that it is over, with how long it
+// lasted and what it cost. A day of it is some fifty lines.
 package journal
 
 import (
@@ -120,8 +122,8 @@ func (j *Journal) beginStorm(s Scene, args ...any) {
 	j.add(slog.LevelWarn, Storm, append([]any{"strikes", s.Strikes}, args...)...)
 }
 
-// lookAtClock compares the two clocks. The monotonic one stands still while a machine sleeps, and when somebody sets the other.
-// Which of these it was can't be seen.
+// lookAtClock compares the two clocks. The monotonic one stands still while a machine sleeps, and
+// when somebody sets the other. Which of these it was can't be seen.
 func (j *Journal) lookAtClock(s Scene) {
 	last := j.seen
 	j.seen = s.Now
@@ -175,7 +177,8 @@ func (j *Journal) Rejection(s Scene, k session.Strike, r Request) {
 	}
 }
 
-// idle is an attribute for the time since what lasted was last seen, if that is long ago: because nothing was asked for meanwhile.
+// idle is an attribute for the time since what lasted was last seen, if that is long ago: because
+// nothing was asked for meanwhile.
 func idle(key string, now, last session.Instant) []any {
 	if ago := -now.Until(last); ago > 2*time.Minute {
 		return []any{key, show(ago)}
@@ -216,5 +219,6 @@ func (t *trouble) due(now session.Instant) bool {
 	return true
 }
 
-// lasted returns for how long it has, by the clock that says more: one of them stands still while a machine sleeps.
+// lasted returns for how long it has, by the clock that says more: one of them stands still while a
+// machine sleeps.
 func (t *trouble) lasted(now session.Instant) string { return show(-now.Until(t.since)) }

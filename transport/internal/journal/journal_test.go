@@ -13,8 +13,8 @@ import (
 
 var epoch = session.Instant{Wall: time.Date(2026, 1, 1, 3, 12, 0, 0, time.UTC), Run: time.Hour}
 
-// A machine that slept, or whose clock was set, shows by its two clocks: they differ by more than a clock that is adjusted bit by bit
-// ever does.
+// A machine that slept, or whose clock was set, shows by its two clocks: they differ by more than a
+// clock that is adjusted bit by bit ever does.
 func TestClocksThatDiffer(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -48,8 +48,8 @@ func TestClocksThatDiffer(t *testing.T) {
 	}
 }
 
-// An outage counts each call of the provider once, whether another has followed it in the same refresh or not, and no request that failed
-// before it.
+// An outage counts each call of the provider once, whether another has followed it in the same
+// refresh or not, and no request that failed before it.
 func TestWhatAnOutageCosts(t *testing.T) {
 	var j journal.Journal
 	down := &session.Error{Err: errors.New("down")}
@@ -77,7 +77,8 @@ func TestWhatAnOutageCosts(t *testing.T) {
 	}
 }
 
-// What goes on is told after 30 seconds, then after pauses that double, up to half an hour: 53 times a day.
+// What goes on is told after 30 seconds, then after pauses that double, up to half an hour: 53
+// times a day.
 func TestHowOftenItIsTold(t *testing.T) {
 	var j journal.Journal
 	down := &session.Error{Err: fmt.Errorf("down")}

@@ -69,7 +69,8 @@ func (s Scene) waiting() []any {
 	return args
 }
 
-// fails tells that the provider has failed with err, which may pass, and is called again after pause, if that is known.
+// fails tells that the provider has failed with err, which may pass, and is called again after
+// pause, if that is known.
 func (j *Journal) fails(s Scene, err error, pause time.Duration, args ...any) {
 	j.last, j.lastAt, j.next = err, s.Now, s.Now.Add(pause)
 	if j.outage.on {
@@ -197,7 +198,8 @@ func (j *Journal) end(s Scene, err *session.Error) {
 	j.add(slog.LevelError, Ended, args...)
 }
 
-// Failing is told of each request that fails at once, because there is no token and none is to come now.
+// Failing is told of each request that fails at once, because there is no token and none is to come
+// now.
 func (j *Journal) Failing(s Scene) {
 	switch {
 	case j.over.on:

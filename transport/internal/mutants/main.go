@@ -1,12 +1,14 @@
-// Mutants breaks the transport on purpose, in one place at a time, and says which breaks no test has noticed.
+// Mutants breaks the transport on purpose, in one place at a time, and says which breaks no test
+// has noticed.
 //
 //	go run ./transport/internal/mutants            all of them, some ten minutes on two cores
 //	go run ./transport/internal/mutants early      those whose name contains "early"
 //
-// Each is a change of a line or two in mutants.txt. The tests of the session, of the journal and then of the whole transport run against the
-// changed file, through the go command's -overlay, so the checkout stays as it is. A mutant that survives is a guard that nothing
-// guards: write the test, or delete the guard. A mutant that can't be told from the original, for a reason, says "equivalent:" and
-// the reason in its name, and has to survive.
+// Each is a change of a line or two in mutants.txt. The tests of the session, of the journal and
+// then of the whole transport run against the changed file, through the go command's -overlay, so
+// the checkout stays as it is. A mutant that survives is a guard that nothing guards: write the
+// test, or delete the guard. A mutant that can't be told from the original, for a reason, says
+// "equivalent:" and the reason in its name, and has to survive.
 package main
 
 import (
@@ -32,7 +34,8 @@ type mutant struct {
 	old, new   string
 }
 
-// parse reads the list: "== name", "file", and then lines that are taken out, with "- ", and put in, with "+ ".
+// parse reads the list: "== name", "file", and then lines that are taken out, with "- ", and put
+// in, with "+ ".
 func parse(list string) (all []mutant, err error) {
 	for i, block := range strings.Split(list, "\n== ")[1:] {
 		lines := strings.Split(strings.TrimRight(block, "\n"), "\n")

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Every mutant can be applied, and changes something. Whether the tests notice is for main to find out, which takes its time.
+// Every mutant can be applied, and changes something. Whether the tests notice is for main to find
+// out, which takes its time.
 func TestMutantsApply(t *testing.T) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {

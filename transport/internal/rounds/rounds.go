@@ -1,6 +1,6 @@
-// Package rounds compares two pieces of work in a benchmark, as a ratio. The machines that benchmarks run on are shared and
-// noisy, so a figure of one run says little; the median ratio of many short rounds, each measuring both within milliseconds
-// of the other, says a lot.
+// Package rounds compares two pieces of work in a benchmark, as a ratio. The machines that
+// benchmarks run on are shared and noisy, so a figure of one run says little; the median ratio of
+// many short rounds, each measuring both within milliseconds of the other, says a lot.
 package rounds
 
 import (
@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Compare runs rounds of base and ours in turn until the benchmark's time is up and at least least of them are done. Each
-// function does its work n times; n is chosen so that a round takes about 10 ms. It reports the time of ours for one piece
-// of work, and logs and reports the median, the lowest and the highest ratio of ours to base.
+// Compare runs rounds of base and ours in turn until the benchmark's time is up and at least least
+// of them are done. Each function does its work n times; n is chosen so that a round takes about 10
+// ms. It reports the time of ours for one piece of work, and logs and reports the median, the
+// lowest and the highest ratio of ours to base.
 func Compare(b *testing.B, least int, base, ours func(n int)) {
 	b.Helper()
 	n := 1

@@ -21,15 +21,16 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Err.Error() }
 
-// ErrReentry is what a provider gets that waits for itself, and with it all that wait for the provider.
+// ErrReentry is what a provider gets that waits for itself, and with it all that wait for the
+// provider.
 var ErrReentry = errors.New("the token provider sent a request through its own Transport, which was waiting for the provider: " +
 	"give the provider an http.Client of its own, or mark its requests with WithoutToken")
 
 // ErrOwnClient is ErrReentry as the provider's own request gets it.
 var ErrOwnClient = fmt.Errorf("transport: %w", ErrReentry)
 
-// A TimeoutError says that the time limit ended the refresh. It unwraps to what the provider last said before, and never to
-// the context's error, which a caller would take for its own.
+// A TimeoutError says that the time limit ended the refresh. It unwraps to what the provider last
+// said before, and never to the context's error, which a caller would take for its own.
 type TimeoutError struct {
 	After  time.Duration
 	Called time.Time // when the call was made that was under way then, if one was; else zero
@@ -49,7 +50,8 @@ func (e *TimeoutError) Error() string {
 
 func (e *TimeoutError) Unwrap() error { return e.Last }
 
-// A RejectedError says that tokens were rejected one after another, and when the provider may be asked for another.
+// A RejectedError says that tokens were rejected one after another, and when the provider may be
+// asked for another.
 type RejectedError struct {
 	Strikes int
 	Due     time.Time

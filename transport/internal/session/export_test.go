@@ -1,6 +1,7 @@
 package session
 
-// Ready0 returns the view that Ready would, and forgets nothing: a test wants to look before it acts.
+// Ready0 returns the view that Ready would, and forgets nothing: a test wants to look before it
+// acts.
 func (s *Session) Ready0() *View {
 	if s.live && !s.closed && !s.ended {
 		return s.view

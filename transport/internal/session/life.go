@@ -27,8 +27,9 @@ type life struct {
 }
 
 const (
-	// An end that is nearer than this on arrival is not believed. Where nobody says how long the token was meant to live, a
-	// wrong clock can look like any short life, and a refresh a second is the most that believing it may cost.
+	// An end that is nearer than this on arrival is not believed. Where the token does not say how
+	// long it was meant to live, a wrong clock can look like any short life, and a refresh a second
+	// is the most that believing it may cost.
 	minLife        = 50 * time.Millisecond
 	minLifeGuessed = time.Second
 
@@ -37,9 +38,10 @@ const (
 
 	maxEarlyWindow = time.Hour // however long the token lives
 
-	// An early refresh that brings nothing is tried again. The last try is made as shortly before the end as this: sources that
-	// cache tokens return the old one until its last minutes or, as x/oauth2's ReuseTokenSource, its last ten seconds. In
-	// pauses shorter than this there are two tries at most.
+	// An early refresh that brings nothing is tried again. The last try is made as shortly before
+	// the end as this: sources that cache tokens return the old one until its last minutes or, as
+	// x/oauth2's ReuseTokenSource, its last ten seconds. In pauses shorter than this there are two
+	// tries at most.
 	maxEarlyTries = 6
 	lastMoment    = 5 * time.Second
 )
@@ -57,7 +59,8 @@ func (l *life) receive(now Instant, tok provider.Token, call time.Duration, jitt
 	l.show(tok, false)
 }
 
-// believed returns how long tok has left to live from its arrival, unless that is unknown or can't be true.
+// believed returns how long tok has left to live from its arrival, unless that is unknown or can't
+// be true.
 func (l *life) believed(now Instant, tok provider.Token, doubtful bool) (left time.Duration, ok bool) {
 	if tok.Expiry().IsZero() {
 		return 0, false
@@ -68,16 +71,19 @@ func (l *life) believed(now Instant, tok provider.Token, doubtful bool) (left ti
 		whole, least = left, minLifeGuessed
 	}
 	if left < least || left > maxLife {
-		// Expired on arrival: far more often this machine's clock is ahead than that a provider returns dead tokens. Believing
-		// the clock would mean a refresh for every request, so it is the API that decides.
+		// Expired on arrival: far more often this machine's clock is ahead than that a provider
+		// returns dead tokens. Believing the clock would mean a refresh for every request, so it is
+		// the API that decides.
 		return 0, false
 	}
 	if left < whole/10 {
-		// A token out of a store may well be near its end. The next one may not, or it is the clock that is wrong.
+		// A token out of a store may well be near its end. The next one may not, or it is the clock
+		// that is wrong.
 		l.near = true
 		return left, !doubtful
 	}
-	// A clock that is behind shows a longer life than the token ever had. Life counts from its arrival, not from its minting.
+	// A clock that is behind shows a longer life than the token ever had. Life counts from its
+	// arrival, not from its minting.
 	return min(left, whole), true
 }
 
@@ -98,7 +104,8 @@ func (l *life) expired(now Instant) bool { return !l.expiry.IsZero() && now.Reac
 // ending reports whether the token is about to end and an early refresh may be begun.
 func (l *life) ending(now Instant) bool { return !l.early.IsZero() && now.Reached(l.early) }
 
-// askingEarly is the time of an early refresh, in which requests need not look at the clock for another.
+// askingEarly is the time of an early refresh, in which requests need not look at the clock for
+// another.
 func (l *life) askingEarly() {
 	l.asked++
 	l.early = Instant{}
@@ -113,8 +120,9 @@ func (l *life) askNoMore() {
 	}
 }
 
-// askAgain is what an early refresh leaves that brought nothing: the next is due after half of the life that is left, the last
-// of them shortly before its end, and none before notBefore. tok is the token with what may be new about it.
+// askAgain is what an early refresh leaves that brought nothing: the next is due after half of the
+// life that is left, the last of them shortly before its end, and none before notBefore. tok is the
+// token with what may be new about it.
 func (l *life) askAgain(now Instant, tok provider.Token, notBefore Instant) {
 	l.early = Instant{}
 	left := now.Until(l.expiry)
@@ -139,8 +147,9 @@ func (l *life) putOff(until Instant) {
 	l.show(l.view.Token, false)
 }
 
-// prolongedBy reports whether tok, which has the same value as the live token, brings it a longer life. An end that wobbles, as
-// one does that is counted from each answer in whole seconds, does not.
+// prolongedBy reports whether tok, which has the same value as the live token, brings it a longer
+// life. An end that wobbles, as one does that is counted from each answer in whole seconds, does
+// not.
 func (l *life) prolongedBy(now Instant, tok provider.Token) bool {
 	if l.expiry.IsZero() || tok.Expiry().IsZero() {
 		return tok.Expiry().IsZero() != l.view.Token.Expiry().IsZero()

@@ -7,15 +7,17 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// A log is what the journal makes of a world, with what must hold of every log: what is told to go on or to be over was told to
-// begin, nothing begins twice, and what goes on is told once in 30 seconds at most.
+// A log is what the journal makes of a world, with what must hold of every log: what is told to go
+// on or to be over was told to begin, nothing begins twice, and what goes on is told once in 30
+// seconds at most.
 type log struct {
 	journal journal.Journal
 	open    map[string]bool            // by the message that it began with
 	last    map[string]session.Instant // when each message was written
 }
 
-// begins says what begins with a message, goesOn what goes on with it, and ends what is over with it.
+// begins says what begins with a message, goesOn what goes on with it, and ends what is over with
+// it.
 var (
 	begins = map[string]string{journal.Fails: journal.Fails, journal.Wait: journal.Wait, journal.Storm: journal.Storm, journal.Ended: journal.Ended}
 	goesOn = map[string]string{journal.StillFails: journal.Fails, journal.StillWait: journal.Wait, journal.StillStorm: journal.Storm,

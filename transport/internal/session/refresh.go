@@ -8,7 +8,7 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// A Phase is what the refresh is at.
+// A Phase is what the refresh is doing.
 type Phase string
 
 const (
@@ -17,7 +17,8 @@ const (
 	Calling Phase = "calling" // the provider is at work
 )
 
-// A refresh is one exchange of a token for the next. It belongs to none of the requests that wait for it.
+// A refresh is one exchange of a token for the next. It belongs to none of the requests that wait
+// for it.
 type refresh struct {
 	phase     Phase
 	number    int64
@@ -56,14 +57,16 @@ const (
 // slow is how long the provider may take before that is reported, and how often it is.
 const slow = 5 * time.Second
 
-// A Call is a call of the provider that is to be made. If an earlier one is still under way it is joined instead.
+// A Call is a call of the provider that is to be made. If an earlier one is still under way it is
+// joined instead.
 type Call struct {
 	Old   provider.Token
 	Why   *Rejection    // of Old; nil if it was not rejected
 	Limit time.Duration // how long its context lasts
 }
 
-// An Answer is what the provider returned: a token that is fit to be sent, or an error that is safe to be looked at.
+// An Answer is what the provider returned: a token that is fit to be sent, or an error that is safe
+// to be looked at.
 type Answer struct {
 	Token      provider.Token
 	Err        error
@@ -126,7 +129,8 @@ func (s *Session) begin(now Instant, reason Reason, why *Rejection) {
 	s.proceed(now)
 }
 
-// proceed calls the provider, or sits out the time in which it may not be called: a dead token's, or its own RetryAfter.
+// proceed calls the provider, or sits out the time in which it may not be called: a dead token's,
+// or its own RetryAfter.
 func (s *Session) proceed(now Instant) {
 	dead := max(now.Until(s.due()), 0)
 	busy := max(now.Until(s.notBefore), 0)
@@ -134,7 +138,7 @@ func (s *Session) proceed(now Instant) {
 	case s.out:
 		s.ask(now) // it joins
 	case dead > 0 && s.strikes > Patience:
-		s.done(s.view, s.untilDue()) // nobody waits for that
+		s.done(s.view, s.untilDue()) // too late to be waited for
 	case busy == 0 && now.Run >= s.deadline:
 		s.timeout(now)
 	case now.Run+busy > s.deadline:
@@ -191,12 +195,13 @@ func (s *Session) timeout(now Instant) {
 	s.fail(now, Answer{Err: e})
 }
 
-// Answered notes what the provider's call has come to. An answer that comes after the refresh has gone on without it counts as
-// well: the refresh token that it carries may be the only one.
+// Answered notes what the provider's call has come to. An answer that comes after the refresh has
+// gone on without it counts as well: the refresh token that it carries may be the only one.
 func (s *Session) Answered(now Instant, a Answer) {
 	if a.Err != nil && s.phase == Calling && now.Run >= s.deadline {
-		// What the provider says at the end of its time is mostly that its time has ended. Whether that or the end itself is seen
-		// first is a matter of chance, and those who wait are told the same.
+		// What the provider says at the end of its time is mostly that its time has ended. Whether
+		// that or the end itself is seen first is a matter of chance, and those who wait are told
+		// the same.
 		s.timeout(now)
 	}
 	s.out, s.left = false, false
@@ -231,8 +236,8 @@ func (s *Session) Answered(now Instant, a Answer) {
 	}
 }
 
-// overtaken reports whether a token that was handed over meanwhile has made a void: it belongs to another login, or nothing but that
-// token depends on it, because no refresh token is in play.
+// overtaken reports whether a token that was handed over meanwhile has made a void: it belongs to
+// another login, or nothing but that token depends on it, because no refresh token is in play.
 func (s *Session) overtaken(late bool, a Answer) bool {
 	switch {
 	case s.view == nil || s.view.Token.Value() == s.old.Value():
@@ -243,7 +248,8 @@ func (s *Session) overtaken(late bool, a Answer) bool {
 	return s.old.RefreshToken() == "" && (late || a.Permanent)
 }
 
-// hopeless reports whether the next call would be due only after the refresh's end, or after a time that nobody waits for.
+// hopeless reports whether the next call would be due only after the refresh's end, or after a time
+// that is too long to be waited for.
 func (s *Session) hopeless(now Instant, retryAfter time.Duration) bool {
 	dead := now.Until(s.due())
 	return dead > 0 && s.strikes > Patience || now.Run+max(dead, retryAfter) > s.deadline
@@ -264,7 +270,8 @@ func (s *Session) take(now Instant, tok provider.Token) {
 	e := Refreshed{Unchanged: s.view != nil && s.view.Token.Value() == tok.Value()}
 	switch {
 	case e.Unchanged && !s.live:
-		// The rejected token, once more. It is not sent, except by the rule for tokens that are rejected too often.
+		// The rejected token, once more. It is not sent, except by the rule for tokens that are
+		// rejected too often.
 		why := s.why
 		s.receive(now, tok, 0, s.Jitter)
 		s.reject(why)
@@ -327,8 +334,8 @@ func (s *Session) fail(now Instant, a Answer) {
 	}
 }
 
-// done ends the refresh. Those who waited go out under v, or fail with err. If one event ends two, because an answer comes just
-// when the time is up, they have waited for the first.
+// done ends the refresh. Those who waited go out under v, or fail with err. If one event ends two,
+// because an answer comes just when the time is up, they have waited for the first.
 func (s *Session) done(v *View, err error) {
 	s.phase, s.said, s.reentered = Idle, nil, false
 	if s.ready.Done == nil {
@@ -368,7 +375,8 @@ func (s *Session) untilDue() *Error {
 	return e
 }
 
-// failurePause is how long requests fail at once after the nth refresh in a row that brought nothing.
+// failurePause is how long requests fail at once after the nth refresh in a row that brought
+// nothing.
 func failurePause(n int) time.Duration {
 	const first, longest = 100 * time.Millisecond, 30 * time.Second
 	if n > 9 { // 100 ms << 9 is past the longest

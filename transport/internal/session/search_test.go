@@ -13,7 +13,8 @@ import (
 
 const length = 250 // steps of one history
 
-// events is how many steps the search takes: SESSION_EVENTS says how many more than the ordinary million and a half.
+// events is how many steps the search takes: SESSION_EVENTS says how many more than the ordinary
+// million and a half.
 func events(t *testing.T) int {
 	n := 1_500_000
 	if s := os.Getenv("SESSION_EVENTS"); s != "" {
@@ -26,8 +27,9 @@ func events(t *testing.T) int {
 	return n
 }
 
-// TestSearch lets anything happen in any order, and checks after each step what must always hold: see world. A history that
-// breaks a law is made as short as it goes and printed as a script. Put it into a file in testdata, and TestStories runs it.
+// TestSearch lets anything happen in any order, and checks after each step what must always hold:
+// see world. A history that breaks a law is made as short as it goes and printed as a script. Put
+// it into a file in testdata, and TestStories runs it.
 func TestSearch(t *testing.T) {
 	base := uint64(1)
 	if s := os.Getenv("SESSION_SEED"); s != "" {

@@ -1,17 +1,19 @@
 // Package session decides what a client that stays logged in does next.
 //
-// A [Session] is a state machine. Its methods are the events: each gets the time and what has happened, changes the Session, and
-// leaves in [Session.Ready] what is to be done about it. A Session has no clock, no lock and no goroutine, and calls nobody's
-// code, so that every decision can be tested by saying what happened when. Its owner calls one method at a time and then does
-// what Ready says.
+// A [Session] is a state machine. Its methods are the events: each gets the time and what has
+// happened, changes the Session, and leaves in [Session.Ready] what is to be done about it. A
+// Session has no clock, no lock and no goroutine, and calls no one else's code, so that every
+// decision can be tested by saying what happened when. Its owner calls one method at a time and
+// then does what Ready says.
 //
-// Time is an [Instant]: what the wall clock and the monotonic clock show. Each pause and each token's life is over as soon as
-// either says so, and only the time limit of a refresh is measured by the monotonic clock alone.
+// Time is an [Instant]: what the wall clock and the monotonic clock show. Each pause and each
+// token's life is over as soon as either says so, and only the time limit of a refresh is measured
+// by the monotonic clock alone.
 //
 // # What a request gets
 //
-// It depends on how the token stands and on what the refresh is at. A request "needs" a token if it may not go out under the one
-// that is there.
+// It depends on how the token stands and on what the refresh is doing. A request "needs" a token if
+// it may not go out under the one that is there.
 //
 //	token                    no refresh under way        a refresh under way
 //	none                     need: begin, wait (1)       need: wait
@@ -42,8 +44,8 @@
 //	(3) if it is the rejected one again
 //	(4) if it is temporary, a token is needed, and there is time for another call
 //
-// A refresh that begins while a call is left behind joins it: its phase is calling at once. Close ends every refresh, a token
-// that was handed over ends it with that token.
+// A refresh that begins while a call is left behind joins it: its phase is calling at once. Close
+// ends every refresh, a token that was handed over ends it with that token.
 package session
 
 import (
@@ -89,7 +91,8 @@ type Ready struct {
 	Wake    time.Duration // call Tick when the monotonic clock shows this; 0: no need to
 }
 
-// Done is what those get who waited. With both, View is for requests, and Err for those who need a valid token.
+// Done is what those get who waited. With both, View is for requests, and Err for those who need a
+// valid token.
 type Done struct {
 	View *View
 	Err  error
@@ -143,7 +146,8 @@ func (s *Session) Standing(now Instant) Standing {
 	return Valid
 }
 
-// A Need is what somebody wants of a token. The zero Need is that of a request that has not been sent yet.
+// A Need is what somebody wants of a token. The zero Need is that of a request that has not been
+// sent yet.
 type Need struct {
 	Sent  *View      // the request was sent under this and rejected
 	Why   *Rejection // by this answer
@@ -159,8 +163,9 @@ type Rejection struct {
 	Challenges []provider.Challenge
 }
 
-// A Verdict says what somebody who wants a token does: go out under View, wait, or fail. With both View and Wait, they would
-// rather wait. For a request that was rejected, the View that it was sent under means that its answer stands.
+// A Verdict says what somebody who wants a token does: go out under View, wait, or fail. With both
+// View and Wait, they would rather wait. For a request that was rejected, the View that it was sent
+// under means that its answer stands.
 type Verdict struct {
 	View *View
 	Wait bool
@@ -197,8 +202,9 @@ func (s *Session) under(n Need) Verdict {
 	return Verdict{View: s.view, Wait: n.Once && !n.Own && s.phase != Idle}
 }
 
-// wantDespite decides while tokens are rejected one after another. Some endpoint rejects every token, and why should this one?
-// So whoever has not been rejected goes out under the last token, and only the others wait, when the next call is due.
+// wantDespite decides while tokens are rejected one after another. Some endpoint rejects every
+// token, and why should this one? So a request that was not rejected itself goes out under the last
+// token, and only the others wait, when the next call is due.
 func (s *Session) wantDespite(now Instant, n Need) Verdict {
 	due := now.Reached(s.due())
 	switch {
@@ -234,7 +240,8 @@ func (s *Session) need(now Instant, n Need) Verdict {
 	case n.Why != nil:
 		s.begin(now, ReasonRejected, n.Why)
 	default:
-		// Whoever comes first begins the refresh, and that need not be the request that was rejected.
+		// The first that comes begins the refresh, and that need not be the request that was
+		// rejected.
 		s.begin(now, ReasonRejected, s.why)
 	}
 	return Verdict{Wait: true}
@@ -246,7 +253,8 @@ func (s *Session) paused(now Instant) bool { return s.failure != nil && !now.Rea
 // Patience is the number of strikes through which requests wait for the next token.
 const Patience = 3
 
-// pauses is how long after a rejected token's arrival the provider may be asked again, by the number of strikes.
+// pauses is how long after a rejected token's arrival the provider may be asked again, by the
+// number of strikes.
 var pauses = [...]time.Duration{0, 0, 250 * time.Millisecond, time.Second, 4 * time.Second, 16 * time.Second, 30 * time.Second}
 
 func pauseAfter(strikes int) time.Duration { return pauses[min(strikes, len(pauses)-1)] }
@@ -268,7 +276,8 @@ type Strike struct {
 	Closed  bool          // there will be no other token
 }
 
-// Reject notes that the API rejected tok, and why. The rejected token itself is the witness of what has to be replaced.
+// Reject notes that the API rejected tok, and why. The rejected token itself is the witness of what
+// has to be replaced.
 func (s *Session) Reject(now Instant, tok provider.Token, why *Rejection) Strike {
 	switch {
 	case s.closed:
@@ -288,16 +297,17 @@ func (s *Session) Reject(now Instant, tok provider.Token, why *Rejection) Strike
 	return Strike{Counted: true, Strikes: s.strikes, Pause: max(now.Until(s.due()), 0)}
 }
 
-// stood reports whether the token has gone unrejected for so long that it is no suspect, and neither are those before it: longer
-// than the pause that another strike would bring. An endpoint that always rejects, and takes a second for it, lets every token
-// stand for that second, hence the least.
+// stood reports whether the token has gone unrejected for so long that it is no suspect, and
+// neither are those before it: longer than the pause that another strike would bring. An endpoint
+// that always rejects, and takes a second for it, lets every token stand for that second, hence the
+// least.
 func (s *Session) stood(now Instant) bool {
 	return now.since(s.arrived) >= max(pauseAfter(s.strikes+1), pauseAfter(Patience+1))
 }
 
-// Accept notes that a replay under v was accepted, which clears its token of all suspicion, and returns how many strikes that has
-// ended. A first sending proves nothing: an endpoint that always rejects would be absolved by every other one, and cost a
-// refresh for each of its requests.
+// Accept notes that a replay under v was accepted, which clears its token of all suspicion, and
+// returns how many strikes that has ended. A first sending proves nothing: an endpoint that always
+// rejects would be absolved by every other one, and cost a refresh for each of its requests.
 func (s *Session) Accept(v *View) (strikes int) {
 	if s.live && s.view.Token.Value() == v.Token.Value() {
 		strikes, s.strikes = s.strikes, 0
@@ -305,9 +315,10 @@ func (s *Session) Accept(v *View) (strikes int) {
 	return strikes
 }
 
-// Give hands over a token that came by another way. It ends the refresh that is under way, and a session that had ended goes on.
-// A token without a refresh token leaves the one at hand in force. Give reports whether the token was taken: it is not after
-// Close, nor if it is the one that was rejected.
+// Give hands over a token that came by another way. It ends the refresh that is under way, and a
+// session that had ended goes on. A token without a refresh token leaves the one at hand in force.
+// Give reports whether the token was taken: it is not after Close, nor if it is the one that was
+// rejected.
 func (s *Session) Give(now Instant, tok provider.Token) bool {
 	if s.closed || s.view != nil && !s.live && s.view.Token.Value() == tok.Value() {
 		return false

@@ -11,8 +11,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the stories come to into their files")
 
-// TestStories runs the histories in testdata. A line is a step, see step; the indented lines below it are what came of it; a
-// line that begins with # is for the reader.
+// TestStories runs the histories in testdata. A line is a step, see step; the indented lines below
+// it are what came of it; a line that begins with # is for the reader.
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

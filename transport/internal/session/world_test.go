@@ -11,15 +11,16 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// A world is a Session with everything around it that it decides about: two clocks, a provider, those who wait. It is driven by
-// steps, and after each it checks what must always hold. The checks are written from the laws, not from the code: the world keeps
-// its own account of tokens, rejections, strikes and pauses.
+// A world is a Session with everything around it that it decides about: two clocks, a provider,
+// those who wait. It is driven by steps, and after each it checks what must always hold. The checks
+// are written from the laws, not from the code: the world keeps its own account of tokens,
+// rejections, strikes and pauses.
 type world struct {
 	late bool
 
 	s   *session.Session
 	now session.Instant
-	out *strings.Builder // what the steps came to, for people; nil: nobody reads it
+	out *strings.Builder // what the steps came to, for people; nil: it is not read
 
 	view     *session.View            // what requests go out under without asking
 	views    map[string]*session.View // of each token that was ever shown
