@@ -28,7 +28,7 @@ func (e *queueFullError) Error() string {
 }
 func (e *queueFullError) Unwrap() error { return ErrQueueFull }
 
-// A RefreshError says that no token could be had. All requests that waited for the same refresh get
+// A RefreshError says that there is no token. All requests that waited for the same refresh get
 // the same one.
 //
 // If it is Permanent the session is over: log the user in again, with a new Transport or

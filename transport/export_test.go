@@ -8,5 +8,7 @@ func Suspend(t *Transport, d time.Duration) {
 	if d > 0 {
 		time.Sleep(d)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.began = t.began.Add(d)
 }

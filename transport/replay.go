@@ -90,7 +90,7 @@ func (t *Transport) answered(req *http.Request, v *session.View, resp *http.Resp
 		}
 		out := t.authorized(req, v)
 		if err := again(out, req, body); err != nil {
-			return nil, fmt.Errorf("transport: the request was rejected and can't be replayed: its body can't be had again: %w", err)
+			return nil, fmt.Errorf("transport: the request was rejected and can't be replayed: its body can't be read again: %w", err)
 		}
 		t.onReplayed(Replayed{Context: req.Context(), Method: req.Method, Host: req.URL.Host, Replay: n})
 		if t.isClosed() { // while the body was got ready

@@ -8,8 +8,8 @@ import (
 // Stats is a snapshot of what a Transport has done and is doing. The counts begin with the
 // Transport and never go down.
 type Stats struct {
-	Refreshed         int64 // refreshes that brought a new token, the first one included
-	Unchanged         int64 // the provider brought the token that it was to replace
+	Refreshed         int64 // refreshes that returned a new token, the first one included
+	Unchanged         int64 // refreshes that returned the token that they were to replace
 	Failed            int64 // refreshes that failed, temporarily
 	FailedPermanently int64 // refreshes that failed permanently; more than 0 means that the session is over or about to be
 

@@ -12,26 +12,27 @@ import (
 // Hooks are called with no lock held, so they may call every method of the Transport, and from
 // several goroutines at once. RefreshStart, AttemptFailed, RefreshDone and SessionEnded are called
 // in order, one at a time, by a goroutine of their own: they hold up only each other, and may come
-// a little after what they tell of. Rejected, Waited and Replayed are called by the request's
+// a little after what they tell of. The Logger is called by that goroutine, too, except at Debug; its
+// lines have the time of what they tell of. Rejected, Waited and Replayed are called by the request's
 // goroutine, and a slow one delays that request. A hook that panics does so in the goroutine that
 // it was called from.
 type Trace struct {
 	// RefreshStart is called when the token provider is about to be called, once for each refresh
-	// and once more each time that it has brought a rejected token again.
+	// and once more each time that it has returned the rejected token again.
 	RefreshStart func(RefreshStart)
 
 	// AttemptFailed is called when a call of the provider failed temporarily and the same refresh
 	// will call it again.
 	AttemptFailed func(AttemptFailed)
 
-	// RefreshDone is called when the provider has brought a token or the refresh has failed.
+	// RefreshDone is called when the provider has returned a token or the refresh has failed.
 	RefreshDone func(RefreshDone)
 
 	// Rejected is called when the API has rejected a token.
 	Rejected func(Rejected)
 
 	// Waited is called when a request has ended its wait for a token, with or without one, and when
-	// one fails at once because there is none.
+	// one fails at once, because there is no token or because MaxWaiting others wait.
 	Waited func(Waited)
 
 	// Replayed is called before a request is sent again.
@@ -49,7 +50,7 @@ const (
 	ReasonEarly    Reason = "early"    // the token was about to end; requests went on under it
 	ReasonExpired  Reason = "expired"  // the token had ended by this machine's clock
 	ReasonRejected Reason = "rejected" // the API had rejected the token
-	ReasonLate     Reason = "late"     // the answer of a provider that had been given up came after all
+	ReasonLate     Reason = "late"     // the answer of a provider that had been given up came later
 )
 
 // RefreshStart is what [Trace.RefreshStart] gets.
@@ -74,7 +75,7 @@ type RefreshDone struct {
 	Attempts     int           // calls of the provider
 	Duration     time.Duration // from the moment that a token was needed, pauses included
 	Waiting      int           // requests that waited at the end
-	Unchanged    bool          // the provider brought the token that it was asked to replace
+	Unchanged    bool          // the provider returned the token that it was asked to replace
 	Message      string        // what the API said of the old token, if a rejected response began the refresh
 	Expiry       time.Time     // of the token now held, by this machine's clock; zero: unknown, or none is held
 	Err          error         // nil, or a *RefreshError

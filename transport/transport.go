@@ -81,14 +81,21 @@ type Transport struct {
 	// number none.
 	KeepBody int
 
-	// Trace is told what happens, as it happens. Nil means no function is.
+	// Trace is told what happens, as it happens. Nil means that nothing is traced.
 	Trace *Trace
 
-	// Logger gets what an operator wants to read: Error when the session ends or will, and when the
-	// provider panics; Warn for refreshes that fail or take long, tokens that are rejected one
-	// after another, 401s that IsRejected says no to, requests that are turned away or can't be
-	// replayed; Info for tokens replaced after a rejection; Debug for the rest. What could repeat
-	// with every request is said every 30 s at most. No secret is ever logged. Nil is silent.
+	// Logger gets what an operator wants to read; Info is the level for that. Error: the session has
+	// ended or will, the provider panicked. Warn: something fails or waits now, or is configured
+	// wrongly. Info: it is over, with how long it lasted and how many requests failed; a token was
+	// rejected or replaced; the machine slept. Debug: the rest. Each message begins with
+	// "stayauth: " and is constant. What lasts or repeats is told at intervals that double from 30
+	// seconds to half an hour, so a day of trouble is some fifty lines. LOG.md beside the source
+	// shows the lines for each situation. No token or secret is logged.
+	//
+	// Nil means that nothing is logged but two mistakes that nothing else shows, each once for a
+	// Transport, at Warn, to [slog.Default]: a 401 without any WWW-Authenticate where IsRejected is
+	// nil, and a request whose origin is not in Origins when none has been given a token yet. To
+	// silence these too, use slog.New(slog.DiscardHandler).
 	Logger *slog.Logger
 
 	setup     sync.Once  // writes the next four, and session
@@ -101,7 +108,7 @@ type Transport struct {
 
 	counters  counters     // written wherever the thing counted happens
 	throttles throttles    // of what could be told with every request
-	events    eventQueue   // what the Logger and the Trace are still to be told of refreshes
+	events    eventQueue   // what the Logger and the Trace are still to be told
 	held      atomic.Int64 // bytes of rejected responses that are kept while their requests wait; each adds and removes its own
 }
 
@@ -113,7 +120,7 @@ const (
 )
 
 // RoundTrip implements [http.RoundTripper]. In one respect it departs from that contract: where a
-// token was needed and none could be had, the caller gets a [*RefreshError] even if the API had
+// token was needed and there was none, the caller gets a [*RefreshError] even if the API had
 // already answered 401, because programs take a 401 for a reason to log the user out. The error of
 // a caller whose own context ends while it waits matches that context's Err, and its Cause, and
 // says for how long it has waited and what the provider last said.
@@ -211,6 +218,9 @@ func (t *Transport) SetToken(tok provider.Token) error {
 // can be lost if the token that is to be replaced has no refresh token and the Provider is a
 // [provider.Func] or a [provider.HTTP]: then Close cancels the context of the call and returns at
 // once.
+//
+// Close also waits, for a second at most, until the Logger and the Trace have been told all that
+// happened. A hook that calls Close waits for itself, and is held up for that second.
 //
 // Close tells neither the API nor the token provider that the session is over. A login that is kept
 // in a store stays there, for the next start of the program; revoke or remove it there to log out

@@ -9,7 +9,7 @@ import (
 // ErrClosed is why there is no token after Close.
 var ErrClosed = errors.New("transport: the session is closed")
 
-// An Error says why no token could be had. It is transport's RefreshError by another name.
+// An Error says why there is no token. It is transport's RefreshError by another name.
 type Error struct {
 	Permanent  bool
 	Attempts   int

@@ -25,10 +25,10 @@ type refresh struct {
 	reason    Reason
 	rejection *Rejection // the response that made it necessary, or nil
 	began     Instant
-	deadline  time.Duration // of the monotonic clock: Timeout from began, and as much later as dead tokens had to be sat out
+	deadline  time.Duration // of the monotonic clock: Timeout from began, and later by the pauses after dead tokens
 	wake      Instant       // when the phase ends, or is to be looked at
 	attempts  int           // calls of the provider so far
-	said      error         // what the last of them brought, if another is to follow
+	said      error         // the error of the last of them, if another is to follow
 	pace      backoff.BackOff
 	reentered bool // the provider has waited for itself
 
@@ -95,13 +95,13 @@ type (
 		Reason Reason
 		Ago    time.Duration // since it was called
 	}
-	// Refreshed: the refresh is over, or the provider has brought the rejected token again.
+	// Refreshed: the refresh is over, or the provider has returned the rejected token again.
 	Refreshed struct {
 		Refresh   int64
 		Reason    Reason
 		Attempts  int
 		Duration  time.Duration
-		Unchanged bool // it brought the token that it was to replace
+		Unchanged bool // it returned the token that it was to replace
 		Again     bool // and is asked again
 		Message   string
 		Expiry    time.Time

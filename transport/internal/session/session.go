@@ -56,7 +56,7 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// A Session is one login: its token, and the refresh that is to bring the next.
+// A Session is one login: its token, and the refresh that gets the next.
 type Session struct {
 	// Timeout bounds a refresh. The pauses after dead tokens come on top.
 	Timeout time.Duration
@@ -71,7 +71,7 @@ type Session struct {
 	ended    bool   // it has, and that was reported
 	closed   bool
 	refresh         // what is under way
-	failure  *Error // why the last refresh brought nothing; nil once one brings something
+	failure  *Error // why the last refresh failed; nil once one succeeds
 	failures int    // in a row
 	pausedTo Instant
 
