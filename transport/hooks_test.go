@@ -130,6 +130,7 @@ func TestTraceHooksThatCallClose(t *testing.T) {
 		}
 		_, err := get(tr, t.Context())
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if took != time.Second {
 			t.Errorf("Close has waited for %s", took)
 		}

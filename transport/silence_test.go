@@ -127,6 +127,7 @@ func TestLogInJSON(t *testing.T) {
 		began := time.Now()
 		mustGet(t, tr)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		var first, second map[string]any
 		d := json.NewDecoder(&log)
 		if err := errors.Join(d.Decode(&first), d.Decode(&second)); err != nil {
