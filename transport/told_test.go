@@ -29,10 +29,11 @@ type night struct {
 	wait sync.WaitGroup
 }
 
-// newNight returns one, at 03:12. Its lines leave out the day, and the stack of a panic.
+// newNight returns one, at 03:12. Its lines leave out the day, and the stack of a panic. The token
+// provider takes a tenth of a second, in which all that come at the same time begin to wait.
 func newNight(t *testing.T) *night {
 	time.Sleep(3*time.Hour + 12*time.Minute)
-	n := &night{T: t, stub: &stub{life: time.Hour}, log: new(bytes.Buffer)}
+	n := &night{T: t, stub: &stub{life: time.Hour, delay: 100 * time.Millisecond}, log: new(bytes.Buffer)}
 	handler := slog.NewTextHandler(n.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Key {
 		case slog.TimeKey:
@@ -194,8 +195,10 @@ var nights = []struct {
 	{"A full queue", func(n *night) {
 		n.stub.delay = 500 * time.Millisecond
 		n.MaxWaiting = 1
-		for range 10 {
-			n.wait.Go(func() { _, _ = get(n.Transport, n.Context()) })
+		n.wait.Go(func() { _, _ = get(n.Transport, n.Context()) })
+		synctest.Wait()
+		for range 9 {
+			_, _ = get(n.Transport, n.Context())
 		}
 		n.wait.Wait()
 	}},
