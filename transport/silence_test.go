@@ -115,6 +115,26 @@ func TestAnOutageIsToldInOrder(t *testing.T) {
 	}
 }
 
+// After a pause with nothing to tell, what repeats is told as at first: at once, and again after 30 s.
+func TestWhatRepeatsIsToldAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNight(t)
+		defer n.Close()
+		n.Origins = []string{"https://api.example.org"}
+		count := func() int {
+			synctest.Wait()
+			return strings.Count(n.log.String(), "\n")
+		}
+		n.get("/feeds", 5*time.Minute)
+		before := count() // at once, after 30 s, 90 s and 210 s
+		time.Sleep(24 * time.Hour)
+		n.get("/feeds", time.Minute)
+		if after := count(); before != 4 || after != 6 {
+			t.Errorf("%d lines, and then %d", before, after)
+		}
+	})
+}
+
 // Durations have their unit in JSON as well, and each line has the time of what it tells of,
 // however long a hook before it takes.
 func TestLogInJSON(t *testing.T) {
