@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
@@ -59,16 +56,6 @@ type dialed struct {
 	}
 }
 
-// A conn is the server's end of a socket.
-type conn struct {
-	*websocket.Conn
-	id      string
-	feeds   []string    // that it watches; guarded by api.mu
-	checked []time.Time // when health checks came; guarded by api.mu
-	frames  []string    // what came after the login; guarded by api.mu
-	err     error       // how the reading ended; guarded by api.mu
-}
-
 func newAPI(t *testing.T, srv *testserver.Server) *api {
 	a := &api{Server: srv}
 	accept := make(chan net.Conn)
@@ -107,7 +94,9 @@ func (p pipes) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 }
+
 func (p pipes) Close() error   { return nil }
+
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // client returns a client of a.
@@ -201,95 +190,6 @@ func (a *api) tell(activity json.RawMessage) {
 	}
 }
 
-// send sends v as JSON. An error means that the client has gone.
-func (c *conn) send(v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	_ = c.Write(context.Background(), websocket.MessageText, b)
-}
-
-// refuse sends the error as the API does, and closes.
-func (c *conn) refuse(status, code int, message string) {
-	c.send(map[string]any{"type": "connection.error", "connection_id": "", "created_at": time.Now().UnixNano(), "error": map[string]any{
-		"code": code, "StatusCode": status, "message": message, "duration": "0.00ms", "more_info": "", "details": []any{}}})
-	_ = c.Close(websocket.StatusPolicyViolation, "refused")
-}
-
-func (a *api) connect(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	n := len(a.dials)
-	a.dials = append(a.dials, dialed{at: time.Now(), url: r.URL})
-	a.mu.Unlock()
-	if a.upgrade != nil && a.upgrade(n, w, r) {
-		return
-	}
-	ws, err := websocket.Accept(w, r, nil)
-	if err != nil {
-		panic(err)
-	}
-	defer ws.CloseNow()
-	c := &conn{Conn: ws, id: fmt.Sprint("connection-", n)}
-	ctx := context.Background()
-	_, frame, err := ws.Read(ctx)
-	if err != nil {
-		return
-	}
-	a.mu.Lock()
-	_ = json.Unmarshal(frame, &a.dials[n].hello)
-	token := a.dials[n].hello.Token
-	a.mu.Unlock()
-	if a.login != nil && a.login(n, c) {
-		return
-	}
-	if status, code, message := a.judge(token); status != 200 {
-		c.refuse(status, code, message)
-		return
-	}
-	a.mu.Lock()
-	a.conns = append(a.conns, c)
-	a.mu.Unlock()
-	c.send(map[string]any{"type": "connection.ok", "connection_id": c.id, "created_at": time.Now().UnixNano(), "me": map[string]any{"id": "alice"}})
-	if a.serve != nil {
-		go a.serve(n, c)
-	}
-	if a.deaf {
-		time.Sleep(time.Hour)
-	}
-	for {
-		_, frame, err := ws.Read(ctx)
-		a.mu.Lock()
-		if err != nil {
-			c.err = err
-			a.conns = slices.DeleteFunc(a.conns, func(o *conn) bool { return o == c })
-			a.mu.Unlock()
-			return
-		}
-		c.frames = append(c.frames, string(frame))
-		c.checked = append(c.checked, time.Now())
-		a.mu.Unlock()
-		if !a.mute {
-			c.send(map[string]any{"type": "health.check", "connection_id": c.id, "created_at": time.Now().UnixNano(), "custom": map[string]any{}})
-		}
-	}
-}
-
-// judge has the test server judge a token.
-func (a *api) judge(token string) (status, code int, message string) {
-	r := httptest.NewRequest("GET", "/api/v2/users?payload=%7B%22filter_conditions%22%3A%7B%7D%7D&api_key="+testserver.DefaultKey, nil)
-	r.Header.Set("Authorization", token)
-	r.Header.Set("Stream-Auth-Type", "jwt")
-	w := httptest.NewRecorder()
-	a.Server.ServeHTTP(w, r)
-	var out struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	}
-	_ = json.Unmarshal(w.Body.Bytes(), &out)
-	return w.Code, out.Code, out.Message
-}
-
 // add adds an activity, as a backend does. Every one has a time of its own.
 func (a *api) add(t *testing.T, text string, feeds ...string) {
 	t.Helper()
@@ -316,99 +216,9 @@ func (a *api) dialed() []dialed {
 	return slices.Clone(a.dials)
 }
 
-// open returns the only open connection.
-func (a *api) open(t *testing.T) *conn {
-	t.Helper()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.conns) != 1 {
-		t.Fatalf("%d open connections", len(a.conns))
-	}
-	return a.conns[0]
-}
-
-// checks returns the health checks that came over c, and when.
-func (a *api) checks(c *conn) ([]string, []time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(c.frames), slices.Clone(c.checked)
-}
-
 // readings returns how often feeds were read.
 func (a *api) readings() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.reads
-}
-
-// ended returns how the reading of c ended, nil if it goes on.
-func (a *api) ended(c *conn) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return c.err
-}
-
-// A loop is a range over a session's events, in a goroutine.
-type loop struct {
-	done chan struct{} // closed when it is over
-
-	mu     sync.Mutex
-	events []feeds.Event
-	times  []time.Time // when they were told
-	errs   []error     // at most one, and then nothing more
-	at     time.Time   // when it ended
-}
-
-// listen starts a loop, whose body is called for each event; it leaves the loop with false. Nil
-// does nothing.
-func listen(ctx context.Context, s *feeds.Session, body func(feeds.Event) bool, fids ...string) *loop {
-	l := &loop{done: make(chan struct{})}
-	go func() {
-		defer close(l.done)
-		for ev, err := range s.Events(ctx, fids...) {
-			l.mu.Lock()
-			if err != nil {
-				l.errs = append(l.errs, err)
-			} else {
-				l.events, l.times = append(l.events, ev), append(l.times, time.Now())
-			}
-			l.mu.Unlock()
-			if err == nil && body != nil && !body(ev) {
-				break
-			}
-		}
-		l.at = time.Now()
-	}()
-	return l
-}
-
-// seen returns the events so far, each as a word: the text of an activity, "+" before it if it was
-// recovered, or else the type.
-func (l *loop) seen() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []string
-	for _, ev := range l.events {
-		switch {
-		case ev.Activity == nil:
-			out = append(out, ev.Type)
-		case ev.Recovered:
-			out = append(out, "+"+ev.Activity.Text)
-		default:
-			out = append(out, ev.Activity.Text)
-		}
-	}
-	return out
-}
-
-// last returns the latest event of the type.
-func (l *loop) last(typ string) feeds.Event {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, ev := range slices.Backward(l.events) {
-		if ev.Type == typ {
-			return ev
-		}
-	}
-	return feeds.Event{}
 }
