@@ -7,7 +7,7 @@ import (
 	"net/url"
 )
 
-// An Activity is something that a user did, in one or more feeds.
+// An Activity is something that a user did. It is in one or more feeds.
 type Activity struct {
 	ID              string                   `json:"id"`
 	Type            string                   `json:"type"`
@@ -29,7 +29,7 @@ type Activity struct {
 	UpdatedAt       Timestamp                `json:"updated_at"`
 }
 
-// An Attachment is what hangs on an activity or a comment: a picture, a file, a link.
+// An Attachment is a picture, a file or a link that belongs to an activity or a comment.
 type Attachment struct {
 	Type      string         `json:"type,omitempty"` // such as "image"
 	Title     string         `json:"title,omitempty"`
@@ -44,7 +44,7 @@ type Attachment struct {
 // AddActivityRequest is what [Session.AddActivity] takes. Type and Feeds are required.
 type AddActivityRequest struct {
 	Type             string         `json:"type"`         // such as "post"
-	Feeds            []string       `json:"feeds"`        // to which it is added, as "group:id"
+	Feeds            []string       `json:"feeds"`        // the feeds that it is added to, as "group:id"
 	ID               string         `json:"id,omitempty"` // empty: the API chooses one
 	Text             string         `json:"text,omitempty"`
 	Visibility       string         `json:"visibility,omitempty"` // empty: "public"
@@ -53,7 +53,7 @@ type AddActivityRequest struct {
 	FilterTags       []string       `json:"filter_tags,omitempty"`
 	InterestTags     []string       `json:"interest_tags,omitempty"`
 	Custom           map[string]any `json:"custom,omitempty"`
-	UserID           string         `json:"user_id,omitempty"` // whose activity it is: for the server side alone
+	UserID           string         `json:"user_id,omitempty"` // whose activity it is: for the server side only
 }
 
 // AddActivityResponse is what [Session.AddActivity] returns.
@@ -61,7 +61,8 @@ type AddActivityResponse struct {
 	Activity Activity `json:"activity"`
 }
 
-// AddActivity adds an activity of the session's user to feeds.
+// AddActivity adds an activity of the session's user to feeds. If the request has the ID of an
+// activity that exists, that activity is replaced.
 func (s *Session) AddActivity(ctx context.Context, req *AddActivityRequest) (*AddActivityResponse, error) {
 	return ask[AddActivityResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities"), in: orZero(req)})
 }
@@ -84,7 +85,7 @@ type UpdateActivityRequest struct {
 	FilterTags   []string       `json:"filter_tags,omitempty"`
 	InterestTags []string       `json:"interest_tags,omitempty"`
 	Custom       map[string]any `json:"custom,omitempty"`
-	UserID       string         `json:"user_id,omitempty"` // for the server side alone
+	UserID       string         `json:"user_id,omitempty"` // for the server side only
 }
 
 // UpdateActivityResponse is what [Session.UpdateActivity] returns.
@@ -92,19 +93,18 @@ type UpdateActivityResponse struct {
 	Activity Activity `json:"activity"`
 }
 
-// UpdateActivity replaces what an activity says. A field of the request that is empty is empty
-// afterwards; to change single fields use [Session.UpdateActivityPartial].
+// UpdateActivity replaces the content of an activity: a field that is empty in the request is empty
+// afterwards. [Session.UpdateActivityPartial] changes single fields.
 func (s *Session) UpdateActivity(ctx context.Context, id string, req *UpdateActivityRequest) (*UpdateActivityResponse, error) {
 	return ask[UpdateActivityResponse](ctx, s, call{method: http.MethodPut, path: feedsPath("activities", id), in: orZero(req)})
 }
 
 // UpdateActivityPartialRequest is what [Session.UpdateActivityPartial] takes: fields to set, by
-// their name in the API, and fields to remove. A name such as "custom.mood" means a part of a
-// field.
+// their name in the API, and fields to remove. A name such as "custom.mood" is one entry of Custom.
 type UpdateActivityPartialRequest struct {
 	Set    map[string]any `json:"set,omitempty"`
 	Unset  []string       `json:"unset,omitempty"`
-	UserID string         `json:"user_id,omitempty"` // for the server side alone
+	UserID string         `json:"user_id,omitempty"` // for the server side only
 }
 
 // UpdateActivityPartialResponse is what [Session.UpdateActivityPartial] returns.
@@ -119,7 +119,7 @@ func (s *Session) UpdateActivityPartial(ctx context.Context, id string, req *Upd
 
 // DeleteActivityRequest is what [Session.DeleteActivity] takes.
 type DeleteActivityRequest struct {
-	HardDelete bool // for good; otherwise it is only marked as deleted
+	HardDelete bool // true: delete it for good; false: only mark it as deleted
 }
 
 // DeleteActivity deletes an activity.
@@ -141,11 +141,11 @@ type QueryActivitiesRequest struct {
 	Sort   []SortParam    `json:"sort,omitempty"`
 	Limit  int            `json:"limit,omitempty"`   // on a page, up to 100; 0: the API's default
 	Next   string         `json:"next,omitempty"`    // of the page before; empty: from the beginning
-	Prev   string         `json:"prev,omitempty"`    // likewise, backwards
-	UserID string         `json:"user_id,omitempty"` // whose own reactions are shown: for the server side alone
+	Prev   string         `json:"prev,omitempty"`    // of the page after, to go backwards
+	UserID string         `json:"user_id,omitempty"` // for which user OwnReactions is filled: for the server side only
 }
 
-// A SortParam is one key to sort by.
+// A SortParam is one field to sort by.
 type SortParam struct {
 	Field     string `json:"field"`
 	Direction int    `json:"direction"` // 1: ascending, -1: descending
@@ -164,9 +164,10 @@ func (s *Session) QueryActivities(ctx context.Context, req *QueryActivitiesReque
 	return ask[QueryActivitiesResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities", "query"), in: orZero(req)})
 }
 
-// Activities returns the activities that the filter selects, page by page. A page is fetched when
-// the one before it is used up, and none after the loop has ended. An error is yielded once, as the
-// last thing. It begins at req.Next; req.Prev is ignored.
+// Activities returns the activities that the filter selects, page by page. It fetches a page when
+// the loop has gone through the page before, and none after the loop has ended. An error comes once,
+// and last; pages that go in a circle are an error. The loop begins at req.Next and ignores
+// req.Prev.
 //
 //	for activity, err := range session.Activities(ctx, nil) {
 //		if err != nil {

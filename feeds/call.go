@@ -14,29 +14,29 @@ import (
 	"strings"
 )
 
-// version stands in X-Stream-Client, by which Stream tells SDKs apart.
+// version goes into X-Stream-Client, by which Stream tells SDKs apart.
 const version = "stayauth-go-0.1.0"
 
-// requestID is the header that names a logical call. Its replays carry the same one.
+// requestID is the header that names a call. A replay of the call has the same value.
 const requestID = "X-Client-Request-Id"
 
-// These bound what is read of an answer, and of a refusal.
+// How much of an answer is read, in bytes.
 const (
 	maxResponse = 16 << 20
-	maxRefusal  = 64 << 10
+	maxRefusal  = 64 << 10 // of one that is an error
 )
 
 var errLongAnswer = fmt.Errorf("the answer has more than %d bytes", maxResponse)
 
-// A call is one request to the API, whoever makes it.
+// A call is one request to the API.
 type call struct {
 	method string
 	path   []string // segments after the base, escaped when they are joined
 	query  url.Values
 	in     any // the JSON body; nil for none
-	out    any // where the answer goes; nil to drop it
+	out    any // the answer is decoded into it; nil to drop it
 
-	header func(http.Header) // gets that of the answer, whatever its status; nil if nobody wants it
+	header func(http.Header) // is called with the answer's header, whatever its status; nil for none
 }
 
 // apiPath and feedsPath return the segments of a path under /api/v2 and under /api/v2/feeds.
@@ -45,7 +45,7 @@ func feedsPath(segments ...string) []string {
 	return append([]string{"api", "v2", "feeds"}, segments...)
 }
 
-// ask makes the call and returns its answer, or nil with the error: half an answer is none.
+// ask makes the call and returns its answer. With an error it returns nil, and never half an answer.
 func ask[Out any](ctx context.Context, s *Session, c call) (*Out, error) {
 	out := new(Out)
 	c.out = out
@@ -55,7 +55,7 @@ func ask[Out any](ctx context.Context, s *Session, c call) (*Out, error) {
 	return out, nil
 }
 
-// orZero returns req, or the zero request in place of nil.
+// orZero returns req, or the zero request for nil.
 func orZero[T any](req *T) *T {
 	if req == nil {
 		req = new(T)
@@ -63,13 +63,13 @@ func orZero[T any](req *T) *T {
 	return req
 }
 
-// do makes the call, and makes it again for as long as rate limits say when that will help; see
-// Client.NoRateLimitWait.
+// do makes the call. If the call exceeds a rate limit, do waits and makes it again, as
+// Client.NoRateLimitWait says.
 func (s *Session) do(ctx context.Context, c call) error {
 	id := rand.Text()
 	for waits := 0; ; waits++ {
 		err := s.attempt(ctx, c, id)
-		refusal, ok := err.(*Error) // not one that the token provider met with when it made a call of its own
+		refusal, ok := err.(*Error) // not errors.As: the token provider's own call may have got one
 		if !ok || !refusal.rateLimited() || s.client.NoRateLimitWait || waits == maxRateLimitWaits {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Session) do(ctx context.Context, c call) error {
 	}
 }
 
-// attempt makes the call once, under the given request id.
+// attempt makes the call once, with the given request id.
 func (s *Session) attempt(ctx context.Context, c call, id string) error {
 	if slices.Contains(c.path, "") {
 		return fmt.Errorf("feeds: %s /%s: an id is empty", c.method, strings.Join(c.path, "/"))
@@ -107,7 +107,7 @@ func (s *Session) attempt(ctx context.Context, c call, id string) error {
 	resp, err := s.HTTPClient().Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // which would add the whole URL
+			err = e.Err // url.Error would add the whole URL
 		}
 		return fmt.Errorf("feeds: %s %s: %w", c.method, u.Path, err)
 	}
@@ -116,7 +116,7 @@ func (s *Session) attempt(ctx context.Context, c call, id string) error {
 		c.header(resp.Header)
 	}
 	if resp.StatusCode/100 != 2 {
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what can't be read is not understood, and the status remains
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // if it can't be read, the status has to do
 		return newError(resp, b, c.method+" "+u.Path, id)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))

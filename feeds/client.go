@@ -15,46 +15,48 @@ import (
 // DefaultBaseURL is where Stream's feeds are.
 const DefaultBaseURL = "https://feeds.stream-io-api.com"
 
-// A Client is one app at Stream. A program on a user's machine knows the API key alone and may
-// write a literal; a backend makes its client with [NewClient], which takes the secret too. Set the
-// fields before the first call and leave them alone afterwards. A Client is safe for concurrent
-// use.
+// A Client is one app at Stream. A program on a user's machine has only the API key and may write a
+// literal; a backend has the secret too and makes its client with [NewClient]. Set the fields before
+// the first call and do not change them afterwards. A Client is safe for concurrent use.
 //
-// A Client prints as its key, and its secret never shows, in whatever struct it stands.
+// A Client prints its key and its BaseURL. It never prints its secret, in whatever struct it stands.
 type Client struct {
 	// Key is the app's API key. Required.
 	Key string
 
 	// BaseURL is the API's address without a trailing slash. Empty means DefaultBaseURL. Plain http
-	// is for this machine only, unless AllowHTTP is set.
+	// is allowed for this machine only, unless AllowHTTP is set.
 	BaseURL string
 
-	// AllowHTTP permits a BaseURL with plain http on other hosts than this machine: a test server
-	// in a container's network, http://testserver:8080 for one. Anyone on the way can read the
+	// AllowHTTP allows a BaseURL with plain http on other hosts than this machine, such as a test
+	// server in a network of containers: http://testserver:8080. Anyone on the way can then read the
 	// tokens.
 	AllowHTTP bool
 
 	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// NoRateLimitWait returns the API's refusal at once when a call exceeds a rate limit. Without
-	// it the call waits until the time at which the API says that the limit ends, and up to a
-	// second more, so that not everybody comes back at once; then it is made again, up to three
-	// times. It doesn't wait if that time lies past the deadline of the call's context or, where
-	// there is none, past 5 minutes, or if the API names none. The refusal is an [*Error] with
+	// NoRateLimitWait makes a call that exceeds a rate limit fail at once, with an [*Error] that has
 	// CodeRateLimited.
+	//
+	// Without it the call waits until the API says that the limit ends, and up to 1 s more, so that
+	// the clients that wait do not all come back at the same moment. Then the call is made again, up
+	// to three times. It does not wait if the API names no time, if that time is after the deadline
+	// of the call's context or, without a deadline, if it is more than 5 minutes away.
 	NoRateLimitWait bool
 
-	// Trace and Logger are handed to the transport of each user's and guest's session: see
-	// transport.Transport. Logger also gets a Warn when a call waits for a rate limit.
+	// Trace and Logger go to the transport of each user's and guest's session: see
+	// transport.Transport. Nil for none. Logger also gets what Session.Events says there, and a Warn
+	// when a call waits for a rate limit.
 	Trace  *transport.Trace
 	Logger *slog.Logger
 
 	secret provider.Secret // zero for none
 }
 
-// NewClient returns a client for the app with the given API key. The secret is for backends: it may
-// be empty, and CreateToken and the server-side calls then fail and say so.
+// NewClient returns a client for the app with the given API key, which must not be empty. The secret
+// is for backends. Without it, CreateToken and the other calls of the Client itself fail with an
+// error that says so.
 func NewClient(key, secret string) (*Client, error) {
 	c := &Client{Key: key, secret: provider.NewSecret(secret)}
 	if _, err := c.base(); err != nil {
@@ -63,7 +65,8 @@ func NewClient(key, secret string) (*Client, error) {
 	return c, nil
 }
 
-// signer returns what mints the app's tokens, or says that what is for a backend.
+// signer returns what mints the app's tokens. Without a secret its error says that the call, named by
+// what, is for a backend.
 func (c *Client) signer(what string) (provider.Signer, error) {
 	if c.secret.IsZero() {
 		return provider.Signer{}, errors.New("feeds: " + what + " is for a backend: it needs the API secret (NewClient's second argument)")
@@ -71,7 +74,7 @@ func (c *Client) signer(what string) (provider.Signer, error) {
 	return provider.Signer{Secret: c.secret}, nil
 }
 
-// Format implements [fmt.Formatter]: a Client prints its key and where it goes.
+// Format implements [fmt.Formatter]: every verb prints what String returns.
 func (c Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
 
 // String returns the key and the address, without the secret.
@@ -82,7 +85,7 @@ func (c Client) String() string {
 // LogValue implements [slog.LogValuer].
 func (c Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// MarshalText implements [encoding.TextMarshaler], and with it JSON: it gives what String does.
+// MarshalText implements [encoding.TextMarshaler], and so JSON has what String returns.
 func (c Client) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // base returns the parsed BaseURL, or what is wrong with c.

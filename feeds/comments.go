@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// A Comment is what a user has to say about an activity, or about another comment.
+// A Comment is a user's text about an activity, or an answer to another comment.
 type Comment struct {
 	ID            string         `json:"id"`
 	ObjectID      string         `json:"object_id"`
@@ -19,7 +19,7 @@ type Comment struct {
 	Status        string         `json:"status"`
 	Attachments   []Attachment   `json:"attachments"`
 	Custom        map[string]any `json:"custom"`
-	Replies       []Comment      `json:"replies"` // as far as GetCommentsRequest.Depth has asked for them
+	Replies       []Comment      `json:"replies"` // down to the level that GetCommentsRequest.Depth asks for
 	ReplyCount    int            `json:"reply_count"`
 	ReactionCount int            `json:"reaction_count"`
 	CreatedAt     Timestamp      `json:"created_at"`
@@ -30,12 +30,12 @@ type Comment struct {
 // ParentID.
 type AddCommentRequest struct {
 	Comment     string         `json:"comment"`
-	ObjectID    string         `json:"object_id,omitempty"`   // what it is about: an activity's id
+	ObjectID    string         `json:"object_id,omitempty"`   // the id of the activity that it is about
 	ObjectType  string         `json:"object_type,omitempty"` // with an ObjectID, empty means "activity"
-	ParentID    string         `json:"parent_id,omitempty"`   // the comment that it answers
+	ParentID    string         `json:"parent_id,omitempty"`   // the id of the comment that it answers
 	Attachments []Attachment   `json:"attachments,omitempty"`
 	Custom      map[string]any `json:"custom,omitempty"`
-	UserID      string         `json:"user_id,omitempty"` // whose comment it is: for the server side alone
+	UserID      string         `json:"user_id,omitempty"` // whose comment it is: for the server side only
 }
 
 // AddCommentResponse is what [Session.AddComment] returns.
@@ -52,19 +52,19 @@ func (s *Session) AddComment(ctx context.Context, req *AddCommentRequest) (*AddC
 	return ask[AddCommentResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("comments"), in: in})
 }
 
-// defaultObject is what comments are about.
+// defaultObject is the kind of thing that comments are about.
 const defaultObject = "activity"
 
 // GetCommentsRequest is what [Session.GetComments] takes. ObjectID is required.
 type GetCommentsRequest struct {
-	ObjectID   string // what the comments are about: an activity's id
+	ObjectID   string // the id of the activity that the comments are about
 	ObjectType string // empty: "activity"
-	Sort       string // "first", "last", "top", ...; empty: the API's default
-	Depth      int    // how many levels of replies come along; 0: the API's default
+	Sort       string // "first", "last", "top", "best" or "controversial"; empty: the API's default
+	Depth      int    // how many levels of replies the comments have; 0: the API's default
 	Limit      int    // on a page, up to 100; 0: the API's default
 	Next       string // of the page before; empty: from the beginning
-	Prev       string // likewise, backwards
-	UserID     string // who looks: for the server side alone
+	Prev       string // of the page after, to go backwards
+	UserID     string // who looks: for the server side only
 }
 
 // GetCommentsResponse is one page of comments. Next is empty on the last.
@@ -94,7 +94,7 @@ func (s *Session) GetComments(ctx context.Context, req *GetCommentsRequest) (*Ge
 }
 
 // Comments returns the comments on an activity, page by page as [Session.Activities] does. Replies
-// are part of the comment that they answer.
+// are in Comment.Replies of the comment that they answer.
 func (s *Session) Comments(ctx context.Context, req *GetCommentsRequest) iter.Seq2[Comment, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]Comment, string, error) {
@@ -110,15 +110,15 @@ func (s *Session) Comments(ctx context.Context, req *GetCommentsRequest) iter.Se
 
 // DeleteCommentRequest is what [Session.DeleteComment] takes.
 type DeleteCommentRequest struct {
-	HardDelete bool // for good; otherwise it is only marked as deleted
+	HardDelete bool // true: delete it for good; false: only mark it as deleted
 }
 
-// DeleteComment deletes a comment.
+// DeleteComment deletes a comment, and with it the answers to it.
 func (s *Session) DeleteComment(ctx context.Context, id string, req *DeleteCommentRequest) error {
 	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("comments", id), query: hardDelete(orZero(req).HardDelete)})
 }
 
-// setString and setInt set a query parameter, unless it is zero.
+// setString and setInt set a query parameter, unless its value is zero.
 func setString(query url.Values, name, value string) {
 	if value != "" {
 		query.Set(name, value)

@@ -3,8 +3,8 @@
 //
 // # Connect
 //
-// A program that acts for a user connects as that user and names a token provider, usually a call
-// to your own backend:
+// A program that acts for a user connects as that user and names a token provider, which is usually
+// a call to your own backend:
 //
 //	client, err := feeds.NewClient("api-key", "")
 //	session, err := client.ConnectUser(ctx, feeds.User{ID: "alice"}, provider.HTTP{
@@ -12,12 +12,12 @@
 //	})
 //	defer session.Close()
 //
-// The [Session] then lives for as long as the provider goes on bringing tokens. Expiry and
-// revocation are dealt with below it, by package transport: a call that met one has waited a
-// little, and took effect once.
+// The [Session] then lives for as long as the provider returns tokens. Package transport deals with
+// expiry and revocation: a call that meets one waits a little for the next token, and takes effect
+// once.
 //
-// For a first try [provider.Static] takes a token by hand, or a developer token. A guest needs no
-// provider ([Client.ConnectGuest]), and who only reads what is public not even a token
+// For a first try, [provider.Static] takes a token by hand, or a developer token. A guest needs no
+// provider ([Client.ConnectGuest]). A program that only reads what is public needs no token
 // ([Client.ConnectAnonymous]).
 //
 // # Use
@@ -29,32 +29,32 @@
 //		...
 //	}
 //
-// There are calls for feeds, activities, reactions, comments, follows and users. Those that return
-// pages have an iterator beside them, which goes through all pages and fetches one at a time:
-// [Session.Activities] beside [Session.QueryActivities], and [Session.FeedActivities],
+// There are calls for feeds, activities, reactions, comments, follows and users. A call that
+// returns pages has an iterator beside it, which goes through all pages and fetches one at a time:
+// [Session.QueryActivities] has [Session.Activities], and there are [Session.FeedActivities],
 // [Session.Feeds], [Session.Comments], [Session.Follows] and [Session.Users].
 //
-// A notification feed shows groups of activities: [Session.FeedAggregatedActivities] goes through
-// them, and [Session.MarkActivity] notes what its user has seen or read.
+// A notification feed shows groups of activities. [Session.FeedAggregatedActivities] goes through
+// the groups, and [Session.MarkActivity] marks them as seen or read.
 //
 // [Session.Events] tells what happens in feeds as it happens. For calls that have no method here,
-// uploads for one, [Session.HTTPClient] is an http.Client that is logged in.
+// such as uploads, [Session.HTTPClient] returns an http.Client that is logged in.
 //
 // # When a call fails
 //
-// A refusal by the API is an [*Error]. It has Stream's code, and says what can be done about it.
-// One with CodeNotAllowed is no trouble with the login: the user may not do that. A call that
-// exceeds a rate limit waits until the limit ends, within the deadline of its context;
+// If the API answers a call with an error, the error is an [*Error]. It has Stream's code, and its
+// text says what to do. CodeNotAllowed is no problem of the login: the user may not do that. A call
+// that exceeds a rate limit waits until the limit ends, within the deadline of its context;
 // Client.NoRateLimitWait turns that off.
 //
-// [IsSessionOver] tells the one kind of error after which the session is of no more use: the token
-// provider failed permanently, or the session was closed. Then connect again. After any other error
-// the session goes on.
+// [IsSessionOver] reports the one kind of error after which the session is of no more use: the token
+// provider has failed permanently, or the session was closed. Then connect again. After any other
+// error the session goes on.
 //
 // # Backends
 //
-// A backend has the API secret, gives it to [NewClient], which is the only way to, and uses the
-// calls of the [Client] itself: CreateToken for the users' tokens, UpdateUsers to make users known,
-// UpdateUsersPartial and UpdateApp, or RevokeUserToken and RevokeTokens for short, to revoke their
-// tokens. [Client.ConnectServer] returns a session that may act for any user.
+// A backend has the API secret and passes it to [NewClient]. It uses the calls of the [Client]
+// itself: CreateToken makes the users' tokens, UpdateUsers makes users known, and
+// UpdateUsersPartial and UpdateApp, or the shorter RevokeUserToken and RevokeTokens, revoke tokens.
+// [Client.ConnectServer] returns a session that may act for any user.
 package feeds

@@ -27,20 +27,20 @@ const (
 	CodeBadSignature     = 43 // the token was signed with another secret
 )
 
-// An Error is the API's refusal of a call.
+// An Error is the API's answer to a call that it did not carry out.
 type Error struct {
-	Code       int    // Stream's error code, 0 if the answer had none
-	StatusCode int    // HTTP's
-	Message    string // what the API said, shortened and without any token
-	Operation  string // method and path
-	RequestID  string // under which the API knows the call: X-Client-Request-Id
+	Code       int    // Stream's error code; 0 if the answer had none
+	StatusCode int    // the status of the HTTP answer
+	Message    string // what the API said, at most 500 bytes of it and without any token
+	Operation  string // method and path, such as "GET /api/v2/app"
+	RequestID  string // the call's X-Client-Request-Id, by which Stream can find it
 
-	// RetryAt is when the API will take such calls again, by this machine's clock, if it refused
-	// this one because there were too many (CodeRateLimited) and said so. Otherwise it is zero.
+	// RetryAt is when the API takes such calls again, by this machine's clock, if the call exceeded
+	// a rate limit (CodeRateLimited) and the API named a time. Otherwise it is zero.
 	RetryAt time.Time
 }
 
-// Error says what was refused, and what can be done about it where that is known.
+// Error says which call failed and why, and what to do where that is known.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("feeds: %s: %s (status %d, code %d, request %s)", e.Operation, e.Message, e.StatusCode, e.Code, e.RequestID)
 	if advice := e.advice(); advice != "" {
@@ -60,22 +60,22 @@ func (e *Error) advice() string {
 	case CodeBadKey:
 		return "the API key is not one of this API's: check Client.Key and Client.BaseURL"
 	case CodeMalformedToken:
-		return "the token provider returns something that is no token for a user: check what the backend answers"
+		return "the token provider returns something that is not a user's token: check what the backend answers"
 	case CodeTokenExpired:
 		return "the tokens that the token provider returns have already expired or are revoked: check the clock of the machine " +
-			"that mints them, and whether the user's tokens are being revoked"
+			"that mints them, and whether something revokes the user's tokens"
 	case CodeTokenNotYetValid, CodeTokenFromFuture:
 		return "the clock of the machine that mints the tokens is ahead"
 	case CodeBadSignature:
 		return "the tokens are signed with another secret: the token provider has to use the secret that belongs to this API key " +
 			"(and a developer token works only while the app has its authentication checks disabled)"
 	case CodeNotAllowed:
-		return "the user's role does not permit it; a new token would not help"
+		return "the user's role does not allow it; a new token would not help"
 	}
 	return ""
 }
 
-// newError reads the API's error body, or makes do with the status.
+// newError returns the API's error from an answer's body, or from its status if the body has none.
 func newError(resp *http.Response, body []byte, operation, id string) *Error {
 	var in struct {
 		Code    int    `json:"code"`
@@ -91,11 +91,11 @@ func newError(resp *http.Response, body []byte, operation, id string) *Error {
 	return e
 }
 
-// aJWT is what tokens look like: the first part is the base64 of what begins with {".
+// aJWT matches tokens: a JWT's first part is the base64 of a text that begins with {".
 var aJWT = regexp.MustCompile(`eyJ[\w+/=-]*\.[\w+/=-]*\.[\w+/=-]*`)
 
-// sentence makes what a server said fit for a log line: printable, short, and without a token that
-// it may have quoted.
+// sentence makes what a server said fit for a log line: printable, short, and without any token that
+// the server quotes.
 func sentence(s string) string {
 	const most = 500
 	s = strings.Map(func(r rune) rune {
@@ -110,9 +110,9 @@ func sentence(s string) string {
 	return s
 }
 
-// IsSessionOver reports whether err says that the session has ended, and the user has to log in
-// again: the token provider failed permanently, or the session was closed. Any other error leaves
-// the session as it is.
+// IsSessionOver reports whether err says that the session has ended and the user has to log in
+// again: the token provider has failed permanently, or the session was closed. After any other error
+// the session goes on.
 func IsSessionOver(err error) bool {
 	if e, ok := errors.AsType[*transport.RefreshError](err); ok {
 		return e.Permanent

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// A Feed is a list of activities with a name: GroupID and ID make "group:id".
+// A Feed is a list of activities. Its name is "group:id", of GroupID and ID.
 type Feed struct {
 	ID             string         `json:"id"`
 	GroupID        string         `json:"group_id"`
@@ -24,23 +24,23 @@ type Feed struct {
 	UpdatedAt      Timestamp      `json:"updated_at"`
 }
 
-// FeedInput is what a feed is made of, if it has to be made.
+// A FeedInput describes a feed that is created.
 type FeedInput struct {
 	Name        string         `json:"name,omitempty"`
 	Description string         `json:"description,omitempty"`
-	Visibility  string         `json:"visibility,omitempty"` // empty: as the feed's group has it
+	Visibility  string         `json:"visibility,omitempty"` // "public", "visible", "followers", "members" or "private"; empty: as the feed's group is configured
 	Custom      map[string]any `json:"custom,omitempty"`
 }
 
 // GetOrCreateFeedRequest is what [Session.GetOrCreateFeed] takes. The zero value asks for the first
 // page.
 type GetOrCreateFeedRequest struct {
-	Data   *FeedInput `json:"data,omitempty"`    // for a feed that is new; one that exists stays as it is
+	Data   *FeedInput `json:"data,omitempty"`    // for a new feed; a feed that exists does not change
 	View   string     `json:"view,omitempty"`    // which of the group's views; empty: its default
 	Limit  int        `json:"limit,omitempty"`   // activities on a page, up to 100; 0: the API's default
 	Next   string     `json:"next,omitempty"`    // of the page before; empty: from the beginning
-	Prev   string     `json:"prev,omitempty"`    // likewise, backwards
-	UserID string     `json:"user_id,omitempty"` // who looks, and whose feed it will be: for the server side alone
+	Prev   string     `json:"prev,omitempty"`    // of the page after, to go backwards
+	UserID string     `json:"user_id,omitempty"` // who reads the feed, and who owns it if it is new: for the server side only
 }
 
 // GetOrCreateFeedResponse is a feed with a page of its activities, the newest first. Next is empty
@@ -54,7 +54,7 @@ type GetOrCreateFeedResponse struct {
 	// Activities is empty then.
 	AggregatedActivities []AggregatedActivity `json:"aggregated_activities"`
 
-	// NotificationStatus is that of a notification feed, or nil.
+	// NotificationStatus says what is unread in a notification feed. For other feeds it is nil.
 	NotificationStatus *NotificationStatus `json:"notification_status"`
 
 	Followers []Follow `json:"followers"`
@@ -63,15 +63,15 @@ type GetOrCreateFeedResponse struct {
 	Prev      string   `json:"prev"`
 }
 
-// GetOrCreateFeed returns the feed "group:id" with a page of its activities, and makes it if there
-// is none. [Session.FeedActivities] goes through all pages.
+// GetOrCreateFeed returns the feed "group:id" with a page of its activities. It creates the feed if
+// there is none. [Session.FeedActivities] goes through all pages.
 func (s *Session) GetOrCreateFeed(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) (*GetOrCreateFeedResponse, error) {
 	return ask[GetOrCreateFeedResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("feed_groups", group, "feeds", id), in: orZero(req)})
 }
 
 // FeedActivities returns the activities of the feed "group:id", the newest first, page by page as
-// [Session.Activities] does. The feed is made if there is none. Of a feed that shows groups see
-// [Session.FeedAggregatedActivities].
+// [Session.Activities] does. It creates the feed if there is none. A feed that shows groups has no
+// activities here: see [Session.FeedAggregatedActivities].
 func (s *Session) FeedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[Activity, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]Activity, string, error) {
@@ -85,9 +85,10 @@ func (s *Session) FeedActivities(ctx context.Context, group, id string, req *Get
 	})
 }
 
-// FeedAggregatedActivities returns the groups of the feed "group:id", such as "notification:alice",
-// the one that was updated last first, page by page as [Session.Activities] does. The feed is made
-// if there is none. A feed without groups has none.
+// FeedAggregatedActivities returns the groups of a feed that shows groups, such as
+// "notification:alice", page by page as [Session.Activities] does. The group that was updated last
+// comes first. It creates the feed if there is none. For a feed that does not show groups it returns
+// nothing.
 func (s *Session) FeedAggregatedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[AggregatedActivity, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]AggregatedActivity, string, error) {

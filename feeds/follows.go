@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// A Follow says that the activities of one feed, the target, also appear in another, the source:
-// alice's timeline, say, follows bob's feed.
+// A Follow makes the activities of one feed, the target, appear in another feed, the source: when
+// alice's timeline follows bob's feed, it shows what bob posts.
 type Follow struct {
 	SourceFeed     Feed           `json:"source_feed"`
 	TargetFeed     Feed           `json:"target_feed"`
@@ -21,8 +21,8 @@ type Follow struct {
 
 // FollowRequest is what [Session.Follow] takes. Source and Target are required.
 type FollowRequest struct {
-	Source         string         `json:"source"`                    // the feed that gets the activities, as "group:id"
-	Target         string         `json:"target"`                    // the feed that they come from, likewise
+	Source         string         `json:"source"`                    // the feed that shows the activities, as "group:id"
+	Target         string         `json:"target"`                    // the feed that they come from, as "group:id"
 	PushPreference string         `json:"push_preference,omitempty"` // "all" or "none"; empty: the API's default
 	Custom         map[string]any `json:"custom,omitempty"`
 }
@@ -32,12 +32,13 @@ type FollowResponse struct {
 	Follow Follow `json:"follow"`
 }
 
-// Follow lets one feed follow another. Both have to exist; [Session.GetOrCreateFeed] makes one.
+// Follow makes one feed follow another. Both must exist; [Session.GetOrCreateFeed] creates a feed.
+// Following a feed twice is an error.
 func (s *Session) Follow(ctx context.Context, req *FollowRequest) (*FollowResponse, error) {
 	return ask[FollowResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("follows"), in: orZero(req)})
 }
 
-// Unfollow ends what [Session.Follow] began. Both feeds are of the form "group:id".
+// Unfollow undoes [Session.Follow]. Both feeds are of the form "group:id".
 func (s *Session) Unfollow(ctx context.Context, source, target string) error {
 	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("follows", source, target)})
 }

@@ -10,15 +10,16 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// ConnectGuest makes a guest of the app: a user who has a token and no account. The API makes up
-// the guest's id, from user.ID and something random; [Session.User] returns it.
+// ConnectGuest creates a guest of the app and returns its session. A guest is a user with a token
+// and without an account. The API makes the guest's id from user.ID, which must not be empty, and
+// something random; [Session.User] returns it.
 //
-// Its tokens come from the API itself, and so does the next one when one ends: the session asks for
-// the guest by the id that it was given, and goes on as the same guest. If the API answers with
-// another guest the session is over.
+// The guest's tokens come from the API itself. When a token ends, the session asks the API for the
+// guest by that id, and goes on as the same guest. If the API answers with another guest, the session
+// is over.
 func (c *Client) ConnectGuest(ctx context.Context, user User) (*Session, error) {
 	if user.ID == "" {
-		return nil, errors.New("feeds: ConnectGuest: User.ID is empty: the guest's id is made from it")
+		return nil, errors.New("feeds: ConnectGuest: User.ID is empty: the API makes the guest's id from it")
 	}
 	asker := *c
 	asker.NoRateLimitWait = true // the transport paces what it asks for
@@ -34,23 +35,22 @@ func (c *Client) ConnectGuest(ctx context.Context, user User) (*Session, error) 
 	if _, err := s.transport.Token(ctx); err != nil {
 		s.giveUp(ctx)
 		if e, ok := errors.AsType[*guestError](err); ok {
-			err = e.refusal // here the call is the caller's own
+			err = e.refusal // this call is the caller's own
 		}
 		return nil, fmt.Errorf("feeds: connecting the guest %q: %w", user.ID, err)
 	}
-	s.user = g.user // it has its id now, and nobody writes it any more
+	s.user = g.user // its ID is written by now, and is not written again
 	return connected(ctx, s, fmt.Sprintf("%q", s.user.ID))
 }
 
-// A guest is where a guest's tokens come from. A transport calls its token method, never twice at
-// once.
+// A guest gets a guest's tokens. A transport calls its token method, and never twice at once.
 type guest struct {
 	asking *Session // anonymous
-	user   User     // as the program describes it; its ID is written once, when the API has made one up
-	known  bool     // user.ID is the API's
+	user   User     // as the program describes it; its ID is written once, when the API has made one
+	known  bool     // user.ID is the one that the API made
 }
 
-// token asks the API for a token of the guest, who comes into being if it isn't known yet.
+// token asks the API for a token of the guest. The first call creates the guest.
 func (g *guest) token(ctx context.Context) (string, error) {
 	in := map[string]User{"user": g.user}
 	out, err := ask[struct {
@@ -74,16 +74,16 @@ func (g *guest) token(ctx context.Context) (string, error) {
 	return out.AccessToken, nil
 }
 
-// A guestError is the API's refusal to hand out a guest's token. It does not unwrap to that: a call
-// of the guest's that needed the token would seem to have been refused itself.
+// A guestError is the API's error for the call that asks for a guest's token. It does not unwrap to
+// the *Error: that would look like the error of the call that needed the token.
 type guestError struct{ refusal *Error }
 
 func (e *guestError) Error() string { return e.refusal.Error() }
 
-// marked says of an error of the API's whether to ask again. It would answer the same again to what
-// it has understood and rejected, unless there was merely too much of it. An answer without a code
-// is not the API's own: a proxy's, say. When to come back is believed as far as limits go, and not
-// for years.
+// marked adds to an error of the API whether the transport is to ask again. After a 4xx it is not,
+// because the API would answer the same, unless the call exceeded a rate limit. An answer without a
+// code is not the API's own, but perhaps a proxy's. A time to come back is used up to
+// maxRateLimitWait: limits do not last for years.
 func marked(err error) error {
 	refusal, ok := err.(*Error)
 	if !ok {

@@ -5,9 +5,9 @@ import (
 	"iter"
 )
 
-// maxEmptyPages is how many pages without any item may follow one another. A filter that is applied
-// late makes some; an API that makes up cursors for ever would hold a loop that has no way to
-// break.
+// maxEmptyPages is how many pages without any item may follow one another. An API that filters after
+// it has cut the pages sends some. An API that makes up cursors without end would keep the loop for
+// ever: its body is never run, so it can't break.
 const maxEmptyPages = 100
 
 var (
@@ -15,9 +15,9 @@ var (
 	errHollow = errors.New("feeds: the API has returned 100 pages in a row without anything new on them: the list has no end")
 )
 
-// pages returns an iterator over the items of all pages from next on. fetch returns the page at a
-// cursor, and the cursor of the page after it, or "" on the last. Each range over the iterator
-// begins anew.
+// pages returns an iterator over the items of all pages, beginning with the page at next. fetch
+// returns the items of the page at a cursor, and the cursor of the page after it, which is "" after
+// the last. Each range over the iterator begins again at next.
 func pages[T any](next string, fetch func(next string) (items []T, after string, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T

@@ -13,25 +13,24 @@ import (
 )
 
 const (
-	// maxRateLimitWaits is how often one call waits for a rate limit.
+	// maxRateLimitWaits is how many times one call waits for a rate limit.
 	maxRateLimitWaits = 3
 
-	// maxRateLimitWait is how long a call waits whose context has no deadline. Stream's limits
+	// maxRateLimitWait is the longest wait of a call whose context has no deadline. Stream's limits
 	// count by the minute.
 	maxRateLimitWait = 5 * time.Minute
 
-	// rateLimitSpread is over how long the callers spread that were told to come back at the same
-	// second.
+	// rateLimitSpread spreads the callers that were told to come back in the same second.
 	rateLimitSpread = time.Second
 )
 
-// rateLimited reports whether the API refused the call because there were too many.
+// rateLimited reports whether the call exceeded a rate limit.
 func (e *Error) rateLimited() bool {
 	return e.StatusCode == http.StatusTooManyRequests || e.Code == CodeRateLimited
 }
 
-// awaitReset waits until the API takes calls again. It returns at once, with the refusal, if the
-// API doesn't say when that is, or the caller's deadline comes first.
+// awaitReset waits until the API takes calls again. It returns the refusal at once if the API does
+// not say when that is, or if the caller's deadline comes first.
 func (s *Session) awaitReset(ctx context.Context, refusal *Error) error {
 	if refusal.RetryAt.IsZero() {
 		return refusal
@@ -61,10 +60,9 @@ func (s *Session) awaitReset(ctx context.Context, refusal *Error) error {
 	}
 }
 
-// retryAt returns when the server wants to be asked again, by this machine's clock, or the zero
-// time: as Retry-After has it (RFC 9110 section 10.2.3), else X-Ratelimit-Reset, which is in unix
-// seconds. What the server says in terms of its own clock is taken by its own clock, which stands
-// in Date.
+// retryAt returns when the server takes calls again, by this machine's clock, or the zero time if it
+// does not say. It reads Retry-After (RFC 9110 section 10.2.3), or else X-Ratelimit-Reset, which is
+// in unix seconds. A time by the server's clock is converted: the server's clock is in Date.
 func retryAt(h http.Header) time.Time {
 	now := time.Now()
 	theirs := now

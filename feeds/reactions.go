@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// A Reaction is one user's answer to an activity, or to a comment, in one word: a like, say.
+// A Reaction is one user's answer to an activity or a comment in one word, such as "like".
 type Reaction struct {
 	Type       string         `json:"type"`
 	ActivityID string         `json:"activity_id"`
@@ -28,8 +28,8 @@ type ReactionGroup struct {
 type AddActivityReactionRequest struct {
 	Type          string         `json:"type"` // such as "like"
 	Custom        map[string]any `json:"custom,omitempty"`
-	EnforceUnique bool           `json:"enforce_unique,omitempty"` // in place of the user's other reactions
-	UserID        string         `json:"user_id,omitempty"`        // whose reaction it is: for the server side alone
+	EnforceUnique bool           `json:"enforce_unique,omitempty"` // it replaces the user's other reactions to the activity
+	UserID        string         `json:"user_id,omitempty"`        // whose reaction it is: for the server side only
 }
 
 // AddActivityReactionResponse is what [Session.AddActivityReaction] returns.
@@ -38,17 +38,19 @@ type AddActivityReactionResponse struct {
 	Reaction Reaction `json:"reaction"`
 }
 
-// AddActivityReaction adds a reaction of the session's user to an activity.
+// AddActivityReaction adds a reaction of the session's user to an activity. It replaces the user's
+// reaction of the same type, if there is one.
 func (s *Session) AddActivityReaction(ctx context.Context, activityID string, req *AddActivityReactionRequest) (*AddActivityReactionResponse, error) {
 	return ask[AddActivityReactionResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities", activityID, "reactions"), in: orZero(req)})
 }
 
 // DeleteActivityReactionRequest is what [Session.DeleteActivityReaction] takes.
 type DeleteActivityReactionRequest struct {
-	UserID string // whose reaction it is: for the server side alone
+	UserID string // whose reaction it is: for the server side only
 }
 
-// DeleteActivityReaction takes back the reaction of the given type of the session's user.
+// DeleteActivityReaction deletes the reaction of the given type that the session's user has added to
+// the activity.
 func (s *Session) DeleteActivityReaction(ctx context.Context, activityID, reactionType string, req *DeleteActivityReactionRequest) error {
 	query := make(url.Values)
 	setString(query, "user_id", orZero(req).UserID)

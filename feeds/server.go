@@ -15,8 +15,8 @@ import (
 // A TokenOption changes what [Client.CreateToken] makes: see [WithExpiration].
 type TokenOption func(*provider.Signer)
 
-// WithExpiration sets how long the token lives. Without it, and for 0, that is 1 hour; a negative
-// one makes a token that never ends.
+// WithExpiration sets how long the token lives. Without it, and for 0, a token lives for 1 hour. A
+// negative duration makes a token that never ends.
 func WithExpiration(d time.Duration) TokenOption { return func(s *provider.Signer) { s.Validity = d } }
 
 // CreateToken mints a token for the user, to hand to that user's program. The client needs the
@@ -32,7 +32,7 @@ func (c *Client) CreateToken(userID string, options ...TokenOption) (string, err
 	return s.UserToken(userID)
 }
 
-// UpdateUsers makes users, or replaces what is known of them. The client needs the secret.
+// UpdateUsers creates users, or replaces those that exist. The client needs the secret.
 func (c *Client) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*UpdateUsersResponse, error) {
 	s, err := c.server("UpdateUsers")
 	if err != nil {
@@ -62,15 +62,15 @@ func (c *Client) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[Us
 }
 
 // UpdateUsersPartial changes single fields of users. The client needs the secret. Setting
-// "revoke_tokens_issued_before" to a time revokes the tokens that a user got before it, and setting
-// it to nil gives them their life back:
+// "revoke_tokens_issued_before" to a time revokes the tokens that a user got before that time.
+// Setting it to nil takes the revocation back:
 //
 //	client.UpdateUsersPartial(ctx, &feeds.UpdateUsersPartialRequest{Users: []feeds.UpdateUserPartialRequest{
 //		{ID: "alice", Set: map[string]any{"revoke_tokens_issued_before": time.Now()}},
 //	}})
 //
-// A token without an iat claim is revoked whatever the time. A token's iat has whole seconds, so
-// one that was minted in the second of the revocation may live.
+// A token without an iat claim is revoked whatever the time is. A token's iat has whole seconds, so
+// a token that was minted in the same second as the revocation may stay valid.
 func (c *Client) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartialRequest) (*UpdateUsersPartialResponse, error) {
 	s, err := c.server("UpdateUsersPartial")
 	if err != nil {
@@ -82,16 +82,16 @@ func (c *Client) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartial
 // maxUsers is how many users the API changes in one call.
 const maxUsers = 100
 
-// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil, and the
-// zero time, take the revocation back. It is short for [Client.UpdateUsersPartial]. The client
-// needs the secret.
+// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil and the zero
+// time take the revocation back. It is short for [Client.UpdateUsersPartial], which says more. The
+// client needs the secret.
 func (c *Client) RevokeUserToken(ctx context.Context, userID string, before *time.Time) error {
 	return c.RevokeUsersTokens(ctx, []string{userID}, before)
 }
 
-// RevokeUsersTokens does for many users what [Client.RevokeUserToken] does for one, with one call
-// for each 100 of them. If a call fails, the users of those before it are revoked already; doing it
-// all again does no harm.
+// RevokeUsersTokens does for many users what [Client.RevokeUserToken] does for one. It makes one
+// call for each 100 users. If a call fails, the tokens of the users in the calls before it are
+// revoked; calling RevokeUsersTokens again does no harm.
 func (c *Client) RevokeUsersTokens(ctx context.Context, userIDs []string, before *time.Time) error {
 	s, err := c.server("RevokeUsersTokens")
 	if err != nil {
@@ -110,8 +110,9 @@ func (c *Client) RevokeUsersTokens(ctx context.Context, userIDs []string, before
 	return nil
 }
 
-// RevokeTokens revokes all users' tokens that were issued before the given time. Nil, and the zero
-// time, take the revocation back. It is short for [Client.UpdateApp]. The client needs the secret.
+// RevokeTokens revokes the tokens of all users that were issued before the given time. Nil and the
+// zero time take the revocation back. It is short for [Client.UpdateApp]. The client needs the
+// secret.
 func (c *Client) RevokeTokens(ctx context.Context, before *time.Time) error {
 	if before == nil {
 		before = new(time.Time)
@@ -121,7 +122,7 @@ func (c *Client) RevokeTokens(ctx context.Context, before *time.Time) error {
 
 const cutoffField = "revoke_tokens_issued_before"
 
-// cutoff returns what stands for before in JSON: null for none.
+// cutoff returns before as JSON has it: null for none.
 func cutoff(before *time.Time) any {
 	if before == nil || before.IsZero() {
 		return nil
@@ -129,7 +130,7 @@ func cutoff(before *time.Time) any {
 	return *before
 }
 
-// An App is the app's settings, as far as logging in depends on them.
+// An App is those of the app's settings that the login depends on.
 type App struct {
 	Name                     string    `json:"name"`
 	DisableAuthChecks        bool      `json:"disable_auth_checks"`
@@ -156,11 +157,12 @@ type UpdateAppRequest struct {
 	// zero time.Time takes the revocation back; nil leaves it as it is.
 	RevokeTokensIssuedBefore *time.Time
 
-	// DisableAuthChecks lets developer tokens in: for development alone. Nil leaves it as it is.
+	// DisableAuthChecks makes developer tokens valid. It is for development only. Nil leaves it as it
+	// is.
 	DisableAuthChecks *bool
 
-	// Set changes any settings, by their names in the API. Nil stands for null: Set of
-	// "revoke_tokens_issued_before" to nil takes the revocation back.
+	// Set changes any settings, by their names in the API. A nil value is null in JSON: nil for
+	// "revoke_tokens_issued_before" takes the revocation back. The two fields above come after it.
 	Set map[string]any
 }
 
@@ -178,8 +180,8 @@ func (r *UpdateAppRequest) wire() map[string]any {
 }
 
 // UpdateApp changes the app's settings. The client needs the secret. Setting
-// "revoke_tokens_issued_before" to a time revokes the tokens that any user got before it, and
-// setting it to nil gives them their life back, as [Client.UpdateUsersPartial] does for one:
+// "revoke_tokens_issued_before" to a time revokes the tokens that any user got before that time.
+// Setting it to nil takes the revocation back:
 //
 //	now := time.Now()
 //	client.UpdateApp(ctx, &feeds.UpdateAppRequest{RevokeTokensIssuedBefore: &now})
@@ -187,8 +189,8 @@ func (r *UpdateAppRequest) wire() map[string]any {
 //
 // [Client.RevokeTokens] is short for both.
 //
-// A request that sets nothing is an error, because it may have been meant to take a revocation
-// back: by a field that is nil, which can't be told from one that was not mentioned.
+// A request that sets nothing is an error. Its author may have wanted to take a revocation back with
+// a nil field, and a nil field says nothing.
 func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
 	s, err := c.server("UpdateApp")
 	if err != nil {
@@ -202,8 +204,8 @@ func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
 	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: in})
 }
 
-// server returns a session under a server token, which belongs to no user, never ends, and is
-// minted anew for each session. It holds nothing that would have to be closed.
+// server returns a session with a server token, which belongs to no user and never ends. Each session
+// gets a new one. The session holds nothing that must be closed.
 func (c *Client) server(what string) (*Session, error) {
 	signer, err := c.signer(what)
 	if err != nil {

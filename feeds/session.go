@@ -14,7 +14,7 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A User is who a session is for.
+// A User is the user of a session.
 type User struct {
 	ID     string         `json:"id"`
 	Name   string         `json:"name,omitempty"`
@@ -22,18 +22,18 @@ type User struct {
 	Custom map[string]any `json:"custom,omitempty"`
 }
 
-// A Session is one login: a user's ([Client.ConnectUser]), a guest's ([Client.ConnectGuest]),
-// nobody's ([Client.ConnectAnonymous]) or that of your own backend ([Client.ConnectServer]). It is
-// the same one's from beginning to end: to switch users, close it and connect again, so that no
-// request of the one can ever go out under a token of the other. It is safe for concurrent use.
+// A Session is one login: that of a user ([Client.ConnectUser]), of a guest ([Client.ConnectGuest]),
+// of no user ([Client.ConnectAnonymous]) or of your own backend ([Client.ConnectServer]). Its user
+// never changes. To switch users, close it and connect again; so no request of one user goes out
+// with another user's token. A Session is safe for concurrent use.
 //
-// A call that meets an expired or revoked token waits for the next one and is sent again, under the
-// same X-Client-Request-Id. An error for which [IsSessionOver] is true means that there will be no
-// next one. A call that exceeds a rate limit waits as well, unless Client.NoRateLimitWait says
-// otherwise. All other refusals are an [*Error].
+// A call that meets an expired or revoked token waits for the next token and is sent again with the
+// same X-Client-Request-Id. An error for which [IsSessionOver] is true means that there is no next
+// token. A call that exceeds a rate limit waits too, unless Client.NoRateLimitWait is set. Every
+// other error of the API is an [*Error].
 //
-// Strings of the form "group:id" name feeds. Where a call takes a pointer to a request, nil does
-// for the zero request.
+// A string of the form "group:id" names a feed. Where a call takes a pointer to a request, nil means
+// the zero request.
 type Session struct {
 	client    *Client
 	base      *url.URL // the client's; never changed
@@ -45,14 +45,14 @@ type Session struct {
 	closed chan struct{} // closed by Close: ends what waits other than for a token
 }
 
-// ConnectUser logs user in: it asks p for the first token, checks that it is the user's, and makes
-// one authenticated call. So a wrong provider, key, secret, clock or user fails here, with an error
-// that says which, and not at some later call.
+// ConnectUser logs user in: it asks p for the first token, checks that the token is the user's, and
+// makes one authenticated call. So a wrong provider, key, secret, clock or user fails here, with an
+// error that says which of them it is, and not at a later call.
 //
-// All further tokens come from p as well, which is asked whenever one is needed. ctx is for
-// connecting alone; the session lives until [Session.Close]. ConnectUser leaves when ctx ends. What
-// p is doing then goes on; a program that ends itself, and whose login is kept in a store, waits for
-// that with Wait of package shared's Login.
+// The session asks p for every later token, when it needs one. ctx is for connecting only; the
+// session lives until [Session.Close]. When ctx ends, ConnectUser returns and p's call goes on. A
+// program that then exits, and keeps its login in a store, first calls Wait of package shared's
+// Login.
 func (c *Client) ConnectUser(ctx context.Context, user User, p provider.TokenProvider) (*Session, error) {
 	switch {
 	case user.ID == "":
@@ -68,9 +68,9 @@ func (c *Client) ConnectUser(ctx context.Context, user User, p provider.TokenPro
 	return connected(ctx, s, fmt.Sprintf("%q", user.ID))
 }
 
-// ConnectAnonymous makes a session without any user or token, to read what the app lets everybody
-// read. It makes one call, to check that the app can be reached. There is nothing to refresh. What
-// needs a user is refused with CodeNotAllowed.
+// ConnectAnonymous returns a session without a user and without a token, to read what the app allows
+// anyone to read. It makes one call, to check that it can reach the app. There is nothing to
+// refresh. A call that needs a user fails with CodeNotAllowed.
 func (c *Client) ConnectAnonymous(ctx context.Context) (*Session, error) {
 	s, err := c.anonymous()
 	if err != nil {
@@ -79,13 +79,13 @@ func (c *Client) ConnectAnonymous(ctx context.Context) (*Session, error) {
 	return connected(ctx, s, "an anonymous user")
 }
 
-// ConnectServer makes a session of your own backend, which may do anything, and makes one call to
-// check the secret. The client needs the secret. The requests that have a UserID say by it for whom
-// they act; for this session it is required:
+// ConnectServer returns a session of your own backend, which may do anything. It makes one call, to
+// check the secret. The client needs the secret. A request that changes something says in its UserID
+// for which user it acts; in this session that field is required:
 //
 //	backend.AddActivity(ctx, &feeds.AddActivityRequest{UserID: "alice", Type: "post", Feeds: []string{"user:alice"}})
 //
-// A session that acts for one user alone is a safer thing to hold. In a backend it is
+// A session that acts for one user only is safer. In a backend it is
 // client.ConnectUser(ctx, user, provider.Signer{Secret: secret}.For(user.ID)).
 func (c *Client) ConnectServer(ctx context.Context) (*Session, error) {
 	s, err := c.server("ConnectServer")
@@ -96,7 +96,7 @@ func (c *Client) ConnectServer(ctx context.Context) (*Session, error) {
 }
 
 // connected asks for the first token and makes a call that needs it and changes nothing. It returns
-// s, or closes it.
+// s, or closes it and returns the error.
 func connected(ctx context.Context, s *Session, who string) (*Session, error) {
 	if _, err := s.transport.Token(ctx); err != nil {
 		s.giveUp(ctx)
@@ -112,8 +112,8 @@ func connected(ctx context.Context, s *Session, who string) (*Session, error) {
 	return s, nil
 }
 
-// giveUp closes a session that nobody has seen. Close may wait for the token provider, so that a
-// rotated login is saved, and ctx may end before: the goroutine then ends with that wait.
+// giveUp closes a session that no caller has. Close may wait for the token provider, so that a
+// rotated login is saved, and ctx may end sooner: the goroutine then ends with that wait.
 func (s *Session) giveUp(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -126,8 +126,8 @@ func (s *Session) giveUp(ctx context.Context) {
 	}
 }
 
-// check makes an authenticated call that changes nothing. That it is not permitted is no trouble
-// with the login.
+// check makes an authenticated call that changes nothing. An answer that the user may not make that
+// call shows that the login is good.
 func (s *Session) check(ctx context.Context) error {
 	var err error
 	if s.user.ID == "" {
@@ -159,9 +159,8 @@ func (c *Client) session(p provider.TokenProvider) (*Session, error) {
 	}}, nil
 }
 
-// anonymous returns a session that sends no token. Its transport holds one all the same, which goes
-// nowhere and is never replaced: so that Close, and what is allowed over plain http, are the same
-// for all sessions.
+// anonymous returns a session that sends no token. Its transport holds a token that is never sent and
+// never replaced, so that Close, and the rule for plain http, are the same for all sessions.
 func (c *Client) anonymous() (*Session, error) {
 	s, err := c.session(provider.Static("anonymous"))
 	if err != nil {
@@ -170,18 +169,18 @@ func (c *Client) anonymous() (*Session, error) {
 	s.authType = "anonymous"
 	s.transport.Authorize = func(req *http.Request, _ provider.Token) { req.Header.Del("Authorization") }
 	s.transport.IsRejected = neverRejected
-	s.transport.Trace, s.transport.Logger = nil, nil // they would tell of a token that there isn't
+	s.transport.Trace, s.transport.Logger = nil, nil // they would tell of a token that does not exist
 	return s, nil
 }
 
-// User returns who the session is for. A guest's id is the one that the API gave it. The zero User
-// stands for nobody: the session is anonymous, or the server side's.
+// User returns the session's user. A guest's id is the one that the API gave it. An anonymous session
+// and a server's session have the zero User.
 func (s *Session) User() User { return s.user }
 
-// Format implements [fmt.Formatter]: a Session prints as whose it is.
+// Format implements [fmt.Formatter]: every verb prints what String returns.
 func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// String says whose session s is.
+// String returns the id of the session's user.
 func (s *Session) String() string {
 	if s == nil {
 		return "<nil>"
@@ -192,19 +191,20 @@ func (s *Session) String() string {
 // LogValue implements [slog.LogValuer].
 func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Stats tells what the session's transport has done and is at.
+// Stats returns what the session's transport has done so far, and how it stands.
 func (s *Session) Stats() transport.Stats { return s.transport.Stats() }
 
-// Close logs out on this side: calls that wait and all later ones fail, with [transport.ErrClosed].
-// If a token is just being fetched it waits for that, as [transport.Transport.Close] does, so that
-// a rotated login is not lost.
+// Close ends the session on this side: calls that wait, and all later calls, fail with
+// [transport.ErrClosed], and so does every loop over [Session.Events]. If the token provider is being
+// called, Close waits for it as [transport.Transport.Close] does, so that a rotated login is not
+// lost. It may be called twice.
 func (s *Session) Close() error {
 	s.close.Do(func() { close(s.closed) })
 	return s.transport.Close()
 }
 
-// authorize puts the token where Stream wants it: bare, without the word Bearer.
+// authorize puts the token where Stream expects it: in Authorization, without the word Bearer.
 func authorize(req *http.Request, tok provider.Token) { req.Header.Set("Authorization", tok.Value()) }
 
-// neverRejected is for tokens that have no successor.
+// neverRejected is for tokens that nothing can replace.
 func neverRejected(*http.Response) bool { return false }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A Timestamp is a time in an answer of the API, which writes it as a whole number of nanoseconds
-// since 1970, and in some older answers in RFC 3339. The zero Timestamp stands for null and for a
-// missing one.
+// A Timestamp is a time in an answer of the API. The API writes it as a whole number of nanoseconds
+// since 1970, and in some older answers in RFC 3339. The zero Timestamp means that the field is null
+// or missing.
 type Timestamp struct{ time.Time }
 
 // UnmarshalJSON implements [encoding/json.Unmarshaler].

@@ -25,14 +25,14 @@ type UserResponse struct {
 	RevokeTokensIssuedBefore Timestamp      `json:"revoke_tokens_issued_before"` // zero: none are revoked
 }
 
-// A UserRequest is a user as [Session.UpdateUsers] is to leave it.
+// A UserRequest is a user in an [UpdateUsersRequest]: all that is known of the user afterwards.
 type UserRequest struct {
-	ID       string         `json:"id"` // empty: the key under which the user stands
+	ID       string         `json:"id"` // empty: the user's key in the map
 	Name     string         `json:"name,omitempty"`
 	Image    string         `json:"image,omitempty"` // a URL
-	Role     string         `json:"role,omitempty"`  // for the server side alone
+	Role     string         `json:"role,omitempty"`  // for the server side only
 	Language string         `json:"language,omitempty"`
-	Teams    []string       `json:"teams,omitempty"` // for the server side alone
+	Teams    []string       `json:"teams,omitempty"` // for the server side only
 	Custom   map[string]any `json:"custom,omitempty"`
 }
 
@@ -46,7 +46,8 @@ type UpdateUsersResponse struct {
 	Users map[string]UserResponse `json:"users"`
 }
 
-// UpdateUsers makes users, or replaces what is known of them. A user may do that with itself alone.
+// UpdateUsers creates users, or replaces those that exist. A user's session may do that for its own
+// user only.
 func (s *Session) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*UpdateUsersResponse, error) {
 	in := UpdateUsersRequest{Users: make(map[string]UserRequest)}
 	for id, u := range orZero(req).Users {
@@ -58,7 +59,7 @@ func (s *Session) UpdateUsers(ctx context.Context, req *UpdateUsersRequest) (*Up
 	return ask[UpdateUsersResponse](ctx, s, call{method: http.MethodPost, path: apiPath("users"), in: in})
 }
 
-// UpdateUserPartialRequest is a change of one user: fields to set, by their name in the API, and
+// An UpdateUserPartialRequest is a change of one user: fields to set, by their name in the API, and
 // fields to remove.
 type UpdateUserPartialRequest struct {
 	ID    string         `json:"id"`
@@ -76,22 +77,23 @@ type UpdateUsersPartialResponse struct {
 	Users map[string]UserResponse `json:"users"`
 }
 
-// UpdateUsersPartial changes single fields of users. A user may do that with itself alone, and
-// neither with its role nor with what is revoked: see [Client.UpdateUsersPartial].
+// UpdateUsersPartial changes single fields of users. A user's session may do that for its own user
+// only, and may change neither the role nor the revocation time. A server's session may change
+// everything: see [Client.UpdateUsersPartial].
 func (s *Session) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartialRequest) (*UpdateUsersPartialResponse, error) {
 	return ask[UpdateUsersPartialResponse](ctx, s, call{method: http.MethodPatch, path: apiPath("users"), in: orZero(req)})
 }
 
-// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first users of
-// all.
+// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first page of all
+// users.
 type QueryUsersRequest struct {
 	FilterConditions map[string]any `json:"filter_conditions"` // in Stream's syntax: {"role": "admin"}
 	Sort             []SortParam    `json:"sort,omitempty"`
 	Limit            int            `json:"limit,omitempty"`  // on a page, up to 100; 0: the API's default
-	Offset           int            `json:"offset,omitempty"` // how many to leave out
+	Offset           int            `json:"offset,omitempty"` // how many users come before the page
 }
 
-// QueryUsersResponse is one page of users.
+// QueryUsersResponse is one page of users. A page after the last is empty.
 type QueryUsersResponse struct {
 	Users []UserResponse `json:"users"`
 }
@@ -111,8 +113,8 @@ func (s *Session) QueryUsers(ctx context.Context, req *QueryUsersRequest) (*Quer
 }
 
 // Users returns the users that the filter selects, page by page as [Session.Activities] does, and
-// each of them once. The API counts from the beginning for each page: a user who comes into being
-// or is deleted meanwhile shifts the others, and one of them may be left out.
+// each of them once. It begins at req.Offset. The API counts from the beginning for each page, so a
+// user that is created or deleted during the loop shifts the others, and the loop may miss one.
 func (s *Session) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[UserResponse, error] {
 	query := *orZero(req)
 	return func(yield func(UserResponse, error) bool) {
@@ -146,7 +148,6 @@ func (s *Session) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[U
 	}
 }
 
-// maxStalePages is how many pages of users may follow one another on which nobody is new. With
-// small pages new users can push known ones onto the next; an API that ignores the offset goes on
-// like that.
+// maxStalePages is how many pages of users may follow one another without a new user. New users can
+// push known ones onto the next page; an API that ignores the offset repeats the same page for ever.
 const maxStalePages = 3

@@ -11,13 +11,13 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// ownTokens sees to it that a session gets tokens of its own user alone.
+// ownTokens is a token provider that returns tokens of one user only.
 type ownTokens struct {
 	provider.TokenProvider
 	userID string
 }
 
-// Token passes on the provider's token, unless it is somebody else's.
+// Token returns the provider's token, or a permanent error if it is another user's.
 func (o ownTokens) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	tok, err := o.TokenProvider.Token(ctx, old)
 	if err != nil || tok.IsZero() {
@@ -43,12 +43,12 @@ func belongs(token, userID string) error {
 	return nil
 }
 
-// userOf returns the user_id that token claims. Nothing is verified: the API does that. A developer
-// token's payload is in padded standard base64, which JWT parsers refuse.
+// userOf returns the user_id claim of token, or "" if it has none. Nothing is verified: the API does
+// that. A developer token's payload is in padded standard base64, which JWT parsers do not read.
 func userOf(token string) (string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return "", errors.New("it has not three parts, as a JWT has")
+		return "", errors.New("it does not have the three parts of a JWT")
 	}
 	enc := base64.RawURLEncoding
 	if strings.ContainsAny(parts[1], "+/") {
