@@ -165,8 +165,8 @@ func (s *Session) QueryActivities(ctx context.Context, req *QueryActivitiesReque
 }
 
 // Activities returns the activities that the filter selects, page by page. It fetches a page when
-// the loop has gone through the page before, and none after the loop has ended. An error comes once,
-// and last; pages that go in a circle are an error. The loop begins at req.Next and ignores
+// the loop has gone through the page before, and none after the loop has ended. An error comes
+// once, and last; pages that go in a circle are an error. The loop begins at req.Next and ignores
 // req.Prev.
 //
 //	for activity, err := range session.Activities(ctx, nil) {

@@ -45,7 +45,8 @@ func feedsPath(segments ...string) []string {
 	return append([]string{"api", "v2", "feeds"}, segments...)
 }
 
-// ask makes the call and returns its answer. With an error it returns nil, and never half an answer.
+// ask makes the call and returns its answer. With an error it returns nil, and never half an
+// answer.
 func ask[Out any](ctx context.Context, s *Session, c call) (*Out, error) {
 	out := new(Out)
 	c.out = out

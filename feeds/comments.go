@@ -113,7 +113,7 @@ type DeleteCommentRequest struct {
 	HardDelete bool // true: delete it for good; false: only mark it as deleted
 }
 
-// DeleteComment deletes a comment, and with it the answers to it.
+// DeleteComment deletes a comment.
 func (s *Session) DeleteComment(ctx context.Context, id string, req *DeleteCommentRequest) error {
 	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("comments", id), query: hardDelete(orZero(req).HardDelete)})
 }

@@ -47,9 +47,9 @@
 // that exceeds a rate limit waits until the limit ends, within the deadline of its context;
 // Client.NoRateLimitWait turns that off.
 //
-// [IsSessionOver] reports the one kind of error after which the session is of no more use: the token
-// provider has failed permanently, or the session was closed. Then connect again. After any other
-// error the session goes on.
+// [IsSessionOver] reports the one kind of error after which the session is of no more use: the
+// token provider has failed permanently, or the session was closed. Then connect again. After any
+// other error the session goes on.
 //
 // # Backends
 //

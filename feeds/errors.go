@@ -94,8 +94,8 @@ func newError(resp *http.Response, body []byte, operation, id string) *Error {
 // aJWT matches tokens: a JWT's first part is the base64 of a text that begins with {".
 var aJWT = regexp.MustCompile(`eyJ[\w+/=-]*\.[\w+/=-]*\.[\w+/=-]*`)
 
-// sentence makes what a server said fit for a log line: printable, short, and without any token that
-// the server quotes.
+// sentence makes what a server said fit for a log line: printable, short, and without any token
+// that the server quotes.
 func sentence(s string) string {
 	const most = 500
 	s = strings.Map(func(r rune) rune {
@@ -111,8 +111,8 @@ func sentence(s string) string {
 }
 
 // IsSessionOver reports whether err says that the session has ended and the user has to log in
-// again: the token provider has failed permanently, or the session was closed. After any other error
-// the session goes on.
+// again: the token provider has failed permanently, or the session was closed. After any other
+// error the session goes on.
 func IsSessionOver(err error) bool {
 	if e, ok := errors.AsType[*transport.RefreshError](err); ok {
 		return e.Permanent

@@ -243,7 +243,8 @@ func TestEventsOfNotificationsAtTheTestServer(t *testing.T) {
 	})
 }
 
-// As long as the connection stands a notification feed costs no call, however large its groups become.
+// As long as the connection stands a notification feed costs no call, however large its groups
+// become.
 func TestEventsOfNotificationsCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}

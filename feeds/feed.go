@@ -87,8 +87,8 @@ func (s *Session) FeedActivities(ctx context.Context, group, id string, req *Get
 
 // FeedAggregatedActivities returns the groups of a feed that shows groups, such as
 // "notification:alice", page by page as [Session.Activities] does. The group that was updated last
-// comes first. It creates the feed if there is none. For a feed that does not show groups it returns
-// nothing.
+// comes first. It creates the feed if there is none. For a feed that does not show groups it
+// returns nothing.
 func (s *Session) FeedAggregatedActivities(ctx context.Context, group, id string, req *GetOrCreateFeedRequest) iter.Seq2[AggregatedActivity, error] {
 	query := *orZero(req)
 	return pages(query.Next, func(next string) ([]AggregatedActivity, string, error) {

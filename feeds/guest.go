@@ -15,8 +15,8 @@ import (
 // something random; [Session.User] returns it.
 //
 // The guest's tokens come from the API itself. When a token ends, the session asks the API for the
-// guest by that id, and goes on as the same guest. If the API answers with another guest, the session
-// is over.
+// guest by that id, and goes on as the same guest. If the API answers with another guest, the
+// session is over.
 func (c *Client) ConnectGuest(ctx context.Context, user User) (*Session, error) {
 	if user.ID == "" {
 		return nil, errors.New("feeds: ConnectGuest: User.ID is empty: the API makes the guest's id from it")

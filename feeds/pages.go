@@ -5,9 +5,9 @@ import (
 	"iter"
 )
 
-// maxEmptyPages is how many pages without any item may follow one another. An API that filters after
-// it has cut the pages sends some. An API that makes up cursors without end would keep the loop for
-// ever: its body is never run, so it can't break.
+// maxEmptyPages is how many pages without any item may follow one another. An API that filters
+// after it has cut the pages sends some. An API that makes up cursors without end would keep the
+// loop for ever: its body is never run, so it can't break.
 const maxEmptyPages = 100
 
 var (

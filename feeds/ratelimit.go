@@ -60,9 +60,9 @@ func (s *Session) awaitReset(ctx context.Context, refusal *Error) error {
 	}
 }
 
-// retryAt returns when the server takes calls again, by this machine's clock, or the zero time if it
-// does not say. It reads Retry-After (RFC 9110 section 10.2.3), or else X-Ratelimit-Reset, which is
-// in unix seconds. A time by the server's clock is converted: the server's clock is in Date.
+// retryAt returns when the server takes calls again, by this machine's clock, or the zero time if
+// it does not say. It reads Retry-After (RFC 9110 section 10.2.3), or else X-Ratelimit-Reset, which
+// is in unix seconds. A time by the server's clock is converted: the server's clock is in Date.
 func retryAt(h http.Header) time.Time {
 	now := time.Now()
 	theirs := now

@@ -49,8 +49,8 @@ type DeleteActivityReactionRequest struct {
 	UserID string // whose reaction it is: for the server side only
 }
 
-// DeleteActivityReaction deletes the reaction of the given type that the session's user has added to
-// the activity.
+// DeleteActivityReaction deletes the reaction of the given type that the session's user has added
+// to the activity.
 func (s *Session) DeleteActivityReaction(ctx context.Context, activityID, reactionType string, req *DeleteActivityReactionRequest) error {
 	query := make(url.Values)
 	setString(query, "user_id", orZero(req).UserID)

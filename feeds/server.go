@@ -82,9 +82,9 @@ func (c *Client) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartial
 // maxUsers is how many users the API changes in one call.
 const maxUsers = 100
 
-// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil and the zero
-// time take the revocation back. It is short for [Client.UpdateUsersPartial], which says more. The
-// client needs the secret.
+// RevokeUserToken revokes the user's tokens that were issued before the given time. Nil and the
+// zero time take the revocation back. It is short for [Client.UpdateUsersPartial], which says more.
+// The client needs the secret.
 func (c *Client) RevokeUserToken(ctx context.Context, userID string, before *time.Time) error {
 	return c.RevokeUsersTokens(ctx, []string{userID}, before)
 }
@@ -157,8 +157,8 @@ type UpdateAppRequest struct {
 	// zero time.Time takes the revocation back; nil leaves it as it is.
 	RevokeTokensIssuedBefore *time.Time
 
-	// DisableAuthChecks makes developer tokens valid. It is for development only. Nil leaves it as it
-	// is.
+	// DisableAuthChecks makes developer tokens valid. It is for development only. Nil leaves it as
+	// it is.
 	DisableAuthChecks *bool
 
 	// Set changes any settings, by their names in the API. A nil value is null in JSON: nil for
@@ -189,8 +189,8 @@ func (r *UpdateAppRequest) wire() map[string]any {
 //
 // [Client.RevokeTokens] is short for both.
 //
-// A request that sets nothing is an error. Its author may have wanted to take a revocation back with
-// a nil field, and a nil field says nothing.
+// A request that sets nothing is an error. Its author may have wanted to take a revocation back
+// with a nil field, and a nil field says nothing.
 func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
 	s, err := c.server("UpdateApp")
 	if err != nil {
@@ -204,8 +204,8 @@ func (c *Client) UpdateApp(ctx context.Context, req *UpdateAppRequest) error {
 	return s.do(ctx, call{method: http.MethodPatch, path: apiPath("app"), in: in})
 }
 
-// server returns a session with a server token, which belongs to no user and never ends. Each session
-// gets a new one. The session holds nothing that must be closed.
+// server returns a session with a server token, which belongs to no user and never ends. Each
+// session gets a new one. The session holds nothing that must be closed.
 func (c *Client) server(what string) (*Session, error) {
 	signer, err := c.signer(what)
 	if err != nil {

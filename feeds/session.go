@@ -22,18 +22,18 @@ type User struct {
 	Custom map[string]any `json:"custom,omitempty"`
 }
 
-// A Session is one login: that of a user ([Client.ConnectUser]), of a guest ([Client.ConnectGuest]),
-// of no user ([Client.ConnectAnonymous]) or of your own backend ([Client.ConnectServer]). Its user
-// never changes. To switch users, close it and connect again; so no request of one user goes out
-// with another user's token. A Session is safe for concurrent use.
+// A Session is one login: that of a user ([Client.ConnectUser]), of a guest
+// ([Client.ConnectGuest]), of no user ([Client.ConnectAnonymous]) or of your own backend
+// ([Client.ConnectServer]). Its user never changes. To switch users, close it and connect again; so
+// no request of one user goes out with another user's token. A Session is safe for concurrent use.
 //
 // A call that meets an expired or revoked token waits for the next token and is sent again with the
 // same X-Client-Request-Id. An error for which [IsSessionOver] is true means that there is no next
 // token. A call that exceeds a rate limit waits too, unless Client.NoRateLimitWait is set. Every
 // other error of the API is an [*Error].
 //
-// A string of the form "group:id" names a feed. Where a call takes a pointer to a request, nil means
-// the zero request.
+// A string of the form "group:id" names a feed. Where a call takes a pointer to a request, nil
+// means the zero request.
 type Session struct {
 	client    *Client
 	base      *url.URL // the client's; never changed
@@ -68,8 +68,8 @@ func (c *Client) ConnectUser(ctx context.Context, user User, p provider.TokenPro
 	return connected(ctx, s, fmt.Sprintf("%q", user.ID))
 }
 
-// ConnectAnonymous returns a session without a user and without a token, to read what the app allows
-// anyone to read. It makes one call, to check that it can reach the app. There is nothing to
+// ConnectAnonymous returns a session without a user and without a token, to read what the app
+// allows anyone to read. It makes one call, to check that it can reach the app. There is nothing to
 // refresh. A call that needs a user fails with CodeNotAllowed.
 func (c *Client) ConnectAnonymous(ctx context.Context) (*Session, error) {
 	s, err := c.anonymous()
@@ -80,8 +80,8 @@ func (c *Client) ConnectAnonymous(ctx context.Context) (*Session, error) {
 }
 
 // ConnectServer returns a session of your own backend, which may do anything. It makes one call, to
-// check the secret. The client needs the secret. A request that changes something says in its UserID
-// for which user it acts; in this session that field is required:
+// check the secret. The client needs the secret. A request that changes something says in its
+// UserID for which user it acts; in this session that field is required:
 //
 //	backend.AddActivity(ctx, &feeds.AddActivityRequest{UserID: "alice", Type: "post", Feeds: []string{"user:alice"}})
 //
@@ -159,8 +159,8 @@ func (c *Client) session(p provider.TokenProvider) (*Session, error) {
 	}}, nil
 }
 
-// anonymous returns a session that sends no token. Its transport holds a token that is never sent and
-// never replaced, so that Close, and the rule for plain http, are the same for all sessions.
+// anonymous returns a session that sends no token. Its transport holds a token that is never sent
+// and never replaced, so that Close, and the rule for plain http, are the same for all sessions.
 func (c *Client) anonymous() (*Session, error) {
 	s, err := c.session(provider.Static("anonymous"))
 	if err != nil {
@@ -173,8 +173,8 @@ func (c *Client) anonymous() (*Session, error) {
 	return s, nil
 }
 
-// User returns the session's user. A guest's id is the one that the API gave it. An anonymous session
-// and a server's session have the zero User.
+// User returns the session's user. A guest's id is the one that the API gave it. An anonymous
+// session and a server's session have the zero User.
 func (s *Session) User() User { return s.user }
 
 // Format implements [fmt.Formatter]: every verb prints what String returns.
@@ -195,9 +195,9 @@ func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 func (s *Session) Stats() transport.Stats { return s.transport.Stats() }
 
 // Close ends the session on this side: calls that wait, and all later calls, fail with
-// [transport.ErrClosed], and so does every loop over [Session.Events]. If the token provider is being
-// called, Close waits for it as [transport.Transport.Close] does, so that a rotated login is not
-// lost. It may be called twice.
+// [transport.ErrClosed], and so does every loop over [Session.Events]. If the token provider is
+// being called, Close waits for it as [transport.Transport.Close] does, so that a rotated login is
+// not lost. It may be called twice.
 func (s *Session) Close() error {
 	s.close.Do(func() { close(s.closed) })
 	return s.transport.Close()

@@ -7,8 +7,8 @@ import (
 )
 
 // A Timestamp is a time in an answer of the API. The API writes it as a whole number of nanoseconds
-// since 1970, and in some older answers in RFC 3339. The zero Timestamp means that the field is null
-// or missing.
+// since 1970, and in some older answers in RFC 3339. The zero Timestamp means that the field is
+// null or missing.
 type Timestamp struct{ time.Time }
 
 // UnmarshalJSON implements [encoding/json.Unmarshaler].

@@ -84,8 +84,8 @@ func (s *Session) UpdateUsersPartial(ctx context.Context, req *UpdateUsersPartia
 	return ask[UpdateUsersPartialResponse](ctx, s, call{method: http.MethodPatch, path: apiPath("users"), in: orZero(req)})
 }
 
-// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first page of all
-// users.
+// QueryUsersRequest is what [Session.QueryUsers] takes. The zero value asks for the first page of
+// all users.
 type QueryUsersRequest struct {
 	FilterConditions map[string]any `json:"filter_conditions"` // in Stream's syntax: {"role": "admin"}
 	Sort             []SortParam    `json:"sort,omitempty"`
@@ -149,5 +149,6 @@ func (s *Session) Users(ctx context.Context, req *QueryUsersRequest) iter.Seq2[U
 }
 
 // maxStalePages is how many pages of users may follow one another without a new user. New users can
-// push known ones onto the next page; an API that ignores the offset repeats the same page for ever.
+// push known ones onto the next page; an API that ignores the offset repeats the same page for
+// ever.
 const maxStalePages = 3

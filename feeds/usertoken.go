@@ -43,8 +43,9 @@ func belongs(token, userID string) error {
 	return nil
 }
 
-// userOf returns the user_id claim of token, or "" if it has none. Nothing is verified: the API does
-// that. A developer token's payload is in padded standard base64, which JWT parsers do not read.
+// userOf returns the user_id claim of token, or "" if it has none. Nothing is verified: the API
+// does that. A developer token's payload is in padded standard base64, which JWT parsers do not
+// read.
 func userOf(token string) (string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
