@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// A message is what the API sends over the connection. All but its name stays undecoded until the
-// loop is there to have it: decoded, an activity takes a multiple of the memory.
+// A message is what the API sends over the connection. All but its type and feed stays undecoded
+// until the loop takes it: decoded, an activity needs several times the memory.
 type message struct {
 	Type string `json:"type"`
 	FID  string `json:"fid"`
@@ -23,7 +23,7 @@ func decodeMessage(frame []byte) (*message, error) {
 	return m, nil
 }
 
-// A body is what a message may hold beside its name.
+// A body is what a message may hold beside its type and feed.
 type body struct {
 	CreatedAt json.RawMessage `json:"created_at"`
 	Custom    json.RawMessage `json:"custom"`
@@ -41,15 +41,15 @@ type body struct {
 	Error        json.RawMessage `json:"error"`         // of connection.error: the error body
 }
 
-// body returns what m holds. A field of the wrong form doesn't keep the others from being read.
+// body returns what m holds. If one field has the wrong form, the others are read all the same.
 func (m *message) body() *body {
 	b := new(body)
-	_ = json.Unmarshal(m.raw, b) // m is JSON, so at worst some field is left empty
+	_ = json.Unmarshal(m.raw, b) // m is JSON, so an error only means that some field is empty
 	return b
 }
 
-// event returns m as the loop gets it. A field that is not what it is known to be is left out,
-// except one that events of the type always have: such an event is unreadable.
+// event returns m as the loop gets it. A field of the wrong form is left out. If it is the field
+// that events of the type always have, the event is an EventUnreadable, with the error.
 func (m *message) event(b *body) (Event, error) {
 	ev := Event{
 		Type: m.Type, FID: m.FID, CreatedAt: decoded[Timestamp](b.CreatedAt), Custom: decoded[map[string]any](b.Custom),
@@ -70,7 +70,7 @@ func (m *message) event(b *body) (Event, error) {
 	return ev, nil
 }
 
-// decoded returns what b stands for, or the zero value.
+// decoded returns the value of b, or the zero value if b has the wrong form.
 func decoded[T any](b json.RawMessage) T {
 	var v, none T
 	if json.Unmarshal(b, &v) != nil {
@@ -81,7 +81,7 @@ func decoded[T any](b json.RawMessage) T {
 
 var errMissing = errors.New("it is missing")
 
-// readable returns what b stands for, or nil and why that can't be told.
+// readable returns the value of b, or nil and an error if b is missing or has the wrong form.
 func readable[T any](b json.RawMessage) (*T, error) {
 	var v *T
 	switch err := json.Unmarshal(b, &v); {
@@ -93,29 +93,30 @@ func readable[T any](b json.RawMessage) (*T, error) {
 	return v, nil
 }
 
-// A found activity is one that the API shows, in a feed or in a message, still undecoded.
+// A found is an activity that the API shows in a feed or in a message, still undecoded.
 type found struct {
 	id  string
 	at  Timestamp // when it was created
 	raw json.RawMessage
 }
 
-// findActivity returns what an activity is known by, whether or not the rest of it can be decoded.
+// findActivity returns the id and the time of an activity, whether or not the rest of it can be
+// decoded. An activity without an id gets one that is made from its content.
 func findActivity(raw json.RawMessage) found {
 	var in struct {
 		ID        json.RawMessage `json:"id"`
 		CreatedAt json.RawMessage `json:"created_at"`
 	}
-	_ = json.Unmarshal(raw, &in) // what is no object has neither
+	_ = json.Unmarshal(raw, &in) // an error means that it is no object, and has neither
 	f := found{id: decoded[string](in.ID), at: decoded[Timestamp](in.CreatedAt), raw: raw}
 	if f.id == "" {
 		sum := sha256.Sum256(raw)
-		f.id = "\x00" + string(sum[:]) // nothing that the API could have chosen
+		f.id = "\x00" + string(sum[:]) // no id of the API begins like this
 	}
 	return f
 }
 
-// event returns the news of an activity that was found in a feed.
+// event returns the event that tells of an activity that was found in a feed.
 func (f found) event(fid string) (Event, error) {
 	a, err := readable[Activity](f.raw)
 	if err != nil {
@@ -130,16 +131,16 @@ type group struct {
 	Activities []json.RawMessage `json:"activities"`
 }
 
-// readGroup returns the group, as far as it can be decoded: a count of the wrong form must not hide
-// the activities.
+// readGroup returns those parts of a group that can be decoded. A count of the wrong form must not
+// hide the activities.
 func readGroup(raw json.RawMessage) *group {
 	g := new(group)
 	_ = json.Unmarshal(raw, g)
 	return g
 }
 
-// aggregated returns g as a loop gets it. Activities that can't be decoded are left out: they are
-// told of by themselves.
+// aggregated returns g as a loop gets it. Activities that can't be decoded are left out: each of
+// them has an event of its own.
 func (g *group) aggregated() AggregatedActivity {
 	a := g.AggregatedActivity
 	a.Activities = make([]Activity, 0, len(g.Activities))

@@ -2,29 +2,28 @@ package feeds
 
 import "strings"
 
-// Types of events that [Session.Events] tells by itself.
+// Types of events that come from [Session.Events] itself and not from the API.
 const (
-	// EventConnected is the first event: the feeds are being watched, and from here on no added
-	// activity is missed.
+	// EventConnected is the first event: the feeds are watched now, and no activity that is added
+	// from here on is missed.
 	EventConnected = "connected"
 
-	// EventReconnected says that the connection was lost and is back. Event.Gap tells more.
+	// EventReconnected says that the connection was lost and is back. Event.Gap says what was
+	// missed.
 	EventReconnected = "reconnected"
 
-	// EventDropped says that events were lost while the connection stood, most often because the
-	// loop was too slow. Event.Gap tells more.
+	// EventDropped says that events were lost although the connection was not, most often because
+	// the loop was too slow. Event.Gap says what was missed.
 	EventDropped = "dropped"
 
-	// EventUnreadable says that the API told of something in a form that this package can't decode.
-	// It is in Event.Raw, and the feed, where that is known, in Event.FID. Nothing else is
-	// affected.
+	// EventUnreadable says that the API sent something that this package can't decode. It is in
+	// Event.Raw, and its feed, if known, in Event.FID. No other event is affected.
 	EventUnreadable = "unreadable"
 )
 
-// Types of events that the API sends. Which fields of an [Event] are set for which type is said
-// there.
+// Types of events that the API sends. [Event] says which of its fields are set for which type.
 const (
-	EventActivityAdded           = "feeds.activity.added" // also told for what is new in a grouped feed: see Session.Events
+	EventActivityAdded           = "feeds.activity.added" // also for what is new in a feed that shows groups: see Session.Events
 	EventActivityUpdated         = "feeds.activity.updated"
 	EventActivityDeleted         = "feeds.activity.deleted"
 	EventActivityRestored        = "feeds.activity.restored"
@@ -83,7 +82,7 @@ const (
 	EventModerationMarkReviewed = "moderation.mark_reviewed"
 )
 
-// The fields of an Event that its type may promise.
+// A promise is the field of an Event that its type always sets.
 type promise int
 
 const (
@@ -95,8 +94,8 @@ const (
 	promisesFeed
 )
 
-// promiseOf returns which field an event of the type always has, so that a loop need not check it
-// for nil.
+// promiseOf returns the field that an event of the type always has. A loop need not check that
+// field for nil.
 func promiseOf(typ string) promise {
 	switch typ {
 	case EventActivityAdded, EventActivityUpdated, EventActivityDeleted, EventActivityRestored, EventActivityRemovedFromFeed:
