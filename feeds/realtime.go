@@ -16,43 +16,41 @@ import (
 )
 
 const (
-	// The pauses between two connections, less and plus half of themselves at random, so that the
-	// clients of a server that restarts do not come back as one.
+	// The pauses between two connections. Each is changed by up to half of itself at random, so
+	// that the clients of a server that restarts do not all come back at the same moment.
 	firstPause   = 500 * time.Millisecond
 	longestPause = 16 * time.Second
 
-	// held is how long a connection has to last for the next pause to be the first again, if it
-	// brings no news. A server that takes every login and hangs up is backed off from.
+	// held is how long a connection that brings no event has to last before the next pause is the
+	// first again. So the pauses grow for a server that takes every login and then hangs up.
 	held = time.Second
 )
 
-var (
-	errLoopLeft = errors.New("feeds: the loop was left") // never seen by a caller
-)
+var errLoopLeft = errors.New("feeds: the loop was left") // no caller gets it
 
-// A stream is one loop over [Session.Events]. All of it runs in the goroutine of that loop, except
-// the reading and keepalive of its socket and the reading of feeds, which end before the loop goes
-// on. So what it knows needs no lock.
+// A stream is one loop over [Session.Events]. It runs in the goroutine of that loop, except the
+// reading and keepalive of its socket, which share only the queue, and the reading of feeds, which
+// ends before the loop goes on. So its fields need no lock.
 type stream struct {
 	session *Session
-	user    json.RawMessage // the session's, as the login takes it; nil for nobody
+	user    json.RawMessage // the session's user, as the login has it; nil for no user
 	feeds   []*watched
-	byFID   map[string]*watched // the same
+	byFID   map[string]*watched // the feeds by their names
 	yield   func(Event, error) bool
 
 	pace     *backoff.ExponentialBackOff
 	rejected rejected
-	began    bool // EventConnected was told
-	told     bool // what happened in a feed was told, since the connection was made
-	gap      Gap  // what to tell with the next connection
+	began    bool // the loop got EventConnected
+	told     bool // the loop got an event of a feed over this connection
+	gap      Gap  // what the next EventReconnected or EventDropped has
 
-	readGate gate         // of the reading of feeds
-	listGate gate         // of the listing of their activities
-	held     atomic.Int64 // bytes of what was read and is yet to be told
+	readGate gate         // for the reading of feeds
+	listGate gate         // for the listing of their activities
+	held     atomic.Int64 // bytes that were read and that the loop has yet to get
 }
 
-// run is the life of the loop's connections, from before the first to after the last. Its error
-// says why there will be no other: errLoopLeft if the loop was left.
+// run makes connections until the loop ends. Its error says why: errLoopLeft if the body broke or
+// returned.
 func (st *stream) run(ctx context.Context) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -77,7 +75,7 @@ func (st *stream) run(ctx context.Context) error {
 	return err
 }
 
-// reconnect connects, again and again, until there is a reason not to.
+// reconnect makes one connection after another, with pauses, until one ends for a final reason.
 func (st *stream) reconnect(ctx context.Context) error {
 	st.pace = backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstPause), backoff.WithMultiplier(2),
 		backoff.WithRandomizationFactor(0.5), backoff.WithMaxInterval(longestPause), backoff.WithMaxElapsedTime(0))
@@ -91,11 +89,11 @@ func (st *stream) reconnect(ctx context.Context) error {
 			return err
 		}
 		if st.gap.Err == nil {
-			st.gap.Err = err // what ended the connection; why the next attempts failed is another matter
+			st.gap.Err = err // what ended the connection, and not why the next attempts failed
 		}
 		if r, ok := errors.AsType[*refusal](err); ok && r.err.Code == CodeTokenExpired {
-			// The pace is the transport's: it decides when the token provider may be asked for the
-			// next, and until the provider has answered nothing is dialed.
+			// No pause here: the transport decides when the token provider may be asked again, and
+			// there is no dialing before the provider has answered.
 			st.rejected.note(r.token, st.session.transport.Stats())
 			st.log(slog.LevelInfo, "events: the API rejected the token, will dial with the next", "err", err)
 			continue
@@ -111,8 +109,8 @@ func (st *stream) reconnect(ctx context.Context) error {
 	}
 }
 
-// connect is the life of one connection: it logs in, watches, recovers what was missed, and passes
-// on what comes.
+// connect makes one connection and uses it until it ends: it logs in, has the feeds watched,
+// recovers what was missed, and passes on what comes. Its error says why the connection ended.
 func (st *stream) connect(ctx context.Context) error {
 	tok, err := st.token(ctx)
 	if err != nil {
@@ -128,7 +126,7 @@ func (st *stream) connect(ctx context.Context) error {
 			st.pace.Reset()
 		}
 		if k.lasted >= silence {
-			st.rejected = rejected{} // it has shown itself to be valid again
+			st.rejected = rejected{} // its token is valid again
 		}
 	}()
 
@@ -161,7 +159,7 @@ func (st *stream) log(level slog.Level, msg string, args ...any) {
 	}
 }
 
-// final reports whether dialing again would not help.
+// final reports whether dialing again can't help.
 func (st *stream) final(err error) bool {
 	if IsSessionOver(err) || errors.Is(err, ErrEventsEnded) || errors.Is(err, errNoUpgrade) {
 		return true
@@ -174,13 +172,13 @@ func (st *stream) final(err error) bool {
 	case CodeBadKey, CodeMalformedToken, CodeNotAllowed, CodeTokenNotYetValid, CodeTokenFromFuture, CodeBadSignature:
 		return true
 	case CodeBadInput, CodeNotFound:
-		return !st.began // later it may be the connection, which is gone, that is not found
+		return !st.began // later it may be the connection that is gone, and not the feed
 	}
-	return false // an answer without a code is a proxy's, perhaps, and may be another in a minute
+	return false // an answer without a code may be a proxy's, and another one in a minute
 }
 
-// refusalOf returns the API's refusal of the login or of a feed, if err is one, and not what the
-// token provider met with.
+// refusalOf returns the API's error for the login or for the reading of a feed, if err is one. An
+// error inside that of the token provider is not.
 func refusalOf(err error) *Error {
 	switch err := err.(type) {
 	case *Error:

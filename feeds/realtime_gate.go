@@ -9,25 +9,26 @@ import (
 	"time"
 )
 
-// A gate keeps the reading of many feeds within the API's rate limit: it lets in as many calls as
-// the API's answers say are left, and when none are the readers wait together for the time at which
-// the limit ends, instead of finding out one by one.
+// A gate keeps the reading of many feeds within the API's rate limit. It lets in as many calls as
+// the API's answers say are left. When none are left, all readers wait for the time at which the
+// limit ends, instead of finding out one by one.
 //
-// An API that says nothing of limits is asked as fast as the readers go.
+// If the API's answers name no limit, the gate is open.
 type gate struct {
 	mu      sync.Mutex    // guards the fields below; never held across a wait
 	inside  int           // calls under way
-	left    int           // how many more the API takes before reset, by the least that an answer has said
-	reset   time.Time     // when the limit ends, by this machine's clock; past: there is none, as far as is known
-	changed chan struct{} // closed when a call leaves; nil if nobody waits for that
+	left    int           // how many more calls the API takes before reset: the least that an answer has said
+	reset   time.Time     // when the limit ends, by this machine's clock; in the past: no limit is known
+	changed chan struct{} // closed when a call leaves; nil if no call waits for that
 }
 
-// enter waits until a call may begin, or until ctx ends. A call that was let in has to leave.
+// enter waits until a call may begin, or until ctx ends. After enter has returned nil, leave must
+// be called.
 func (g *gate) enter(ctx context.Context) error {
 	for {
 		g.mu.Lock()
 		wait := time.Until(g.reset)
-		if wait <= 0 || g.inside < g.left { // for all that is known, none of those inside has been counted yet
+		if wait <= 0 || g.inside < g.left { // perhaps the API has not counted any of those inside yet
 			g.inside++
 			g.mu.Unlock()
 			return nil
@@ -38,7 +39,7 @@ func (g *gate) enter(ctx context.Context) error {
 		changed := g.changed
 		g.mu.Unlock()
 
-		timer := time.NewTimer(wait + rand.N(rateLimitSpread)) // others were told the same second
+		timer := time.NewTimer(wait + rand.N(rateLimitSpread)) // other clients were told the same second
 		select {
 		case <-timer.C:
 		case <-changed:
@@ -50,7 +51,8 @@ func (g *gate) enter(ctx context.Context) error {
 	}
 }
 
-// leave notes what the answer to a call says of the limit. Its header is nil if there was none.
+// leave ends a call and notes what its answer says about the limit. h is nil if there was no
+// answer.
 func (g *gate) leave(h http.Header, refusal *Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -59,7 +61,7 @@ func (g *gate) leave(h http.Header, refusal *Error) {
 		close(g.changed)
 		g.changed = nil
 	}
-	longest := time.Now().Add(maxRateLimitWait) // however far away the API says that it is
+	longest := time.Now().Add(maxRateLimitWait) // an end that is further away is not believed
 	if refusal != nil && refusal.rateLimited() {
 		g.left, g.reset = 0, earlier(refusal.RetryAt, longest)
 		return

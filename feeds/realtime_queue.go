@@ -6,37 +6,39 @@ import (
 	"sync"
 )
 
-// What is held for a loop that is busy. Both are counted, because one message may have a megabyte.
+// How much is held for a loop that is busy. There is a limit in bytes too, because one message may
+// have 1 MiB.
 const (
 	maxQueued      = 1000    // messages
-	maxQueuedBytes = 8 << 20 // of memory for them: they are held as they came, and decoded when it is their turn
+	maxQueuedBytes = 8 << 20 // of memory: messages are held as they came, and decoded when the loop takes them
 )
 
-// A queue stands between a socket, which must not be kept waiting, and a loop that may take its
-// time. Its wake has to be made with room for one.
+// A queue stands between a socket, which must not wait, and a loop, which may take its time. Its
+// wake must be made with room for one value.
 //
-// Once it has overflowed it takes nothing more until the loop has seen all that is in it and was
-// told. So what was dropped lies in one place, and what is told after it is newer.
+// Once it was full it takes no message until the loop has taken all that is in it and the number of
+// those that were dropped. So all dropped messages belong to one time, and what comes after is
+// newer.
 type queue struct {
-	wake chan struct{} // holds a value when there may be something new for next
+	wake chan struct{} // holds a value when next may find something new
 
 	mu       sync.Mutex // guards the fields below; never held across a wait
 	messages []*message // added by put, taken by next
-	bytes    int        // that they take
+	bytes    int        // how much memory the messages take
 	dropped  dropped    // counted by put and drop, taken by next
 	err      error      // why there will be no more; set once, by end
 }
 
-// dropped is what a queue had no room for.
+// dropped counts the messages that a queue had no room for.
 type dropped struct {
 	events int
-	feeds  map[string]bool // of which feeds they told
-	all    bool            // of some of them that is not known
+	feeds  map[string]bool // the feeds that they were about
+	all    bool            // they may have been about any feed: feeds is not complete, and nil
 }
 
-// put adds m, or counts it as dropped. It never waits. m may be changed no more.
+// put adds m, or counts it as dropped. It never waits. The caller must not change m afterwards.
 func (q *queue) put(m *message) {
-	m.raw = bytes.Clone(m.raw) // it was read into something larger
+	m.raw = bytes.Clone(m.raw) // it stands in a larger buffer
 	q.mu.Lock()
 	if q.dropped.events > 0 || len(q.messages) == maxQueued || q.bytes+cap(m.raw) > maxQueuedBytes {
 		q.drop(m.FID)
@@ -48,7 +50,7 @@ func (q *queue) put(m *message) {
 	q.signal()
 }
 
-// putTooLong counts a message that was too long to be read, and might have told of any feed.
+// putTooLong counts a message that was too long to be read. It may have been about any feed.
 func (q *queue) putTooLong() {
 	q.mu.Lock()
 	q.drop("")
@@ -61,7 +63,7 @@ func (q *queue) drop(fid string) {
 	d := &q.dropped
 	d.events++
 	switch {
-	case fid == "" || len(d.feeds) >= maxQueued: // the names have to be held too
+	case fid == "" || len(d.feeds) >= maxQueued: // the names take memory too
 		d.all, d.feeds = true, nil
 	case !d.all:
 		if d.feeds == nil {
@@ -71,7 +73,7 @@ func (q *queue) drop(fid string) {
 	}
 }
 
-// end says that nothing more will come, because of err.
+// end says that no more messages come, because of err.
 func (q *queue) end(err error) {
 	q.mu.Lock()
 	q.err = err
@@ -86,8 +88,8 @@ func (q *queue) signal() {
 	}
 }
 
-// next waits for a message, for the number of those that were dropped in its place, or for the end.
-// With the end may come a last number too.
+// next waits for a message, for the messages that were dropped, or for the end of the connection.
+// The error of the end may come with messages that were dropped before it.
 func (q *queue) next(ctx context.Context) (*message, dropped, error) {
 	for {
 		if err := ctx.Err(); err != nil {

@@ -9,16 +9,15 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// rejected is the token that the API rejected last on a socket. The transport can't know of that
-// unless it is told, once; and that it was rejected need not be for ever, for a revocation can be
-// taken back.
+// rejected is the token that the API rejected last on a socket. The transport does not know of that
+// and must be told, once. The token may become valid again, because a revocation can be taken back.
 type rejected struct {
 	token    provider.Token
 	reported bool  // to the transport
-	returned int64 // how often the token provider had returned the token that it was to replace
+	returned int64 // Stats.Unchanged at that time: how often the provider had returned the token to be replaced
 }
 
-// note notes that the API rejected tok.
+// note remembers that the API rejected tok.
 func (r *rejected) note(tok provider.Token, st transport.Stats) {
 	*r = rejected{token: tok, returned: st.Unchanged}
 }
@@ -27,22 +26,23 @@ func (r *rejected) is(tok provider.Token) bool {
 	return !r.token.IsZero() && tok.Value() == r.token.Value()
 }
 
-// returnedAgain reports whether the token provider was asked for another and returned the same.
+// returnedAgain reports whether the token provider was asked for another token since then and
+// returned the same.
 func (r *rejected) returnedAgain(st transport.Stats) bool {
 	return !r.token.IsZero() && st.Unchanged > r.returned
 }
 
 var errStillRejected = errors.New("feeds: events: the API has rejected the token, and the token provider is not due to be asked for another yet")
 
-// token returns the token to dial with: the valid one of the session, which HTTP calls use as well.
+// token returns the token to dial with: the session's valid token, which the calls use too.
 //
-// A token that was rejected on the socket is only reported if the transport still believes in it:
-// if it has been replaced, or has ended by the clock, there is nothing to report, and an ordinary
-// expiry is not taken for a dead token.
+// A token that was rejected on the socket is reported only if the transport still holds it as
+// valid. If it was replaced or has expired by the clock, there is nothing to report: an ordinary
+// expiry must not count as a dead token.
 //
-// It is not sent again, unless the token provider says that it has no other, because it caches.
-// Then only dialing tells whether the API takes it again, and that is done once each time that the
-// provider has said so.
+// A rejected token is not sent again, unless the token provider returns it again, as one that
+// caches does. Then only dialing can show whether the API accepts it again. Each time that the
+// provider returns it, it is sent once.
 func (st *stream) token(ctx context.Context) (provider.Token, error) {
 	t, r := st.session.transport, &st.rejected
 	tok, err := t.Token(ctx)

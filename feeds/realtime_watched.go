@@ -6,33 +6,33 @@ import (
 )
 
 const (
-	maxRecovered  = 1000 // activities of one feed that are recovered in one go
-	maxRemembered = 2000 // of one feed: what was just recovered, and what the queue may hold of the same
+	maxRecovered  = 1000 // activities of one feed that are recovered after one gap
+	maxRemembered = 2000 // of one feed: those that were recovered, and as many that the queue may hold
 )
 
-// A watched feed knows what the loop has been told of it, and what it has yet to be told. It
-// belongs to the goroutine of the loop, except that while feeds are read it belongs to the one that
+// A watched feed knows which of its activities the loop has got, and which it has yet to get. It
+// belongs to the goroutine of the loop. While the feed is read, it belongs to the goroutine that
 // reads it.
 type watched struct {
 	fid, group, id string
 
-	known map[string]bool // ids of the newest activities that the loop knows of, or that were there before it
-	order []seen          // the same in the order in which they came, as a ring once it is full
+	known map[string]bool // ids of the newest activities that the loop has got, or that were there at the start
+	order []seen          // the same in the order in which they came; a ring once it is full
 	next  int             // where the ring is written next
 
-	// floor is a time up to which everything is known, even if its id is forgotten: what is older
-	// is not news.
+	// floor is a time before which everything is known, even if its id is forgotten: an older
+	// activity is not news.
 	floor Timestamp
 
 	form   form
-	counts map[string]int      // of a grouped feed: how many activities each group had when the loop was last told
-	status *NotificationStatus // of a notification feed: as the loop was last told, or as it was when the watching began
+	counts map[string]int      // of a feed that shows groups: how many activities each had when the loop last heard
+	status *NotificationStatus // of a notification feed: as the loop last got it, or as it was at the start
 
-	// What was read and is yet to be told. It outlives the connection over which it was read.
+	// What was read and the loop has yet to get. It is kept if the connection ends.
 	missed     []found           // the oldest first
-	updated    []json.RawMessage // groups in which some of them stand
+	updated    []json.RawMessage // groups that hold some of them
 	changed    *NotificationStatus
-	incomplete bool // more was missed than that
+	incomplete bool // more was missed
 }
 
 // A form is how the API shows a feed.
@@ -49,7 +49,7 @@ type seen struct {
 	at Timestamp
 }
 
-// remember notes that the loop is being told of f. It returns false if it had been before.
+// remember notes that the loop gets f now. It returns false if the loop has it already.
 func (w *watched) remember(f found) bool {
 	switch {
 	case w.known[f.id]:
@@ -66,14 +66,14 @@ func (w *watched) remember(f found) bool {
 	gone := w.order[w.next]
 	delete(w.known, gone.id)
 	if !gone.at.Before(w.floor.Time) {
-		w.floor.Time = gone.at.Add(1) // or it would be news itself
+		w.floor.Time = gone.at.Add(1) // with gone.at alone it would be news again
 	}
 	w.order[w.next] = k
 	w.next = (w.next + 1) % maxRemembered
 	return true
 }
 
-// news reports whether the loop has yet to be told of f.
+// news reports whether the loop has yet to get f.
 func (w *watched) news(f found) bool { return !w.known[f.id] && !f.at.Before(w.floor.Time) }
 
 // A page of a feed, the newest first.
@@ -84,7 +84,7 @@ type page struct {
 	Next       string            `json:"next"`
 }
 
-// begin notes what is in the feed when the watching begins: p is its newest page.
+// begin notes what is in the feed at the start. p is its newest page.
 func (w *watched) begin(p *page) {
 	w.shownAs(p.Activities, p.Groups)
 	w.status = decoded[*NotificationStatus](p.Status)
@@ -121,18 +121,18 @@ func (w *watched) shownAs(activities, groups []json.RawMessage) {
 	}
 }
 
-// count notes how many activities are in a group, of which the loop has been told, or is about to
-// be.
+// count notes how many activities a group has. The loop has got them, or is about to.
 func (w *watched) count(g *group) {
 	if w.counts == nil || len(w.counts) >= maxRemembered {
-		w.counts = make(map[string]int) // what is forgotten is judged by what is shown: see lookInto
+		w.counts = make(map[string]int) // lookInto can do without a count
 	}
 	w.counts[g.Group] = g.ActivityCount
 }
 
-// lookInto returns what is news in a group, the oldest first, and whether that is all that is new
-// in it, for the API shows only the newest of a group's activities. It is if one of those is old;
-// and otherwise if there are no more than the loop will then have been told of, by the count.
+// lookInto returns the activities of a group that are news, the oldest first, and whether these are
+// all that is new in the group: the API shows only the newest activities of a group. They are all
+// if an activity that is shown is not news. Otherwise the counts decide: the group must not have
+// grown by more than are shown.
 func (w *watched) lookInto(g *group, news func(found) bool) (fresh []found, all bool) {
 	for _, raw := range g.Activities {
 		if f := findActivity(raw); news(f) {
@@ -145,7 +145,7 @@ func (w *watched) lookInto(g *group, news func(found) bool) (fresh []found, all 
 	return fresh, len(fresh) < len(g.Activities) || g.ActivityCount <= len(fresh) || known && g.ActivityCount-before <= len(fresh)
 }
 
-// forget drops what was read and has now been told.
+// forget drops what was read, once the loop gets it.
 func (w *watched) forget() {
 	w.missed, w.updated, w.changed, w.incomplete = nil, nil, nil, false
 }
