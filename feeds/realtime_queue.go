@@ -1,7 +1,6 @@
 package feeds
 
 import (
-	"bytes"
 	"context"
 	"sync"
 )
@@ -38,7 +37,6 @@ type dropped struct {
 
 // put adds m, or counts it as dropped. It never waits. The caller must not change m afterwards.
 func (q *queue) put(m *message) {
-	m.raw = bytes.Clone(m.raw) // it stands in a larger buffer
 	q.mu.Lock()
 	if q.dropped.events > 0 || len(q.messages) == maxQueued || q.bytes+cap(m.raw) > maxQueuedBytes {
 		q.drop(m.FID)

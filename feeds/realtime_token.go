@@ -32,7 +32,7 @@ func (r *rejected) returnedAgain(st transport.Stats) bool {
 	return !r.token.IsZero() && st.Unchanged > r.returned
 }
 
-var errStillRejected = errors.New("feeds: events: the API has rejected the token, and the token provider is not due to be asked for another yet")
+var errStillRejected = errors.New("feeds: events: the token provider has returned a token again that the API had rejected")
 
 // token returns the token to dial with: the session's valid token, which the calls use too.
 //
@@ -51,12 +51,14 @@ func (st *stream) token(ctx context.Context) (provider.Token, error) {
 		r.reported = true
 		tok, err = t.Token(ctx)
 	}
-	switch again := r.returnedAgain(t.Stats()); {
-	case err == nil && (again || !r.is(tok)):
-		return tok, nil
-	case err == nil:
+	switch {
+	case err == nil && r.is(tok):
+		r.reported = false // the transport has got it anew, and is told again after a pause
 		return provider.Token{}, errStillRejected
-	case again && ctx.Err() == nil && !IsSessionOver(err):
+	case err == nil:
+		*r = rejected{} // it was replaced
+		return tok, nil
+	case r.returnedAgain(t.Stats()) && ctx.Err() == nil && !IsSessionOver(err):
 		return r.token, nil
 	}
 	return provider.Token{}, fmt.Errorf("feeds: events: the token provider: %w", err)
