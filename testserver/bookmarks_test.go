@@ -75,6 +75,7 @@ func TestBookmarks(t *testing.T) {
 		}
 		wantFound(t, bob, "/api/v2/feeds/bookmark_folders/query", "bookmark_folders", "name", map[string]string{
 			`{}`: "Sweets", `{"folder_name":{"$contains":"wee"}}`: "Sweets", `{"folder_name":"Recipes"}`: "", `{"user_id":"alice"}`: "", `{"custom.icon":"x"}`: "Sweets",
+			`{"created_at":{"$lt":` + stamp(0) + `}}`: "Sweets", `{"updated_at":{"$gt":` + stamp(0) + `}}`: "",
 		}, []string{`{"name":"Sweets"}`})
 		if got := found(t, alice, "/api/v2/feeds/bookmark_folders/query", "bookmark_folders", "name", `{}`); got != "" {
 			t.Errorf("alice finds %s", got)

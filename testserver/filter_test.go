@@ -195,7 +195,7 @@ func TestUserFilters(t *testing.T) {
 			`{"id":{"$gt":"ann","$lte":"ben"}}`: "ben", `{"name":{"$autocomplete":"le"}}`: "ann", `{"name":{"$exists":false}}`: "cleo", `{"role":"admin"}`: "ann",
 			`{"role":{"$in":["user"]}}`: "ben cleo", `{"language":"en"}`: "ann", `{"email":"ann@x.test"}`: "ann", `{"username":{"$autocomplete":"ben"}}`: "ben",
 			`{"teams":"red"}`: "ann ben", `{"teams":{"$in":["blue"]}}`: "ann", `{"teams":{"$contains":"blue"}}`: "ann", `{"custom.n":{"$gt":1}}`: "ben",
-			`{"banned":false}`: "ann ben cleo", `{"banned":{"$ne":false}}`: "", `{"last_active":{"$exists":true}}`: "", `{"created_at":{"$gte":` + stamp(-2*time.Second) + `}}`: "ben cleo",
+			`{"banned":false}`: "ann ben cleo", `{"banned":{"$ne":false}}`: "", `{"bypass_moderation":false}`: "ann ben cleo", `{"shadow_banned":{"$ne":false}}`: "", `{"last_active":{"$exists":true}}`: "", `{"created_at":{"$gte":` + stamp(-2*time.Second) + `}}`: "ben cleo",
 			`{"updated_at":{"$lt":` + stamp(-2*time.Second) + `}}`: "ann", `{"$or":[{"id":"ann"},{"name":"Ben"}]}`: "ann ben",
 		} {
 			a := query(`{"filter_conditions":` + filter + `}`)
@@ -204,7 +204,8 @@ func TestUserFilters(t *testing.T) {
 				t.Errorf("%s finds %s; want %s", filter, got, want)
 			}
 		}
-		for sort, want := range map[string]string{`[{"field":"id","direction":-1}]`: "cleo ben ann", `[{"field":"name"},{"field":"id"}]`: "cleo ann ben", `[{"field":"created_at","direction":-1}]`: "cleo ben ann"} {
+		for sort, want := range map[string]string{`[{"field":"id","direction":-1}]`: "cleo ben ann", `[{"field":"name"},{"field":"id"}]`: "cleo ann ben", `[{"field":"created_at","direction":-1}]`: "cleo ben ann",
+			`[{"field":"role","direction":-1},{"field":"id"}]`: "ben cleo ann", `[{"field":"updated_at","direction":-1}]`: "cleo ben ann"} {
 			if got := strings.Join(ids(query(`{"filter_conditions":{},"sort":` + sort + `}`).body["users"]), " "); got != want {
 				t.Errorf("sort %s gives %s; want %s", sort, got, want)
 			}

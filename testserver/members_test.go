@@ -138,6 +138,7 @@ func TestPins(t *testing.T) {
 		}
 		wantFound(t, bob, feed+"/pinned_activities/query", "pinned_activities", "activity.id", map[string]string{
 			`{}`: "a3 a2 a1", `{"activity_id":{"$in":["a1","a2"]}}`: "a2 a1", `{"user_id":"bob"}`: "", `{"fid":"user:alice","created_at":{"$gte":` + stamp(0) + `}}`: "a3",
+			`{"updated_at":{"$lt":` + stamp(0) + `}}`: "a2 a1",
 		}, []string{`{"activity.id":"a1"}`})
 		again := pin(alice, "POST", "a1", ``)
 		wantStatus(t, again, 201)

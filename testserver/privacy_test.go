@@ -109,12 +109,15 @@ func TestVisibility(t *testing.T) {
 					t.Errorf("%s: %s may update: own_capabilities don't agree", tt.visibility, name)
 				}
 			}
-			for what, got := range map[string][]string{tt.read: read, tt.follow: follow, tt.post: post} {
-				slices.Sort(got)
-				want := strings.Fields(what)
+			for _, may := range []struct {
+				what, want string
+				got        []string
+			}{{"read", tt.read, read}, {"follow", tt.follow, follow}, {"post", tt.post, post}} {
+				slices.Sort(may.got)
+				want := strings.Fields(may.want)
 				slices.Sort(want)
-				if !slices.Equal(got, want) {
-					t.Errorf("%s: %v; want %v", tt.visibility, got, want)
+				if !slices.Equal(may.got, want) {
+					t.Errorf("%s: %v may %s it; want %v", tt.visibility, may.got, may.what, want)
 				}
 			}
 		}

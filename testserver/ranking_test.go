@@ -19,7 +19,7 @@ func TestCommentOrders(t *testing.T) {
 		wantStatus(t, server.do("POST", activities, `{"type":"post","feeds":["user:x"],"id":"a1","user_id":"x"}`), 201)
 		// Votes up and down of each comment. The best has few and good ones, the top one the most.
 		votes := map[string][2]int{"few": {4, 0}, "many": {12, 4}, "split": {9, 9}, "bad": {0, 6}, "none": {0, 0}}
-		for i, id := range []string{"none", "bad", "split", "many", "few"} {
+		for i, id := range []string{"none", "few", "bad", "split", "many"} {
 			for _, reply := range []string{"", "r-"} {
 				where := `"object_id":"a1","object_type":"activity"`
 				if reply != "" {
@@ -40,8 +40,8 @@ func TestCommentOrders(t *testing.T) {
 			return a
 		}
 		for sort, want := range map[string]string{
-			"first": "none bad split many few", "last": "few many split bad none", "top": "many few split none bad",
-			"best": "few many split bad none", "controversial": "split many few bad none", "": "none bad split many few",
+			"first": "none few bad split many", "last": "many split bad few none", "top": "many few split none bad",
+			"best": "few many split bad none", "controversial": "split many bad few none", "": "none few bad split many",
 		} {
 			list := comments + "?object_type=activity&object_id=a1&sort=" + sort
 			a := get(list)
@@ -93,15 +93,15 @@ func TestCommentOrders(t *testing.T) {
 		if got := meta(c); got != "false cut, true more, 3 left" {
 			t.Errorf("with two: %s", got)
 		}
-		if got := strings.Join(ids(get(comments + "/none/replies?next=" + c.get("meta", "next_cursor").(string)).body["comments"]), " "); got != "r-split r-many r-few" {
+		if got := strings.Join(ids(get(comments + "/none/replies?next=" + c.get("meta", "next_cursor").(string)).body["comments"]), " "); got != "r-bad r-split r-many" {
 			t.Errorf("from there on come %s", got)
 		}
 
 		wantFound(t, server, comments+"/query", "comments", "id", map[string]string{
-			`{"parent_id":"none"}`: "r-none r-bad r-split r-many r-few", `{"id":{"$in":["few","bad"]}}`: "bad few", `{"comment_text":{"$q":"OAT 3"}}`: "many r-many",
+			`{"parent_id":"none"}`: "r-none r-few r-bad r-split r-many", `{"id":{"$in":["few","bad"]}}`: "few bad", `{"comment_text":{"$q":"OAT 3"}}`: "split r-split",
 			`{"score":{"$gt":4}}`: "many r-many", `{"upvote_count":{"$gte":9,"$lt":12}}`: "split r-split", `{"downvote_count":{"$lte":0}}`: "none r-none few r-few",
-			`{"reply_count":{"$gt":0}}`: "none", `{"confidence_score":{"$gt":0.65}}`: "few r-few", `{"controversy_score":{"$gt":10}}`: "split r-split", `{"custom.n":4}`: "few r-few",
-			`{"user_id":"u1","object_id":"a1"}`: "bad r-bad many r-many", `{"object_type":{"$in":["activity"]},"status":"active","created_at":{"$gte":` + stamp(-time.Second) + `}}`: "few r-few",
+			`{"reply_count":{"$gt":0}}`: "none", `{"confidence_score":{"$gt":0.65}}`: "few r-few", `{"controversy_score":{"$gt":10}}`: "split r-split", `{"custom.n":4}`: "many r-many",
+			`{"user_id":"u1","object_id":"a1"}`: "few r-few split r-split", `{"object_type":{"$in":["activity"]},"status":"active","created_at":{"$gte":` + stamp(-time.Second) + `}}`: "many r-many",
 		}, []string{`{"text":"x"}`, `{"score":5}`, `{"comment_text":"oat"}`, `{"reaction_count":{"$gt":1}}`})
 		if got := found(t, server, comments+"/query", "comments", "id", `{"filter":{"parent_id":"none"},"sort":"top","limit":2}`); got != "r-many r-few" {
 			t.Errorf("top two: %s", got)
