@@ -70,7 +70,7 @@ func (e *Error) advice() string {
 		return "the tokens are signed with another secret: the token provider has to use the secret that belongs to this API key " +
 			"(and a developer token works only while the app has its authentication checks disabled)"
 	case CodeNotAllowed:
-		return "the user's role does not allow it; a new token would not help"
+		return "the user's role does not permit it; a new token would not help"
 	}
 	return ""
 }

@@ -55,7 +55,7 @@ func TestEventsCloseCodes(t *testing.T) {
 }
 
 // We say every 25 s that we are there, in the form that Stream's own clients use, and believe a
-// connection dead on which nothing was heard for 35 s.
+// connection dead on which the API sent nothing for 35 s.
 func TestEventsKeepalive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -115,7 +115,7 @@ func TestEventsSilence(t *testing.T) {
 				}
 				time.Sleep(750 * time.Millisecond)
 				synctest.Wait()
-				if gap := l.last(feeds.EventReconnected).Gap; gap == nil || !strings.Contains(gap.Err.Error(), "nothing was heard of the API for 35s") {
+				if gap := l.last(feeds.EventReconnected).Gap; gap == nil || !strings.Contains(gap.Err.Error(), "the API sent nothing for 35s") {
 					t.Errorf("gap %+v", gap)
 				}
 			})

@@ -202,7 +202,7 @@ func TestEventsNeedTheUpgrade(t *testing.T) {
 		defer s.Close()
 		l := listen(t.Context(), s, nil)
 		<-l.done
-		if len(l.errs) != 1 || !strings.Contains(l.errs[0].Error(), "Client.Base has to hand on the body of a 101") {
+		if len(l.errs) != 1 || !strings.Contains(l.errs[0].Error(), "Client.Base must return the body of a 101") {
 			t.Errorf("errors %v", l.errs)
 		}
 	})

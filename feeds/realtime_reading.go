@@ -14,46 +14,46 @@ import (
 )
 
 const (
-	pageSize  = 100             // the most that the API gives at once
+	pageSize  = 100             // the most activities that the API sends at once
 	readLimit = 2 * time.Minute // for one page, refreshes of the token included
 
-	// maxRecoveredBytes bounds what of all feeds together is read and yet to be told, as the API
-	// wrote it.
+	// maxRecoveredBytes is how much is held, of all feeds together, that was read and that the loop
+	// has yet to get: in bytes as the API wrote them.
 	maxRecoveredBytes = 32 << 20
 )
 
 var errSlowRead = fmt.Errorf("feeds: events: a watched feed could not be read within %s", readLimit)
 
-// A reading is one feed being read for news: from the newest on, page by page, until the last on a
-// page is no news. Events of the new connection lie in the queue meanwhile and are not known yet;
-// otherwise they would be met first, and be taken for the end of what was missed.
+// A reading reads one feed for news: page by page from the newest activity on, until the last one
+// on a page is not news. Events of the new connection wait in the queue until it is done. If the
+// loop took them first, they would be known, and would look like the end of what was missed.
 type reading struct {
 	stream *stream
 	w      *watched
 
-	connection string // the feed is to be watched by it as well; "" once it is, or if it need not be
-	only       bool   // what is in the feed is to be noted as known, not told: the first page is enough
+	connection string // the connection that is to watch the feed; "" for none, and once it does
+	only       bool   // what is in the feed only becomes known, and is not told: the first page is enough
 
-	next   string // the page to read next
-	limit  int    // how much may be on it
+	next   string // the cursor of the page to read
+	limit  int    // how many activities it may have
 	begun  bool   // the first page was read
-	listed bool   // it is no longer the feed that is read, but the list of its activities: see list
+	listed bool   // what is read is no longer the feed, but the list of its activities: see list
 	done   bool
 
 	missed []found         // the newest first
-	have   map[string]bool // ids of those
-	old    map[string]bool // ids of what was read over an earlier connection and has yet to be told
-	bytes  int64           // of what was found, and of groups
-	full   bool            // there is room for no more
-	short  bool            // there is more than was found
+	have   map[string]bool // their ids
+	old    map[string]bool // ids of what was read over an earlier connection and the loop has yet to get
+	bytes  int64           // of missed and groups
+	full   bool            // there is no more room
+	short  bool            // there is more news than was found
 
-	groups []json.RawMessage // in which there is news
-	counts []*group          // whose number is to be noted
+	groups []json.RawMessage // those that hold news
+	counts []*group          // those whose activity count is to be noted
 	status json.RawMessage
-	shown  []found // what the groups showed, once the list is read
+	shown  []found // once the list is read: what the groups showed
 }
 
-// run reads on, to the end or an error.
+// run reads until the reading is done, or until an error. After an error it may be called again.
 func (r *reading) run(ctx context.Context) error {
 	for !r.done {
 		p, err := r.page(ctx)
@@ -61,7 +61,7 @@ func (r *reading) run(ctx context.Context) error {
 		case errors.Is(err, errLongAnswer) && r.limit > 1:
 			r.limit /= 4 // of 100: 25, 6, 1
 		case err != nil && r.listed && refusesList(err):
-			r.end() // and the gap names the feed
+			r.end() // it is short, so the gap names the feed
 		case err != nil:
 			return err
 		default:
@@ -71,7 +71,7 @@ func (r *reading) run(ctx context.Context) error {
 	return nil
 }
 
-// take makes of a page what there is to make of it.
+// take takes the news from a page, and decides what to read next.
 func (r *reading) take(p *page) {
 	first := !r.begun
 	r.begun, r.connection, r.next = true, "", p.Next
@@ -85,7 +85,7 @@ func (r *reading) take(p *page) {
 		r.status = p.Status
 	}
 	before := len(r.missed)
-	more := false // the last on the page is news, so the next page may have some too
+	more := false // the last on the page is news, so the next page may have news too
 	for _, raw := range p.Activities {
 		f := findActivity(raw)
 		if more = r.news(f); more {
@@ -106,11 +106,11 @@ func (r *reading) take(p *page) {
 		r.counts = append(r.counts, g)
 	}
 	r.full = r.full || len(r.missed) > maxRecovered
-	more = more && len(r.missed) > before // or the pages go in a circle
+	more = more && len(r.missed) > before // otherwise the pages go in a circle
 	switch {
 	case p.Next != "" && more && !r.full:
 	case r.listed:
-		// A list that lacks what the groups show is no list of this feed's activities.
+		// A list without the activities that the groups show is not the list of this feed.
 		lacks := slices.ContainsFunc(r.shown, func(f found) bool { return !r.have[f.id] })
 		r.short = r.full || lacks
 		r.end()
@@ -122,21 +122,22 @@ func (r *reading) take(p *page) {
 	}
 }
 
-// list goes on with the list of the feed's activities, because groups don't show all of theirs.
+// list makes the reading go on with the list of the feed's activities, because the groups do not
+// show all that is in them.
 func (r *reading) list() {
 	r.listed, r.next = true, ""
 	r.shown, r.missed = r.missed, nil
 	clear(r.have)
 }
 
-// refusesList reports whether err says that the activities of a feed can't be listed. The feed
-// itself can be read all the same.
+// refusesList reports whether err says that the user may not list the activities of a feed. The
+// feed itself can be read.
 func refusesList(err error) bool {
 	e, ok := err.(*Error)
 	return ok && !e.rateLimited() && e.StatusCode/100 == 4 && e.Code != 0 && e.Code != CodeTokenExpired
 }
 
-// news reports whether f has neither been told nor read.
+// news reports whether f was neither told nor read before.
 func (r *reading) news(f found) bool { return r.w.news(f) && !r.old[f.id] }
 
 func (r *reading) found(f found) {
@@ -150,7 +151,7 @@ func (r *reading) found(f found) {
 	r.missed = append(r.missed, f)
 }
 
-// afford reports whether there is room for so much more, and takes it.
+// afford takes room for so many bytes, and reports whether there was enough.
 func (r *reading) afford(bytes int) bool {
 	if r.stream.held.Add(int64(bytes)) > maxRecoveredBytes {
 		r.stream.held.Add(-int64(bytes))
@@ -160,7 +161,7 @@ func (r *reading) afford(bytes int) bool {
 	return true
 }
 
-// end leaves what was found with the feed.
+// end ends the reading and gives what was found to the feed.
 func (r *reading) end() {
 	w := r.w
 	r.done = true
@@ -171,7 +172,7 @@ func (r *reading) end() {
 	}
 	slices.Reverse(r.missed)
 	if w.form == formGroups {
-		slices.SortStableFunc(r.missed, older) // groups overlap in time
+		slices.SortStableFunc(r.missed, older) // the groups overlap in time
 	}
 	w.missed = append(w.missed, r.missed...)
 	if many := len(w.missed) - maxRecovered; many > 0 {
@@ -188,8 +189,8 @@ func (r *reading) end() {
 	}
 }
 
-// request returns the call for the next page, and the gate that it goes through: the API's limits
-// are by operation.
+// request returns the call for the next page, and its gate: each operation of the API has a rate
+// limit of its own.
 func (r *reading) request() (call, *gate) {
 	if r.listed {
 		in := QueryActivitiesRequest{Filter: map[string]any{"feed": r.w.fid}, Sort: []SortParam{{Field: "created_at", Direction: -1}}, Limit: r.limit, Next: r.next}
@@ -207,8 +208,7 @@ func (r *reading) request() (call, *gate) {
 	return c, &r.stream.readGate
 }
 
-// page reads the next page, and has the feed watched if that is asked for. It waits for rate
-// limits.
+// page reads the next page, and makes r.connection watch the feed. It waits for rate limits.
 func (r *reading) page(ctx context.Context) (*page, error) {
 	st := r.stream
 	c, gate := r.request()

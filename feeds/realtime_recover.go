@@ -10,11 +10,11 @@ import (
 
 const readers = 8 // feeds that are read at once
 
-// readFeeds reads feeds for news, several at once and within the API's rate limit, and leaves what
-// it finds with each of them. With watch it has them watched over k as well.
+// readFeeds reads feeds for news, several at once and within the API's rate limit, and gives each
+// feed what it finds there. With watch, k watches the feeds from then on.
 //
-// A feed that can't be read for now is tried again as long as that goes better for others. What was
-// found in one feed is kept if the connection breaks while others are read.
+// Feeds that could not be read are tried again, as long as each round reads at least one of them.
+// What was found in one feed is kept if the connection breaks while others are read.
 func (st *stream) readFeeds(k *socket, feeds []*watched, watch bool) error {
 	var todo []*reading
 	for _, w := range feeds {
@@ -29,7 +29,7 @@ func (st *stream) readFeeds(k *socket, feeds []*watched, watch bool) error {
 	}
 	defer func() {
 		for _, r := range todo {
-			st.held.Add(-r.bytes) // of what was not read to its end
+			st.held.Add(-r.bytes) // what these have found is dropped: they were not read to the end
 		}
 	}()
 	for {
@@ -51,8 +51,9 @@ func (st *stream) readFeeds(k *socket, feeds []*watched, watch bool) error {
 	}
 }
 
-// readAtOnce reads what is to do, with a few goroutines that end with it. It returns what is left
-// to do, and why: the reason that nothing can be done about, if there is one, and then at once.
+// readAtOnce runs the readings with a few goroutines, which end before it returns. It returns those
+// that are left, and why. After an error that another try can't cure it returns at once, with that
+// error.
 func (st *stream) readAtOnce(ctx context.Context, todo []*reading) (left []*reading, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -85,8 +86,8 @@ func (st *stream) readAtOnce(ctx context.Context, todo []*reading) (left []*read
 	return slices.DeleteFunc(todo, func(r *reading) bool { return r.done }), err
 }
 
-// worthAnother reports whether a feed that could not be read because of err may be readable in a
-// moment, over the same connection.
+// worthAnother reports whether a feed that could not be read because of err can perhaps be read in
+// a moment, over the same connection.
 func worthAnother(err error) bool {
 	if IsSessionOver(err) {
 		return false

@@ -19,50 +19,51 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// Stream's own clients have the same two numbers for keepalive and silence.
+// keepalive and silence are the same in Stream's own clients.
 const (
 	loginLimit = 15 * time.Second // for dialing and logging in
-	keepalive  = 25 * time.Second // between two signs of life of ours
-	silence    = 35 * time.Second // without one of the API's the connection is dead
+	keepalive  = 25 * time.Second // between two health checks that we send
+	silence    = 35 * time.Second // after so long without a message of the API the connection is dead
 	closeLimit = time.Second      // for the API to answer to the closing
-	maxFrame   = 1 << 20          // bytes in a message of the API; a longer one is dropped
-	maxDropped = 64 << 20         // bytes in a message that is dropped; a longer one ends the connection
+	maxFrame   = 1 << 20          // bytes of a message of the API; a longer one is dropped
+	maxDropped = 64 << 20         // bytes of a message that is dropped; a longer one ends the connection
 )
 
 var (
-	errNoLogin = fmt.Errorf("feeds: events: the API did not take the login within %s", loginLimit)
-	errSilent  = fmt.Errorf("feeds: events: nothing was heard of the API for %s", silence)
+	errNoLogin = fmt.Errorf("feeds: events: the API did not accept the login within %s", loginLimit)
+	errSilent  = fmt.Errorf("feeds: events: the API sent nothing for %s", silence)
 	errClosing = errors.New("feeds: events: the connection was closed on this side")
 
-	errNoUpgrade = errors.New("the WebSocket handshake failed; Client.Base has to hand on the body of a 101 as it is, and proxies have " +
-		"to let WebSockets through")
+	errNoUpgrade = errors.New("the WebSocket handshake failed; Client.Base must return the body of a 101 unchanged, and proxies must " +
+		"let WebSockets through")
 )
 
-// A socket is one connection that has been logged in. Two goroutines work for it until its context
-// ends: one reads into the queue, one says every 25 s that we are there.
+// A socket is one connection that is logged in. Two goroutines work for it until its context ends:
+// one reads into the queue, one sends a health check every 25 s.
 type socket struct {
 	stream *stream
 	token  provider.Token
-	call   Error // the operation and the request id, for errors
+	call   Error // has the operation and the request id, and is copied for errors
 
-	ctx   context.Context // ends with the connection; its cause says why
+	ctx   context.Context // ends with the connection; its cause is why
 	fail  context.CancelCauseFunc
 	ws    *websocket.Conn
 	queue queue
 	work  sync.WaitGroup // the two goroutines
 
-	// Written by dial once the API has taken the login, before the goroutines start.
-	id    string // the API's name for the connection
+	// Written by dial when the API has accepted the login, before the goroutines start.
+	id    string // the API's id of the connection
 	since time.Time
 	alive *time.Timer // fails the socket unless it is reset in time
 
-	lasted time.Duration // since then; written by the reader at its end
+	lasted time.Duration // how long the connection lasted; written by the reader at its end
 }
 
-// A refusal is the API's word about the token that a connection was logged in with.
+// A refusal is the API's error for a connection, with the token that the connection was logged in
+// with.
 type refusal struct {
 	err   *Error
-	token provider.Token // the witness of what has to be replaced
+	token provider.Token // if the error is about the token, this is the one to replace
 }
 
 func (r *refusal) Error() string { return r.err.Error() }
@@ -98,7 +99,7 @@ func (st *stream) dial(ctx context.Context, tok provider.Token) (_ *socket, err 
 	k.ws = ws
 	ws.SetReadLimit(maxDropped)
 	if err := k.login(); err != nil {
-		_ = ws.CloseNow() // it has failed for a better reason already
+		_ = ws.CloseNow() // err says more
 		return nil, err
 	}
 	k.since = time.Now()
@@ -108,23 +109,22 @@ func (st *stream) dial(ctx context.Context, tok provider.Token) (_ *socket, err 
 	return k, nil
 }
 
-// notUpgraded returns what is wrong with an answer that is no WebSocket, or with there being none.
+// notUpgraded returns the error for an answer that is no WebSocket, or for no answer.
 func (k *socket) notUpgraded(resp *http.Response, err error) error {
 	switch {
 	case resp == nil:
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // which would add the whole URL
+			err = e.Err // url.Error would add the whole URL
 		}
 		return fmt.Errorf("feeds: %s: %w", k.call.Operation, err)
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return fmt.Errorf("feeds: %s: %w: %w", k.call.Operation, errNoUpgrade, err)
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFrame)) // in memory already; what is missing is not understood
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFrame)) // if it can't be read, the status has to do
 	return newError(resp, body, k.call.Operation, k.call.RequestID)
 }
 
-// login sends the first frame, which is where the token goes, and waits for the API's word about
-// it.
+// login sends the first frame, which has the token, and waits for the API's answer to it.
 func (k *socket) login() error {
 	first := struct {
 		Token    string          `json:"token,omitempty"`
@@ -149,12 +149,12 @@ func (k *socket) login() error {
 		m, err := decodeMessage(frame)
 		switch {
 		case err != nil:
-			return fmt.Errorf("feeds: events: the API's answer to the login was not understood: %w", err)
+			return fmt.Errorf("feeds: events: the API's answer to the login can't be read: %w", err)
 		case m.Type == "connection.error":
 			return k.refusal(m)
 		case m.Type == "connection.ok":
 			if k.id = m.body().ConnectionID; k.id == "" {
-				return errors.New("feeds: events: the API took the login and gave the connection no id")
+				return errors.New("feeds: events: the API accepted the login and gave the connection no id")
 			}
 			return nil
 		}
@@ -192,8 +192,7 @@ func (k *socket) read() {
 	}
 }
 
-// frame reads a message. Of one that is too long it returns a little more than is allowed, and
-// drops the rest.
+// frame reads a message. Of one that is too long it returns maxFrame+1 bytes, and drops the rest.
 func (k *socket) frame() ([]byte, error) {
 	_, r, err := k.ws.Reader(k.ctx)
 	if err != nil {
@@ -206,22 +205,22 @@ func (k *socket) frame() ([]byte, error) {
 	return b, err
 }
 
-// heard notes a sign of life. Before the login has been taken none counts.
+// heard notes that the API has sent something. Before the login is accepted that does not count.
 func (k *socket) heard() {
 	if k.alive != nil {
 		k.alive.Reset(silence)
 	}
 }
 
-// end ends the connection because of err, which the loop finds behind what is still in the queue.
+// end ends the connection because of err. The loop gets err after what is still in the queue.
 func (k *socket) end(err error) {
 	k.lasted = time.Since(k.since)
 	k.queue.end(err)
 	k.fail(err)
-	_ = k.ws.CloseNow() // it is over either way
+	_ = k.ws.CloseNow() // the connection is over, whatever this returns
 }
 
-// keepAlive is the goroutine that says that we are there. It ends with the connection.
+// keepAlive is the goroutine that sends health checks. It ends with the connection.
 func (k *socket) keepAlive() {
 	frame, err := json.Marshal([]map[string]string{{
 		"type": "health.check", "client_id": k.stream.session.User().ID + "-" + k.call.RequestID,
@@ -243,12 +242,12 @@ func (k *socket) keepAlive() {
 	}
 }
 
-// close closes the connection and waits for its goroutines. The API is told, if the connection
-// still stands.
+// close closes the connection and waits for its goroutines. If the connection has not ended yet,
+// the API is told.
 func (k *socket) close() {
 	if k.ctx.Err() == nil {
 		limit := time.AfterFunc(closeLimit, func() { k.fail(errClosing) })
-		_ = k.ws.Close(websocket.StatusNormalClosure, "") // an error would say that the API is gone too
+		_ = k.ws.Close(websocket.StatusNormalClosure, "") // an error means that the connection has ended
 		limit.Stop()
 	}
 	k.fail(errClosing)
@@ -256,7 +255,7 @@ func (k *socket) close() {
 	k.alive.Stop()
 }
 
-// lost returns what the end of the connection means.
+// lost returns the error for a connection on which reading or writing has failed with err.
 func (k *socket) lost(err error) error {
 	if e, ok := errors.AsType[websocket.CloseError](err); ok {
 		if e.Code == websocket.StatusNormalClosure {
@@ -267,7 +266,7 @@ func (k *socket) lost(err error) error {
 	return fmt.Errorf("feeds: events: the connection broke: %w", err)
 }
 
-// refusal returns the API's error as it came in a connection.error, on which the connection ends.
+// refusal returns the API's error from a connection.error, after which the connection ends.
 func (k *socket) refusal(m *message) error {
 	in := decoded[struct {
 		Code       int    `json:"code"`
@@ -282,12 +281,11 @@ func (k *socket) refusal(m *message) error {
 	return &refusal{&out, k.token}
 }
 
-// hasToken reports whether the connection was logged in with its token: an anonymous session's goes
-// nowhere.
+// hasToken reports whether the login has the token: that of an anonymous session is never sent.
 func (k *socket) hasToken() bool { return k.stream.session.authType != "anonymous" }
 
-// redacted returns s without the token, should the API repeat it, or the beginning of it, for a
-// close reason is short. What follows the token goes too.
+// redacted returns s without the token, if the API repeats it there, and without what follows. The
+// beginning of the token is enough, because the reason of a close is short and may cut it off.
 func (k *socket) redacted(s string) string {
 	token := k.token.Value()
 	if i := strings.Index(s, token[:min(len(token), 16)]); i >= 0 && k.hasToken() {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// tellConnected tells that the feeds are being watched, for the first time or again, and then what
-// was missed in them.
+// tellConnected tells that the feeds are watched, for the first time or again, and then what was
+// missed in them.
 func (st *stream) tellConnected() error {
 	ev := Event{Type: EventConnected}
 	if st.began {
@@ -23,8 +23,7 @@ func (st *stream) tellConnected() error {
 	return st.tellMissed()
 }
 
-// recover makes up for events that were dropped because the loop was busy, by reading the feeds
-// that they told of.
+// recover reads the feeds that dropped messages were about, and tells what was missed there.
 func (st *stream) recover(k *socket, d dropped) error {
 	st.gap.Dropped += d.events
 	feeds := st.feeds
@@ -32,12 +31,13 @@ func (st *stream) recover(k *socket, d dropped) error {
 		feeds = slices.DeleteFunc(slices.Clone(feeds), func(w *watched) bool { return !d.feeds[w.fid] })
 	}
 	if err := st.readFeeds(k, feeds, false); err != nil {
-		return err // and the gap is told with the next connection
+		return err // the gap is told with the next connection
 	}
 	return st.tellDropped()
 }
 
-// tellDropped tells of events that were lost while the connection stood, and then what was missed.
+// tellDropped tells that events were lost although the connection was not, and then what was
+// missed.
 func (st *stream) tellDropped() error {
 	gap := st.takeGap()
 	st.log(slog.LevelWarn, "events: events were dropped", "dropped", gap.Dropped, "incomplete", gap.Incomplete)
@@ -47,7 +47,7 @@ func (st *stream) tellDropped() error {
 	return st.tellMissed()
 }
 
-// takeGap returns the gap that is to be told now.
+// takeGap returns the gap to tell now, and begins another.
 func (st *stream) takeGap() Gap {
 	gap := st.gap
 	for _, w := range st.feeds {
@@ -59,8 +59,8 @@ func (st *stream) takeGap() Gap {
 	return gap
 }
 
-// tellMissed tells what was read in the feeds, in order of time, and then what has become of
-// notification feeds.
+// tellMissed tells what was found in the feeds, in order of time, and then the state of the
+// notification feeds that have changed.
 func (st *stream) tellMissed() error {
 	type news struct {
 		found
@@ -78,10 +78,10 @@ func (st *stream) tellMissed() error {
 		w.forget()
 	}
 	st.held.Store(0)
-	// Stable, so that of one feed's activities of the same time the order is the feed's.
+	// Stable: activities of one feed that have the same time stay in the feed's order.
 	slices.SortStableFunc(missed, func(a, b news) int { return older(a.found, b.found) })
 	for i, n := range missed {
-		missed[i] = news{} // so that what has been told is not held for what is yet to be
+		missed[i] = news{} // what was told is not held in memory while the rest is told
 		if err := st.tellFound(n.w, n.found, nil); err != nil {
 			return err
 		}
@@ -89,7 +89,8 @@ func (st *stream) tellMissed() error {
 	return st.deliver(updates...)
 }
 
-// update returns the news of a notification feed that was read, or nil if there is none.
+// update returns the event with the state of a notification feed that was read, or nil if it has
+// not changed.
 func (w *watched) update() *Event {
 	if w.changed == nil && (w.status == nil || len(w.updated) == 0) {
 		return nil
@@ -108,8 +109,8 @@ func (w *watched) update() *Event {
 	return ev
 }
 
-// tellFound tells of an activity that was found in a feed, unless the loop has been told of it. m
-// is the message that it stood in, or nil if it was read.
+// tellFound tells of an activity that was found in a feed, unless the loop knows it. m is the
+// message that it was in, or nil if it was read.
 func (st *stream) tellFound(w *watched, f found, m *message) error {
 	if !w.remember(f) {
 		return nil
@@ -124,7 +125,7 @@ func (st *stream) tellFound(w *watched, f found, m *message) error {
 	return st.deliver(ev)
 }
 
-// tell tells what came over the connection.
+// tell tells what a message says.
 func (st *stream) tell(k *socket, m *message) error {
 	b := m.body()
 	ev, err := m.event(b)
@@ -149,8 +150,9 @@ func (st *stream) tell(k *socket, m *message) error {
 	return st.deliver(ev)
 }
 
-// tellUpdate tells of the update of a feed that shows groups, and first of the activities that are
-// new in it. Where the update doesn't show all of them the feed is read.
+// tellUpdate tells of the update of a feed that shows groups. First it tells of the activities that
+// are new in the groups. If the update does not show all of them, it reads the feed and tells of
+// them afterwards.
 func (st *stream) tellUpdate(k *socket, w *watched, m *message, b *body, ev Event) error {
 	w.shownAs(nil, b.Groups)
 	if ev.NotificationStatus != nil {
@@ -191,7 +193,7 @@ func (st *stream) tellUpdate(k *socket, w *watched, m *message, b *body, ev Even
 	return st.tellMissed()
 }
 
-// deliver hands events to the loop.
+// deliver passes events to the body of the loop.
 func (st *stream) deliver(events ...Event) error {
 	for _, ev := range events {
 		st.told = st.told || ev.Gap == nil && ev.Type != EventConnected
@@ -202,7 +204,7 @@ func (st *stream) deliver(events ...Event) error {
 	return nil
 }
 
-// passOver says that something of a feed's could not be decoded.
+// passOver logs that something in a feed could not be decoded.
 func (st *stream) passOver(fid string, err error) {
 	st.log(slog.LevelWarn, "events: passed over what could not be decoded", "feed", fid, "err", err)
 }

@@ -58,9 +58,9 @@ func TestEventsAfterARevocationIsTakenBack(t *testing.T) {
 	})
 }
 
-// Two backends mint tokens for alice, and each caches its own. The token of the first is rejected on
-// the socket. That of the second ends after 20 s, and then the first backend returns its token again.
-// Events dials with it once more, and does not count it as rejected for ever.
+// Two backends mint tokens for alice, and each caches its own. The token of the first is rejected
+// on the socket. That of the second ends after 20 s, and then the first backend returns its token
+// again. Events dials with it once more, and does not count it as rejected for ever.
 func TestEventsOfARejectedTokenThatComesBack(t *testing.T) {
 	for _, undone := range []bool{true, false} {
 		t.Run(fmt.Sprint("undone ", undone), func(t *testing.T) {
