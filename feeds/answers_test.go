@@ -51,7 +51,7 @@ func TestAnswersAreReadRobustly(t *testing.T) {
 	}
 }
 
-// What is no answer is an error that says so, and never half an answer.
+// An answer that can't be read is an error that says so. The caller never gets half an answer.
 func TestAnswersThatAreNone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status  int

@@ -128,7 +128,7 @@ func TestABotsLife(t *testing.T) {
 			}
 			return check(n == 1, nil, n)
 		})
-		step("somebody else's activity", func() error {
+		step("another user's activity", func() error {
 			err := bob.DeleteActivity(ctx, id, nil)
 			if e, ok := errors.AsType[*feeds.Error](err); !ok || e.Code != feeds.CodeNotAllowed {
 				return fmt.Errorf("bob deleted it: %v", err)

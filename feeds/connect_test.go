@@ -13,8 +13,7 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// Everything that can be wrong with a login fails in ConnectUser, with a sentence that says what it
-// is.
+// Whatever is wrong with a login, ConnectUser fails, with an error that says what it is.
 func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 	secret := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret)}
 	wrong := provider.Signer{Secret: provider.NewSecret("another secret")}

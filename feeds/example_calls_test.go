@@ -41,7 +41,7 @@ func ExampleClient_ConnectGuest() {
 	// still the same: true
 }
 
-// Who only reads what is public needs no token.
+// A program that only reads what is public needs no token.
 func ExampleClient_ConnectAnonymous() {
 	api := &testserver.Server{}
 	defer api.Close()
@@ -204,7 +204,7 @@ func ExampleError() {
 	case ok && refusal.Code == feeds.CodeRateLimited:
 		fmt.Println("come back at", refusal.RetryAt)
 	case ok:
-		fmt.Println("refused:", refusal)
+		fmt.Println("failed:", refusal)
 	case err != nil:
 		fmt.Println("no answer:", err)
 	}

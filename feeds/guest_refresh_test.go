@@ -32,7 +32,7 @@ func TestAGuestsRefreshFails(t *testing.T) {
 		{"a proxy's", 403, nil, `<html>`, false, 2, 1, 5 * time.Second},
 		{"internal", 500, nil, `{"code":-1,"message":"internal"}`, false, 2, 1, 5 * time.Second},
 		{"no token", 201, nil, `{"user":{"id":"x"}}`, false, 2, 1, 5 * time.Second},
-		{"somebody's token", 201, nil, `{"access_token":"` + provider.DevToken("bob") + `","user":{"id":"GUEST"}}`, true, 1, 0, 0},
+		{"another user's token", 201, nil, `{"access_token":"` + provider.DevToken("bob") + `","user":{"id":"GUEST"}}`, true, 1, 0, 0},
 		{"rate limit", 429, http.Header{"Retry-After": {"7"}}, `{"code":9,"message":"Too many requests"}`, false, 2, 7 * time.Second, 9 * time.Second},
 		{"rate limit for long", 429, http.Header{"Retry-After": {"600"}}, `{"code":9,"message":"Too many requests"}`, false, 1, 0, 0},
 	}
@@ -75,9 +75,9 @@ func TestAGuestsRefreshFails(t *testing.T) {
 	}
 }
 
-// What the API says to the call for a guest's token is not what it says to the call that needs one:
-// it is not waited for a second time, and seems to be no refusal of that call. For ConnectGuest
-// itself it is one.
+// The API's error for the call that asks for a guest's token is not the error of the call that
+// needs the token: that call does not wait for it a second time, and its error is no *Error. For
+// ConnectGuest itself it is an *Error.
 func TestAGuestsRefusalIsNotTheCallsOwn(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault testserver.Fault

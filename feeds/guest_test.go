@@ -71,8 +71,8 @@ func TestAGuestStaysTheSameGuest(t *testing.T) {
 	})
 }
 
-// An API that has forgotten the guest makes another one, and the session doesn't become somebody
-// else.
+// An API that has forgotten the guest creates another one. The session ends, and does not become
+// that guest's.
 func TestAnotherGuestEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &testserver.Server{}
@@ -110,8 +110,7 @@ func TestAnotherGuestEndsTheSession(t *testing.T) {
 	})
 }
 
-// While the API has a guest wait for a rate limit nothing is under way that Close would have to
-// wait for.
+// While a guest waits for a rate limit, no call is under way, and Close has nothing to wait for.
 func TestAGuestIsClosedDuringARateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited := false

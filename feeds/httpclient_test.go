@@ -40,7 +40,7 @@ func form(t *testing.T, file []byte) (*bytes.Buffer, string) {
 	return &b, w.FormDataContentType()
 }
 
-// An upload whose token is rejected arrives whole and once, under the next token: also if its body
+// An upload whose token is rejected arrives whole and once, with the next token, even if its body
 // can't be rewound.
 func TestUploads(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -121,7 +121,8 @@ func TestUploads(t *testing.T) {
 	}
 }
 
-// What a request to the API gets, however it is named, and what a request to anywhere else doesn't.
+// A request to the API gets the token and Stream's headers, however its URL names the API. A
+// request to any other origin gets none of them.
 func TestHTTPClientIsBoundToItsOrigin(t *testing.T) {
 	for _, tt := range []struct {
 		name, base, url string
@@ -178,7 +179,7 @@ func TestHTTPClientIsBoundToItsOrigin(t *testing.T) {
 	}
 }
 
-// A request of Stream's that would go out without the session's token doesn't go out.
+// A request to Stream that would go out without the session's token is an error.
 func TestHTTPClientRejectsOtherStreamHosts(t *testing.T) {
 	for _, tt := range []struct {
 		base, url string
@@ -219,7 +220,7 @@ func TestHTTPClientRejectsOtherStreamHosts(t *testing.T) {
 	}
 }
 
-// What the session puts into a request takes the place of what is there, however it is written.
+// The session's headers replace those of the request, in whatever case they are written.
 func TestHTTPClientReplacesHeaders(t *testing.T) {
 	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, `{}` }}
 	s := stubbed(t, api)

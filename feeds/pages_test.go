@@ -160,8 +160,8 @@ func TestAnErrorEndsTheLoop(t *testing.T) {
 		status int
 		want   string
 	}{
-		"refused": {`{"code":4,"message":"limit"}`, 400, "limit (status 400, code 4"},
-		"loop":    {`{"activities":[{"id":"3"}],"next":"n1"}`, 201, "in a circle: the list has no end"},
+		"an error": {`{"code":4,"message":"limit"}`, 400, "limit (status 400, code 4"},
+		"loop":     {`{"activities":[{"id":"3"}],"next":"n1"}`, 201, "in a circle: the list has no end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := &stub{answer: func(n int, _ *http.Request) (int, http.Header, string) {
@@ -195,7 +195,7 @@ func TestAnErrorEndsTheLoop(t *testing.T) {
 	}
 }
 
-// The context of an iterator ends it, whatever has been read so far.
+// The end of its context ends an iterator, however much it has read.
 func TestACancelledLoop(t *testing.T) {
 	api := &stub{answer: func(n int, _ *http.Request) (int, http.Header, string) {
 		return 201, nil, fmt.Sprintf(`{"activities":[{"id":"1"}],"next":"n%d"}`, n)
@@ -217,7 +217,7 @@ func TestACancelledLoop(t *testing.T) {
 	}
 }
 
-// However an API's pages go on, a loop over them ends: with an error where they would not have.
+// A loop over pages always ends: with an error if the pages have no end.
 func TestIteratorsEnd(t *testing.T) {
 	numbered := func(n, from, to int) string {
 		var ids []string

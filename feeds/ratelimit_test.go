@@ -20,7 +20,7 @@ import (
 
 const limitedJSON = `{"code":9,"message":"Too many requests","StatusCode":429,"duration":"0.00ms","more_info":"","details":[]}`
 
-// limited is an API that refuses the first n calls, with the given header.
+// limited is an API that answers the first n calls with a rate limit, with the given header.
 func limited(n int, header func() http.Header) *stub {
 	return &stub{answer: func(i int, _ *http.Request) (int, http.Header, string) {
 		if i <= n {
@@ -42,8 +42,8 @@ func retryAfter(v string) func() http.Header {
 	return func() http.Header { return http.Header{"Retry-After": {v}} }
 }
 
-// A call waits for the API's own reset, whichever way that is told and whatever the clocks say, and
-// is then made again.
+// A call waits until the limit ends, in whichever header the API names the time and whatever the
+// clocks say, and is then made again.
 func TestRateLimitsAreWaitedFor(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -113,8 +113,8 @@ func TestRateLimitsAreWaitedFor(t *testing.T) {
 	}
 }
 
-// A wait that is not allowed, could not end in time, or has no end that anybody has named, is no
-// wait: the caller gets the refusal at once, with the time at which to come back.
+// If a wait is not allowed, could not end in time, or has no end that the API names, the caller
+// gets the API's error at once, with the time at which to come back.
 func TestRateLimitsThatAreNotWaitedFor(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -132,7 +132,7 @@ func TestRateLimitsThatAreNotWaitedFor(t *testing.T) {
 		{"no reset", 9, func() http.Header { return nil }, 0, false, 0, 1, 0},
 		{"nonsense", 9, func() http.Header { return http.Header{"Retry-After": {"soon"}, "X-Ratelimit-Reset": {"-5"}} }, 0, false, 0, 1, 0},
 		{"a reset far beyond", 9, func() http.Header { return http.Header{"X-Ratelimit-Reset": {"9223372036854775807"}} }, 0, false, 0, 1, 0},
-		{"refused four times", 9, retryAfter("10"), 0, false, 10 * time.Second, 4, 30 * time.Second},
+		{"limited four times", 9, retryAfter("10"), 0, false, 10 * time.Second, 4, 30 * time.Second},
 		{"second wait past the deadline", 9, retryAfter("10"), 15 * time.Second, false, 10 * time.Second, 2, 10 * time.Second},
 	}
 	for _, tt := range tests {
@@ -167,8 +167,8 @@ func TestRateLimitsThatAreNotWaitedFor(t *testing.T) {
 	}
 }
 
-// Whoever gives up while it waits for a rate limit gets its context's error, and the reason;
-// closing the session ends the wait.
+// A caller that gives up while its call waits for a rate limit gets its context's error, and the
+// reason for the wait. Closing the session ends the wait.
 func TestARateLimitWaitCanBeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := limited(9, retryAfter("60"))
@@ -242,7 +242,7 @@ func TestRateLimitedCallersSpread(t *testing.T) {
 	})
 }
 
-// A rate limit is known by its status or by its code, whoever sends it.
+// A rate limit is known by its status or by its code.
 func TestWhatARateLimitIs(t *testing.T) {
 	for _, tt := range []struct {
 		status int

@@ -54,8 +54,8 @@ func TestEventsCloseCodes(t *testing.T) {
 	}
 }
 
-// We say every 25 s that we are there, in the form that Stream's own clients use, and believe a
-// connection dead on which the API sent nothing for 35 s.
+// Events sends a health check every 25 s, in the form of Stream's own clients. A connection on
+// which the API sends nothing for 35 s is dead.
 func TestEventsKeepalive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -15,8 +15,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// What is recovered is bounded in bytes, over all feeds together. What there is no room for is
-// named.
+// What is recovered is bounded in bytes, over all feeds together. The gap names a feed for which
+// there was no room.
 func TestEventsRecoveryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -55,7 +55,7 @@ func TestEventsRecoveryIsBounded(t *testing.T) {
 	})
 }
 
-// What was read in vain, because the connection broke, takes no room from what is read later.
+// What was read for a connection that broke takes no room from what is read later.
 func TestEventsRecoveryInVainTakesNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -126,7 +126,7 @@ func TestEventsRecoverFromPagesInACircle(t *testing.T) {
 	}
 }
 
-// A page that is longer than what is read of an answer is asked for in parts.
+// A page that is longer than the longest answer is read in parts.
 func TestEventsReadLongPagesInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -16,9 +16,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// However far the loop has come, it ends at the very moment at which the session is closed, its
-// context ends or its body leaves it, and nothing is left behind: a goroutine would keep the bubble
-// from ending.
+// Wherever the loop is, it ends in the moment in which the session is closed, its context ends or
+// its body breaks. No goroutine is left, or the bubble would not end.
 func TestEventsEndAtOnce(t *testing.T) {
 	hang := func(_ int, _ http.ResponseWriter, r *http.Request) bool {
 		_, _ = io.Copy(io.Discard, r.Body) // or the server would not notice that the client has gone
@@ -104,7 +103,7 @@ func TestEventsEndAtOnce(t *testing.T) {
 	}
 }
 
-// Once closed, a session has no events.
+// A closed session has no events.
 func TestEventsOfAClosedSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -122,8 +121,8 @@ func TestEventsOfAClosedSession(t *testing.T) {
 	})
 }
 
-// A loop that is left says goodbye, and does not wait long for an answer. It can close its session
-// itself, panic, or be run again.
+// A loop whose body breaks closes the connection, and does not wait long for an answer. Its body
+// may close the session or panic, and the loop may be run again.
 func TestEventsLeaveTheLoop(t *testing.T) {
 	t.Run("deaf server", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

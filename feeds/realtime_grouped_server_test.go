@@ -21,6 +21,7 @@ type groupedFeed struct {
 	tells  int  // likewise, in an update
 	silent bool // updates don't show any group
 	listed bool // its activities can be listed
+	denied bool // the user may not list them
 
 	activities []map[string]any // the oldest first; guarded by api.mu
 	unread     int              // guarded by api.mu
@@ -115,7 +116,12 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) bool {
 	defer a.mu.Unlock()
 	fid, _ := in.Filter["feed"].(string)
 	f := a.grouped[fid]
-	if f == nil || !f.listed {
+	switch {
+	case f != nil && f.denied:
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":17,"message":"no","StatusCode":403}`)
+		return true
+	case f == nil || !f.listed:
 		return false
 	}
 	all := slices.Clone(f.activities)

@@ -71,7 +71,8 @@ func TestEventsOfANotificationFeed(t *testing.T) {
 	})
 }
 
-// What the API doesn't show of a group is read, or named by a Gap: never lost in silence.
+// What the API does not show of a group is read, or a Gap names the feed. It is never lost in
+// silence.
 func TestEventsOfGroupsThatAreNotShownWhole(t *testing.T) {
 	const updated = feeds.EventNotificationFeedUpdated
 	tests := []struct {
@@ -85,6 +86,7 @@ func TestEventsOfGroupsThatAreNotShownWhole(t *testing.T) {
 		{"as many as are shown were missed", groupedFeed{shows: 5, tells: 5}, 3, 5, []string{"0", updated, "1", updated, "2", updated, "reconnected", "+3", "+4", "+5", "+6", "+7", updated}, false},
 		{"more than are shown were missed", groupedFeed{shows: 5, tells: 5}, 1, 7, []string{"0", updated, "reconnected", "+3", "+4", "+5", "+6", "+7", updated}, true},
 		{"and the rest is listed", groupedFeed{shows: 5, tells: 5, listed: true}, 1, 7, []string{"0", updated, "reconnected", "+1", "+2", "+3", "+4", "+5", "+6", "+7", updated}, false},
+		{"and the rest may not be listed", groupedFeed{shows: 5, tells: 5, denied: true}, 1, 7, []string{"0", updated, "reconnected", "+3", "+4", "+5", "+6", "+7", updated}, true},
 		{"several pages of it", groupedFeed{shows: 5, tells: 5, listed: true}, 0, 950, append(append([]string{"reconnected"}, numbered("+", 0, 950)...), updated), false},
 		{"more than is recovered", groupedFeed{shows: 5, tells: 5, listed: true}, 0, 1100, append(append([]string{"reconnected"}, numbered("+", 100, 1100)...), updated), true},
 		{"updates say nothing", groupedFeed{silent: true}, 2, 0, []string{updated, "+0", updated, updated, "+1", updated}, false},
@@ -122,8 +124,8 @@ func TestEventsOfGroupsThatAreNotShownWhole(t *testing.T) {
 	}
 }
 
-// An update that comes for several activities at once, of which it shows one, is made up for by
-// reading the feed; what that doesn't show either is named.
+// After an update that stands for several activities and shows one of them, the feed is read. If
+// the feed does not show all of them either, a Gap names it.
 func TestEventsOfAnUpdateThatIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &groupedFeed{}
@@ -163,7 +165,7 @@ func TestEventsOfAnUpdateThatIsShort(t *testing.T) {
 	})
 }
 
-// Where more was missed than is recovered the newest is, whichever groups it is in.
+// If more was missed than is recovered, the newest activities of all groups are recovered.
 func TestEventsRecoverTheNewestOfGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newGrouped(t, new(groupedFeed))
@@ -186,7 +188,7 @@ func TestEventsRecoverTheNewestOfGroups(t *testing.T) {
 	})
 }
 
-// An API that shows activities both by themselves and in groups tells of each of them once.
+// Activities that the API shows both by themselves and in groups are told once.
 func TestEventsOfGroupsBesideActivities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -215,8 +217,8 @@ func TestEventsOfGroupsBesideActivities(t *testing.T) {
 	})
 }
 
-// Of 1,500 activities in a notification feed each is told once and in order, while the connection
-// breaks every 300 ms, tokens live for 2 s and are revoked in between.
+// Each of 1,500 activities in a notification feed is told once and in order, while the connection
+// breaks every 300 ms, tokens live for 2 s, and revocations come in between.
 func TestEventsOfANotificationFeedUnderFire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{TTL: 2 * time.Second})

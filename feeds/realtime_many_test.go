@@ -32,7 +32,7 @@ func (l *loop) connectedAfter(t *testing.T, typ string, limit time.Duration) tim
 	return l.times[slices.IndexFunc(l.events, func(ev feeds.Event) bool { return ev.Type == typ })].Sub(start)
 }
 
-// Feeds are read eight at a time: 450 of them at 0.3 s a call take 17.1 s, and not for ever.
+// Feeds are read eight at a time: 450 of them at 0.3 s a call take 17.1 s.
 func TestEventsOfManyFeeds(t *testing.T) {
 	for _, tt := range []struct {
 		feeds int
@@ -65,8 +65,8 @@ func TestEventsOfManyFeeds(t *testing.T) {
 	}
 }
 
-// The reading of many feeds keeps to the API's rate limit: what it says is left is not exceeded,
-// and when it is over the readers wait for the next minute, together, on one connection.
+// The reading of many feeds keeps to the API's rate limit: there are no more calls than the answers
+// say are left, and then all readers wait for the next minute, on one connection.
 func TestEventsOfManyFeedsKeepToTheRateLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -84,7 +84,7 @@ func TestEventsOfManyFeedsKeepToTheRateLimit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAPI(t, &testserver.Server{RateLimit: 60})
 				var mu sync.Mutex
-				refused := 0
+				limited := 0
 				client := a.client()
 				client.NoRateLimitWait = tt.noWait
 				client.Base = roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -93,7 +93,7 @@ func TestEventsOfManyFeedsKeepToTheRateLimit(t *testing.T) {
 						mu.Lock()
 						defer mu.Unlock()
 						if resp.StatusCode == 429 {
-							refused++
+							limited++
 						} else if tt.hide {
 							resp.Header.Del("X-Ratelimit-Remaining")
 						}
@@ -114,11 +114,11 @@ func TestEventsOfManyFeedsKeepToTheRateLimit(t *testing.T) {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				if refused > tt.refusals || len(a.dialed()) != 1 {
-					t.Errorf("%d calls were refused, over %d connections", refused, len(a.dialed()))
+				if limited > tt.refusals || len(a.dialed()) != 1 {
+					t.Errorf("%d calls met the limit, over %d connections", limited, len(a.dialed()))
 				}
-				if tt.refusals > 0 && refused == 0 {
-					t.Error("nothing was refused: the test proves nothing")
+				if tt.refusals > 0 && limited == 0 {
+					t.Error("no call met the limit: the test proves nothing")
 				}
 			})
 		})
@@ -192,7 +192,7 @@ func TestEventsGoOnWithARecovery(t *testing.T) {
 	})
 }
 
-// A limit that is said to end in a year is waited for by five minutes, and not by a year.
+// If the API says that a limit ends in a year, Events waits for five minutes.
 func TestEventsDontWaitForARateLimitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -15,8 +15,7 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// What is held for a loop that is busy takes 8 MiB, and not the multiple of it that it would
-// decoded.
+// What is held for a busy loop takes 8 MiB of memory. Decoded it would take several times as much.
 func TestEventsSlowLoopTakesWhatIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -13,9 +13,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// Only what is newer than the beginning, and was not told, is news: whatever the feed shows after a
-// gap, because activities were deleted, or became visible late, and however much has been told and
-// forgotten since.
+// Only an activity that is newer than the start and was not told is news. So it is if activities
+// were deleted or became visible late, and if more was told than is remembered.
 func TestEventsKnowWhatIsNews(t *testing.T) {
 	// ranged returns activities from the newest to the oldest; an activity's id is its time.
 	ranged := func(newest, oldest int) []int {
@@ -102,8 +101,8 @@ func TestEventsSaidTwice(t *testing.T) {
 	})
 }
 
-// Of each feed 2,000 activities are remembered, and no more: one that the API says again after that
-// is told again.
+// The newest 2,000 activities of each feed are remembered. An older one that the API sends again is
+// told again.
 func TestEventsMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -29,8 +29,9 @@ func answer(status int) func(int, http.ResponseWriter, *http.Request) bool {
 	return func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(status); return true }
 }
 
-// Whatever may pass is waited out, with pauses that grow from between 0.25 and 0.75 s to between 8
-// and 24 s, and that begin anew once a connection has held. The provider is not called for it.
+// After trouble that may pass, Events connects again, with pauses that grow from between 0.25 and
+// 0.75 s to between 8 and 24 s, and that begin again with the first once a connection has lasted
+// for 1 s. The provider is not called for it.
 func TestEventsWaitOutTrouble(t *testing.T) {
 	const failures = 9
 	trouble := map[string]func(*api){
@@ -46,7 +47,7 @@ func TestEventsWaitOutTrouble(t *testing.T) {
 			a.login = func(_ int, c *conn) bool { _ = c.Close(websocket.StatusInternalError, ""); return true }
 		},
 		"internal error": func(a *api) { a.login = func(_ int, c *conn) bool { c.refuse(500, -1, "oops"); return true } },
-		"refused without a reason": func(a *api) {
+		"an error without a reason": func(a *api) {
 			a.login = func(_ int, c *conn) bool { c.send(map[string]any{"type": "connection.error"}); return true }
 		},
 		"no JSON": func(a *api) { a.login = func(_ int, c *conn) bool { c.send("hello"); return true } },
@@ -110,7 +111,7 @@ func TestEventsWaitOutTrouble(t *testing.T) {
 	}
 }
 
-// A provider that fails in passing is no end either.
+// A provider that fails temporarily does not end the loop either.
 func TestEventsSurviveAFailingProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
@@ -134,7 +135,7 @@ func TestEventsSurviveAFailingProvider(t *testing.T) {
 	})
 }
 
-// A refusal that says when to come back is taken at its word.
+// If the API says when to come back, Events comes back then.
 func TestEventsKeepToRateLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})

@@ -14,8 +14,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// A refusal that no new token and no waiting cures ends the loop at once.
-func TestEventsRefusedForGood(t *testing.T) {
+// An error of the API that neither a new token nor waiting cures ends the loop at once.
+func TestEventsRejectedForGood(t *testing.T) {
 	for _, e := range []struct{ status, code int }{{401, 2}, {401, 5}, {403, 17}, {401, 41}, {401, 42}, {401, 43}, {400, 4}, {404, 16}} {
 		body := fmt.Sprintf(`{"code":%d,"message":"no","StatusCode":%d}`, e.code, e.status)
 		places := map[string]func(*api){

@@ -20,7 +20,7 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A token that is refused, in the handshake or on an open connection, costs one provider call and
+// A token that is rejected, in the handshake or on an open connection, costs one provider call and
 // no time; and a token is the same for HTTP and for the socket, whichever of the two it was that
 // needed it.
 func TestEventsShareTheToken(t *testing.T) {
@@ -30,7 +30,7 @@ func TestEventsShareTheToken(t *testing.T) {
 		dials  int
 		events []string
 	}{
-		{"refused in the handshake", func(t *testing.T, a *api, s *feeds.Session) *loop {
+		{"rejected in the handshake", func(t *testing.T, a *api, s *feeds.Session) *loop {
 			a.Revoke("alice")
 			return listen(t.Context(), s, nil, "user:alice")
 		}, 2, []string{"connected"}},
@@ -42,21 +42,21 @@ func TestEventsShareTheToken(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			return listen(t.Context(), s, nil, "user:alice")
 		}, 1, []string{"connected"}},
-		{"refused on the open connection", func(t *testing.T, a *api, s *feeds.Session) *loop {
+		{"rejected on the open connection", func(t *testing.T, a *api, s *feeds.Session) *loop {
 			l := listen(t.Context(), s, nil, "user:alice")
 			synctest.Wait()
 			a.Revoke("alice")
 			a.open(t).refuse(401, feeds.CodeTokenExpired, "token is expired (exp)")
 			return l
 		}, 2, []string{"connected", "reconnected"}},
-		{"refused for HTTP first", func(t *testing.T, a *api, s *feeds.Session) *loop {
+		{"rejected for HTTP first", func(t *testing.T, a *api, s *feeds.Session) *loop {
 			a.Revoke("alice")
 			if _, err := s.QueryActivities(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 			return listen(t.Context(), s, nil, "user:alice")
 		}, 1, []string{"connected"}},
-		{"refused for HTTP, and then on the connection that was opened before", func(t *testing.T, a *api, s *feeds.Session) *loop {
+		{"rejected for HTTP, and then on the connection that was opened before", func(t *testing.T, a *api, s *feeds.Session) *loop {
 			l := listen(t.Context(), s, nil, "user:alice")
 			synctest.Wait()
 			a.Revoke("alice")
@@ -125,7 +125,7 @@ func TestEventsRevokedForGood(t *testing.T) {
 	})
 }
 
-// An API that refuses every token on its sockets is not stormed, and neither is the provider: the
+// An API that rejects every token on its sockets is not stormed, and neither is the provider: the
 // transport's pauses between dead tokens hold here too.
 func TestEventsPaceDeadTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestEventsPaceDeadTokens(t *testing.T) {
 		tokens := make(map[string]int)
 		for _, d := range a.dialed() {
 			if tokens[d.hello.Token]++; tokens[d.hello.Token] > 1 {
-				t.Errorf("a refused token was sent again, %s later", d.at.Sub(a.dialed()[0].at))
+				t.Errorf("a rejected token was sent again, %s later", d.at.Sub(a.dialed()[0].at))
 			}
 		}
 		s.Close()

@@ -27,8 +27,8 @@ func TestRevocationFromTheServerSide(t *testing.T) {
 		}
 		defer s.Close()
 		works := func() error {
-			// A session whose only token is refused is over; so each look at the token is a session
-			// of its own.
+			// A session whose only token is rejected is over; so each look at the token is a
+			// session of its own.
 			s, err := client.ConnectUser(t.Context(), feeds.User{ID: "alice"}, provider.Static(token))
 			if err == nil {
 				s.Close()

@@ -129,7 +129,7 @@ func TestServerSide(t *testing.T) {
 	})
 }
 
-// A server token has no successor: an API that refuses it gets no second request, and the users'
+// Nothing can replace a server token: an API that rejects it gets no second request, and the users'
 // hooks hear nothing of it.
 func TestAServerTokenIsNotRefreshed(t *testing.T) {
 	api := &stub{answer: func(int, *http.Request) (int, http.Header, string) {

@@ -231,11 +231,11 @@ func TestAllowHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		guest.Close()
-		nobody, err := client.ConnectAnonymous(t.Context())
+		anonymous, err := client.ConnectAnonymous(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		nobody.Close()
+		anonymous.Close()
 		s.Close()
 		<-l.done
 	})
