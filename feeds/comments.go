@@ -64,7 +64,7 @@ type GetCommentsRequest struct {
 	Limit      int    // on a page, up to 100; 0: the API's default
 	Next       string // of the page before; empty: from the beginning
 	Prev       string // of the page after, to go backwards
-	UserID     string // who looks: for the server side only
+	UserID     string // for whom: for the server side only
 }
 
 // GetCommentsResponse is one page of comments. Next is empty on the last.

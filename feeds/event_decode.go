@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -9,16 +10,25 @@ import (
 // A message is what the API sends over the connection. All but its type and feed stays undecoded
 // until the loop takes it: decoded, an activity needs several times the memory.
 type message struct {
-	Type string `json:"type"`
-	FID  string `json:"fid"`
+	Type string
+	FID  string // empty: none, or one that can't be read
+	err  error  // why FID can't be read
 
 	raw []byte
 }
 
+// decodeMessage returns the message of a frame. A frame that is no message has no type.
 func decodeMessage(frame []byte) (*message, error) {
-	m := &message{raw: frame}
-	if err := json.Unmarshal(frame, m); err != nil || m.Type == "" {
+	var in struct {
+		Type string          `json:"type"`
+		FID  json.RawMessage `json:"fid"`
+	}
+	if json.Unmarshal(frame, &in) != nil || in.Type == "" {
 		return nil, errors.New("it is not a JSON object with a type")
+	}
+	m := &message{Type: in.Type, raw: frame}
+	if len(in.FID) > 0 {
+		m.err = json.Unmarshal(in.FID, &m.FID)
 	}
 	return m, nil
 }
@@ -64,7 +74,7 @@ func (m *message) event(b *body) (Event, error) {
 	for _, raw := range b.Groups {
 		ev.AggregatedActivities = append(ev.AggregatedActivities, readGroup(raw).aggregated())
 	}
-	if err := errs[promiseOf(m.Type)]; err != nil {
+	if err := cmp.Or(m.err, errs[promiseOf(m.Type)]); err != nil {
 		return Event{Type: EventUnreadable, FID: m.FID, CreatedAt: ev.CreatedAt, Raw: m.raw}, err
 	}
 	return ev, nil

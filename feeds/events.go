@@ -143,7 +143,8 @@ type Gap struct {
 // of each notification feed that has changed.
 //
 // What can't be decoded comes as an [EventUnreadable], and Client.Logger gets a Warn. The events
-// before and after it come as always.
+// before and after it come as always. A message that is no JSON object with a type is ignored, and
+// Client.Logger gets a Warn.
 //
 // What was in a feed before EventConnected does not come. To miss nothing at the start, read the
 // feed after EventConnected.

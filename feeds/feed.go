@@ -28,7 +28,7 @@ type Feed struct {
 type FeedInput struct {
 	Name        string         `json:"name,omitempty"`
 	Description string         `json:"description,omitempty"`
-	Visibility  string         `json:"visibility,omitempty"` // "public", "visible", "followers", "members" or "private"; empty: as the feed's group is configured
+	Visibility  string         `json:"visibility,omitempty"` // such as "public" or "private"; empty: as the feed's group is configured
 	Custom      map[string]any `json:"custom,omitempty"`
 }
 

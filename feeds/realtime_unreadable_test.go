@@ -73,6 +73,7 @@ func TestEventsPassOverWhatTheyCantDecode(t *testing.T) {
 			`{"type":"feeds.activity.added","fid":"user:alice"}`,
 			`{"type":"feeds.activity.added","fid":"user:alice"}`,
 			`{"type":"feeds.activity.added","fid":"user:alice","activity":` + good("six", "60") + `,"custom":7,"user":[]}`,
+			`{"type":"feeds.activity.added","fid":7,"activity":` + good("nowhere", "61") + `}`,
 			`{"type":"feeds.comment.added","fid":"user:alice","comment":{"id":1},"activity":{"id":"six"}}`,
 			`{"type":"feeds.comment.added","fid":"user:alice","comment":{"id":"c"},"activity":{"id":6}}`,
 			`{"type":"feeds.notification_feed.updated","fid":"user:alice","aggregated_activities":[{"group":"g","activity_count":"nine","score":"high","activities":[` +
@@ -83,11 +84,11 @@ func TestEventsPassOverWhatTheyCantDecode(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		want := []string{"unreadable", "unreadable", "unreadable", "six", "unreadable", "feeds.comment.added", "seven", "feeds.notification_feed.updated"}
+		want := []string{"unreadable", "unreadable", "unreadable", "six", "unreadable", "unreadable", "feeds.comment.added", "seven", "feeds.notification_feed.updated"}
 		if got := l.seen()[before:]; !slices.Equal(got, want) {
 			t.Errorf("events %q, want %q", got, want)
 		}
-		if n := strings.Count(log.String(), "passed over what could not be decoded"); n != 8 {
+		if n := strings.Count(log.String(), "passed over what could not be decoded"); n != 9 {
 			t.Errorf("%d words in the log:\n%s", n, &log)
 		}
 		if n := len(a.dialed()); n != 4 {
