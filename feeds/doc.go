@@ -8,7 +8,8 @@
 //
 //	client, err := feeds.NewClient("api-key", "")
 //	session, err := client.ConnectUser(ctx, feeds.User{ID: "alice"}, provider.HTTP{
-//		URL: "https://app.example.com/token", UserID: "alice", Session: sessionSecret,
+//		URL: "https://app.example.com/token", UserID: "alice",
+//		Session: provider.NewSecret("what your backend gave alice"),
 //	})
 //	defer session.Close()
 //
