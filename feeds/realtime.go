@@ -40,9 +40,10 @@ type stream struct {
 
 	pace     *backoff.ExponentialBackOff
 	rejected rejected
-	began    bool // the loop got EventConnected
-	told     bool // the loop got an event of a feed over this connection
-	gap      Gap  // what the next EventReconnected or EventDropped has
+	returned int64 // how often the token provider had returned a token again when one was last sent
+	began    bool  // the loop got EventConnected
+	told     bool  // the loop got an event of a feed over this connection
+	gap      Gap   // what the next EventReconnected or EventDropped has
 
 	readGate gate         // for the reading of feeds
 	listGate gate         // for the listing of their activities
@@ -94,7 +95,7 @@ func (st *stream) reconnect(ctx context.Context) error {
 		if r, ok := errors.AsType[*refusal](err); ok && r.err.Code == CodeTokenExpired {
 			// No pause here: the transport decides when the token provider may be asked again, and
 			// there is no dialing before the provider has answered.
-			st.rejected.note(r.token, st.session.transport.Stats())
+			st.rejected = rejected{token: r.token}
 			st.log(slog.LevelInfo, "events: the API rejected the token, will dial with the next", "err", err)
 			continue
 		}

@@ -169,3 +169,35 @@ func TestEventsOfARejectedTokenThatComesBackDuringAPause(t *testing.T) {
 		<-l.done
 	})
 }
+
+// A call meets the revocation, and then the connection is lost: no socket has told Events that the
+// token is rejected. It is connected again soon after the revocation is taken back.
+func TestEventsAfterARevocationThatACallMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, &testserver.Server{TTL: 24 * time.Hour})
+		cached := a.Issue("alice")
+		asked := 0
+		s := alice(t, a, provider.Func(func(context.Context) (string, error) { asked++; return cached, nil }))
+		l := listen(t.Context(), s, nil, "user:alice")
+		time.Sleep(3 * time.Second)
+		client, cutoff := a.client(), time.Now()
+		if err := client.RevokeUserToken(t.Context(), "alice", &cutoff); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.QueryActivities(t.Context(), nil); err == nil {
+			t.Error("a call with a revoked token works")
+		}
+		_ = a.open(t).CloseNow()
+		time.Sleep(10 * time.Minute)
+		if n := len(a.dialed()); n < 10 || n > 40 || asked > 40 {
+			t.Errorf("%d connections and %d provider calls in 10 minutes", n, asked)
+		}
+		if err := client.RevokeUserToken(t.Context(), "alice", nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := l.seen(); !slices.Equal(got, []string{"connected", "reconnected"}) {
+			t.Errorf("events %q", got)
+		}
+	})
+}

@@ -38,7 +38,8 @@ type Session struct {
 	client    *Client
 	base      *url.URL // the client's; never changed
 	user      User
-	authType  string // "jwt" or "anonymous", for the header Stream-Auth-Type
+	authType  string     // "jwt" or "anonymous", for the header Stream-Auth-Type
+	returning *returning // the transport's token provider
 	transport *transport.Transport
 
 	close  sync.Once
@@ -147,8 +148,9 @@ func (c *Client) session(p provider.TokenProvider) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{client: c, base: base, authType: "jwt", closed: make(chan struct{}), transport: &transport.Transport{
-		Provider:   p,
+	r := &returning{TokenProvider: p}
+	return &Session{client: c, base: base, authType: "jwt", closed: make(chan struct{}), returning: r, transport: &transport.Transport{
+		Provider:   r,
 		Base:       c.Base,
 		Origins:    []string{base.Scheme + "://" + base.Host},
 		AllowHTTP:  c.AllowHTTP,
