@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,9 +74,32 @@ func TestEventsAfterAnyTrouble(t *testing.T) {
 func trouble(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	a := newAPI(t, &testserver.Server{TTL: []time.Duration{2 * time.Second, 20 * time.Second, time.Hour}[rnd.IntN(3)]})
+	var away, broken, busy atomic.Bool // the API, the reading of feeds, and the body of the loop
+	a.upgrade = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		if away.Load() {
+			w.WriteHeader(503)
+		}
+		return away.Load()
+	}
+	a.watch = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		if broken.Load() {
+			w.WriteHeader(502)
+		}
+		return broken.Load()
+	}
+	fid, add := "user:alice", func(text string) { a.add(t, text, "user:alice") }
+	if rnd.IntN(2) == 0 {
+		a.grouped = map[string]*groupedFeed{notes: {shows: 5, tells: 3, listed: true}}
+		fid, add = notes, func(text string) { a.notify(notes, []string{"like", "follow"}[rnd.IntN(2)], text) }
+	}
 	p := &backends{srv: a.Server}
 	s := alice(t, a, p)
-	l := listen(t.Context(), s, nil, "user:alice")
+	l := listen(t.Context(), s, func(feeds.Event) bool {
+		if busy.Load() {
+			time.Sleep(time.Second)
+		}
+		return true
+	}, fid)
 	time.Sleep(time.Second)
 	client := a.client()
 	revoke := func(before *time.Time) {
@@ -114,6 +139,9 @@ func trouble(t *testing.T, seed uint64) {
 		{"cache", func() { p.set(func() { p.cached = true }) }},
 		{"no cache", func() { p.set(func() { p.cached = false }) }},
 		{"other backend", func() { p.set(func() { p.turn = 1 - p.turn }) }},
+		{"away", func() { away.Store(!away.Load()) }},
+		{"broken", func() { broken.Store(!broken.Load()) }},
+		{"busy", func() { busy.Store(!busy.Load()) }},
 		{"call", func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
@@ -125,14 +153,17 @@ func trouble(t *testing.T, seed uint64) {
 		did = append(did, step.name)
 		step.do()
 		want = append(want, fmt.Sprint(len(want)))
-		a.add(t, want[len(want)-1], "user:alice")
+		add(want[len(want)-1])
 		time.Sleep(time.Duration(rnd.Int64N(int64([]time.Duration{time.Second, 10 * time.Second, time.Minute}[rnd.IntN(3)]))))
 	}
 	revoke(nil)
 	p.set(func() { p.down = false })
+	away.Store(false)
+	broken.Store(false)
+	busy.Store(false)
 	time.Sleep(3 * time.Minute) // the longest pauses of the transport and of Events, and once more
 	want = append(want, "live")
-	a.add(t, "live", "user:alice")
+	add("live")
 	synctest.Wait()
 	var got []string
 	live := false
