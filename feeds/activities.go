@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"net/url"
 )
 
 // An Activity is something that a user did. It is in one or more feeds.
@@ -125,13 +124,6 @@ type DeleteActivityRequest struct {
 // DeleteActivity deletes an activity.
 func (s *Session) DeleteActivity(ctx context.Context, id string, req *DeleteActivityRequest) error {
 	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("activities", id), query: hardDelete(orZero(req).HardDelete)})
-}
-
-func hardDelete(on bool) url.Values {
-	if !on {
-		return nil
-	}
-	return url.Values{"hard_delete": {"true"}}
 }
 
 // QueryActivitiesRequest is what [Session.QueryActivities] takes. The zero value asks for the

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -144,4 +145,25 @@ func escaped(segments []string) []string {
 		}
 	}
 	return out
+}
+
+// setString and setInt set a query parameter, unless its value is zero.
+func setString(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}
+
+func setInt(query url.Values, name string, value int) {
+	if value != 0 {
+		query.Set(name, strconv.Itoa(value))
+	}
+}
+
+// hardDelete returns the query of a call that deletes for good, or none.
+func hardDelete(on bool) url.Values {
+	if !on {
+		return nil
+	}
+	return url.Values{"hard_delete": {"true"}}
 }

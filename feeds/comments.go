@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 )
 
 // A Comment is a user's text about an activity, or an answer to another comment.
@@ -116,17 +115,4 @@ type DeleteCommentRequest struct {
 // DeleteComment deletes a comment.
 func (s *Session) DeleteComment(ctx context.Context, id string, req *DeleteCommentRequest) error {
 	return s.do(ctx, call{method: http.MethodDelete, path: feedsPath("comments", id), query: hardDelete(orZero(req).HardDelete)})
-}
-
-// setString and setInt set a query parameter, unless its value is zero.
-func setString(query url.Values, name, value string) {
-	if value != "" {
-		query.Set(name, value)
-	}
-}
-
-func setInt(query url.Values, name string, value int) {
-	if value != 0 {
-		query.Set(name, strconv.Itoa(value))
-	}
 }
