@@ -162,7 +162,7 @@ type UpdateAppRequest struct {
 	DisableAuthChecks *bool
 
 	// Set changes any settings, by their names in the API. A nil value is null in JSON: nil for
-	// "revoke_tokens_issued_before" takes the revocation back. The two fields above come after it.
+	// "revoke_tokens_issued_before" takes the revocation back. The fields above override it.
 	Set map[string]any
 }
 

@@ -182,7 +182,7 @@ func (s *Session) User() User { return s.user }
 // Format implements [fmt.Formatter]: every verb prints what String returns.
 func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// String returns the id of the session's user.
+// String names the session's user: feeds.Session{User: "alice"}.
 func (s *Session) String() string {
 	if s == nil {
 		return "<nil>"
