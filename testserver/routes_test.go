@@ -59,7 +59,8 @@ func TestUnserved(t *testing.T) {
 	server := caller{rt: direct{srv}, token: srv.ServerToken()}
 	for _, op := range []string{
 		"POST /api/v2/polls", "GET /api/v2/feeds/feed_groups", "POST /api/v2/feeds/activities/a1/polls/p1/vote", "POST /api/v2/push_preferences",
-		"DELETE /api/v2/feeds/activities", "GET /nowhere", "POST /api/v2/feeds/collections",
+		"DELETE /api/v2/feeds/activities", "GET /nowhere", "POST /api/v2/feeds/collections", "POST /api/v2/feeds/activities/a1/restore",
+		"POST /api/v2/feeds/activities/a1/feedback", "POST /api/v2/feeds/comments/c1/restore", "GET /api/v2/feeds/feeds/rate_limits",
 	} {
 		method, path, _ := strings.Cut(op, " ")
 		a := server.do(method, path, "")
