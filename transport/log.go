@@ -17,30 +17,6 @@ import (
 
 const prefix = "stayauth: "
 
-// scene returns how things stand, for the journal. t.mu is held.
-func (t *Transport) scene() journal.Scene {
-	now := t.now()
-	st := t.session.Status()
-	s := journal.Scene{Now: now, Standing: t.session.Standing(now), Strikes: st.Strikes, Waiting: int(t.waiting.Load()),
-		Failed: t.counters.failed(), Rejected: t.counters.rejected.Load()}
-	if f := t.flight; f != nil {
-		s.First, s.Waited = f.first, now.Wall.Sub(f.began)
-	}
-	return s
-}
-
-// journalize lets the journal see an event, and queues the lines that come of it. t.mu is held.
-func (t *Transport) journalize(event func(*journal.Journal, journal.Scene)) {
-	if t.Logger == nil {
-		return
-	}
-	s := t.scene()
-	event(&t.journal, s)
-	for _, l := range t.journal.Take() {
-		t.events.tell(func() { t.write(s.Now.Wall, l) })
-	}
-}
-
 // note queues a line about a request.
 func (t *Transport) note(level slog.Level, message string, args ...any) {
 	if t.Logger != nil {
@@ -112,13 +88,6 @@ func (t *Transport) tellBare(req *http.Request, soFar int64) {
 	case t.throttles.otherOrigin.due(t.now()):
 		t.note(slog.LevelWarn, message, args...)
 	}
-}
-
-// everAsked reports whether a request has needed a token so far.
-func (t *Transport) everAsked() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.session.Number() > 0
 }
 
 // nameOf is what a request is called in the log: its query may hold secrets.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"reflect"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +17,8 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
-// This file does what package session decides: it holds the lock, waits, runs the clock and calls
-// the provider. It is the only one that has to be read with the lock in mind.
+// This file does what package session decides: it holds the lock, waits, runs the clock and begins
+// the calls of the provider. It is the only one that has to be read with the lock in mind.
 
 // A login is the token of a Transport and its refresh.
 type login struct {
@@ -189,6 +187,7 @@ func (t *Transport) act() {
 	}
 	t.journalize((*journal.Journal).Look)
 	for _, e := range r.Reports {
+		t.journalize(func(j *journal.Journal, s journal.Scene) { j.Report(s, e) })
 		t.report(e)
 	}
 	if f := t.flight; r.Done != nil && f != nil {
@@ -201,6 +200,30 @@ func (t *Transport) act() {
 	}
 	if r.Wake != t.wake {
 		t.setTimer(r.Wake)
+	}
+}
+
+// scene returns how things stand, for the journal. t.mu is held.
+func (t *Transport) scene() journal.Scene {
+	now := t.now()
+	st := t.session.Status()
+	s := journal.Scene{Now: now, Standing: t.session.Standing(now), Strikes: st.Strikes, Waiting: int(t.waiting.Load()),
+		Failed: t.counters.failed(), Rejected: t.counters.rejected.Load()}
+	if f := t.flight; f != nil {
+		s.First, s.Waited = f.first, now.Wall.Sub(f.began)
+	}
+	return s
+}
+
+// journalize lets the journal see an event, and queues the lines that come of it. t.mu is held.
+func (t *Transport) journalize(event func(*journal.Journal, journal.Scene)) {
+	if t.Logger == nil {
+		return
+	}
+	s := t.scene()
+	event(&t.journal, s)
+	for _, l := range t.journal.Take() {
+		t.events.tell(func() { t.write(s.Now.Wall, l) })
 	}
 }
 
@@ -266,62 +289,6 @@ func (t *Transport) start(order *session.Call) {
 		return nil, nil
 	})
 }
-
-// ask calls the provider, in a goroutine of its own: a provider that ends its goroutine inside
-// singleflight would leave it locked for ever, and one that panics there would end the process.
-// That goroutine ends when the provider returns.
-func (t *Transport) ask(c *call) (a session.Answer) {
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		a = session.Answer{Err: errGoexit, Final: true}
-		defer func() {
-			if v := recover(); v != nil {
-				a = session.Answer{Err: &panicError{v}, Final: true}
-				t.onProviderPanic(v, debug.Stack())
-			}
-		}()
-		if t.isClosed() { // since the call was ordered
-			a = session.Answer{Err: ErrClosed}
-			return
-		}
-		tok, err := t.Provider.Token(c.ctx, c.old)
-		a = t.judge(tok, err)
-	}()
-	<-returned
-	return a
-}
-
-// judge looks at what the provider has returned. It is done here, once and with no lock held,
-// because the methods of an error are anybody's code: they may panic.
-func (t *Transport) judge(tok provider.Token, err error) (a session.Answer) {
-	if err == nil {
-		switch bad := t.checkToken(tok); {
-		case bad == errEmpty:
-			err = errNoToken
-		case bad != nil:
-			err = fmt.Errorf("the token provider returned an unusable token: %w", bad)
-		}
-		return session.Answer{Token: tok, Err: err, Final: true}
-	}
-	defer func() {
-		if recover() != nil {
-			a = session.Answer{Err: &badErrorError{reflect.TypeOf(err), "panics when it is looked at"}, Final: true}
-		}
-	}()
-	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
-		return session.Answer{Err: &badErrorError{v.Type(), "is a nil pointer, which is not a nil error"}, Final: true}
-	}
-	_ = err.Error()
-	a = session.Answer{Err: notOurs(err), Permanent: provider.IsPermanent(err), Final: provider.IsNoRetry(err)}
-	if d, ok := provider.RetryDelay(err); ok && !a.Permanent {
-		a.RetryAfter = min(d, maxDuration)
-	}
-	return a
-}
-
-// maxDuration is as good as for ever, and can be added to any time.
-const maxDuration = 100 * 365 * 24 * time.Hour
 
 // reject notes that the API rejected tok, and why. resp is the answer that did, or nil if it was
 // none.
@@ -413,23 +380,24 @@ func (t *Transport) flush() {
 	}
 }
 
-// losable reports whether the answer to a call of p could be the only one of its kind: what p does
-// may end a single-use refresh token, or write a store.
-func losable(p provider.TokenProvider, old provider.Token) bool {
-	if old.RefreshToken() != "" {
-		return true
-	}
-	switch p.(type) {
-	case provider.Func, provider.HTTP, *provider.HTTP:
-		return false
-	}
-	return true
-}
-
 func (t *Transport) isClosed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.session.Standing(t.now()) == session.Closed
+}
+
+// everAsked reports whether a request has needed a token so far.
+func (t *Transport) everAsked() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.session.Number() > 0
+}
+
+// status returns what the session counts.
+func (t *Transport) status() session.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.session.Status()
 }
 
 // newSession makes the session of what t's fields say.

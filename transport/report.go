@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/stayauth/stayauth/provider"
-	"github.com/stayauth/stayauth/transport/internal/journal"
 	"github.com/stayauth/stayauth/transport/internal/session"
 )
 
@@ -13,9 +12,9 @@ import (
 // request is told in its own goroutine, with no lock held; what belongs to a refresh, and whatever
 // the Logger gets above Debug, goes through a queue.
 
-// report tells what the session reports. t.mu is held.
+// report tells the Trace what the session reports. It only queues the call of a hook, so it may be
+// called with the lock held.
 func (t *Transport) report(e any) {
-	t.journalize(func(j *journal.Journal, s journal.Scene) { j.Report(s, e) })
 	if t.Trace == nil {
 		return
 	}

@@ -49,9 +49,7 @@ func (t *Transport) Stats() Stats {
 	if t.configured() != nil {
 		return Stats{}
 	}
-	t.mu.Lock()
-	st := t.session.Status()
-	t.mu.Unlock()
+	st := t.status()
 	return Stats{
 		Refreshed:         st.Refreshed,
 		Unchanged:         st.Unchanged,
