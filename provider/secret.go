@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unique"
 )
 
 // A Secret is a text that never shows by accident: a password, an API secret, a refresh token. It
 // prints as REDACTED under every fmt verb, in slog, in JSON and in XML, in whatever struct it
 // stands, also in an unexported field. [NewSecret] makes one, and [Secret.Value] returns the text.
 //
-// A Secret is a small value, safe to copy and to share between goroutines. == compares where two
-// texts are stored, not the texts. The zero Secret is the empty text.
+// A Secret is a small value, safe to copy and to share between goroutines. Two are equal by == when
+// their texts are. The zero Secret is the empty text.
 type Secret struct {
-	text *string // behind a pointer, as the secrets of a Token are
+	text unique.Handle[string] // a pointer to the string, as in a Token, that == can compare; zero for ""
 }
 
 // NewSecret returns a Secret that holds text.
@@ -22,14 +23,19 @@ func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
 	}
-	return Secret{&text}
+	return Secret{unique.Make(text)}
 }
 
 // Value returns the text itself.
-func (s Secret) Value() string { return deref(s.text) }
+func (s Secret) Value() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.text.Value()
+}
 
 // IsZero reports whether the text is empty.
-func (s Secret) IsZero() bool { return s.text == nil }
+func (s Secret) IsZero() bool { return s == Secret{} }
 
 // Format implements [fmt.Formatter]: every verb prints REDACTED.
 func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }

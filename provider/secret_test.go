@@ -153,6 +153,9 @@ func TestSecretUnmarshals(t *testing.T) {
 	if a, b, c := config.A, config.B, config.C; a.Value() != "hunter2" || a.IsZero() || !b.IsZero() || !c.IsZero() || c.Value() != "" {
 		t.Errorf("read %q, %q, %q", a.Value(), b.Value(), c.Value())
 	}
+	if config.A != provider.NewSecret("hunter"+"2") || config.A == provider.NewSecret("hunter3") || config.B != provider.NewSecret("") {
+		t.Error("== doesn't compare the texts")
+	}
 	written, err := json.Marshal(config)
 	if err != nil {
 		t.Fatal(err)
