@@ -45,19 +45,24 @@ func (g GRPC) Unary(ctx context.Context, method string, req, reply any, cc *grpc
 }
 
 // Stream is a grpc.StreamClientInterceptor. A stream learns only with its first answer that its
-// token was rejected, when messages may have been sent that are gone; so the caller gets the error,
-// and a new token when it opens the stream again.
+// token was rejected. If the server alone streams, all that was sent by then is the request: the
+// stream is opened once more with a new token and the same request, and the caller notices nothing.
+// Where the client streams, messages may have been sent that are gone: the caller gets the error,
+// and a new token when it opens the stream again. So it does where a stream is rejected after its
+// first message.
 func (g GRPC) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
 	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	tok, err := g.token(ctx)
-	if err != nil {
+	s := &stream{login: g, replayable: !desc.ClientStreams}
+	s.open = func() (err error) {
+		if s.tok, err = g.token(ctx); err == nil {
+			s.ClientStream, err = open(ctx, desc, cc, method, with(opts, s.tok)...)
+		}
+		return err
+	}
+	if err := s.open(); err != nil {
 		return nil, err
 	}
-	s, err := open(ctx, desc, cc, method, with(opts, tok)...)
-	if err != nil {
-		return nil, err
-	}
-	return stream{s, func() { g.Transport.Reject(tok) }}, nil
+	return s, nil
 }
 
 // token returns a token, or the error of a caller that gave up in gRPC's own words.
@@ -73,18 +78,45 @@ func with(opts []grpc.CallOption, tok provider.Token) []grpc.CallOption {
 	return append(slices.Clip(opts), grpc.PerRPCCredentials(bearer{tok}))
 }
 
+// A stream is used as gRPC's generated code does: what the client sends of a server's stream is
+// sent before the caller gets hold of it, and one goroutine reads.
 type stream struct {
-	grpc.ClientStream
-	reject func()
+	grpc.ClientStream // the one that is open now
+	login             GRPC
+	tok               provider.Token // that it was opened with
+	open              func() error
+
+	replayable bool // the server alone streams, and has not been heard
+	request    any  // what it was sent then
+}
+
+// SendMsg keeps the request: gRPC forbids to change a message that was sent.
+func (s *stream) SendMsg(m any) error {
+	if s.replayable {
+		s.request = m
+	}
+	return s.ClientStream.SendMsg(m)
 }
 
 // RecvMsg is where a stream's status arrives, whatever it was that failed.
-func (s stream) RecvMsg(m any) error {
+func (s *stream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if status.Code(err) == codes.Unauthenticated {
-		s.reject()
+	replay, request := s.replayable && s.request != nil, s.request
+	s.replayable, s.request = false, nil
+	if status.Code(err) != codes.Unauthenticated {
+		return err
 	}
-	return err
+	s.login.Transport.Reject(s.tok)
+	if !replay {
+		return err
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	if err := errors.Join(s.ClientStream.SendMsg(request), s.ClientStream.CloseSend()); err != nil {
+		return err
+	}
+	return s.RecvMsg(m)
 }
 
 // A bearer puts one token into one call (RFC 6750 section 2.1).

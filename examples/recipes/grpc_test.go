@@ -27,7 +27,8 @@ import (
 // A grpcServer is gRPC's health service behind one token, which is the number of its revocations.
 type grpcServer struct {
 	issued, called atomic.Int64
-	broken         atomic.Bool // rejects every token
+	broken         atomic.Bool   // rejects every token
+	ends           chan struct{} // if not nil, its closing revokes what streams run on
 	listener       *bufconn.Listener
 	creds          credentials.TransportCredentials // of a client
 }
@@ -45,7 +46,12 @@ func newGRPCServer(t *testing.T, secure bool) *grpcServer {
 			if err := s.judge(stream.Context()); err != nil {
 				return err
 			}
-			return next(srv, stream)
+			if s.ends == nil {
+				return next(srv, stream)
+			}
+			go next(srv, stream) // ends with the stream
+			<-s.ends
+			return status.Error(codes.Unauthenticated, "the token was revoked")
 		}),
 	}
 	if secure {
@@ -57,7 +63,9 @@ func newGRPCServer(t *testing.T, secure bool) *grpcServer {
 		opts = append(opts, grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])))
 	}
 	server := grpc.NewServer(opts...)
-	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	service := health.NewServer()
+	service.SetServingStatus("watched", grpc_health_v1.HealthCheckResponse_SERVING)
+	grpc_health_v1.RegisterHealthServer(server, service)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(s.listener) }()
 	t.Cleanup(func() {
@@ -80,6 +88,11 @@ func (s *grpcServer) judge(ctx context.Context) error {
 
 func (s *grpcServer) client(t *testing.T, login recipes.GRPC) grpc_health_v1.HealthClient {
 	t.Helper()
+	return grpc_health_v1.NewHealthClient(s.conn(t, login))
+}
+
+func (s *grpcServer) conn(t *testing.T, login recipes.GRPC) *grpc.ClientConn {
+	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///health", grpc.WithTransportCredentials(s.creds),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.listener.DialContext(ctx) }),
 		grpc.WithUnaryInterceptor(login.Unary), grpc.WithStreamInterceptor(login.Stream))
@@ -87,7 +100,7 @@ func (s *grpcServer) client(t *testing.T, login recipes.GRPC) grpc_health_v1.Hea
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return grpc_health_v1.NewHealthClient(conn)
+	return conn
 }
 
 // login returns a login whose provider counts its calls.
@@ -128,7 +141,8 @@ func TestGRPCUnary(t *testing.T) {
 	}
 }
 
-func TestGRPCStream(t *testing.T) {
+// A server's stream that is rejected before its first message is opened again by itself.
+func TestGRPCServerStream(t *testing.T) {
 	var calls atomic.Int64
 	s := newGRPCServer(t, true)
 	login := s.login(&calls)
@@ -137,19 +151,76 @@ func TestGRPCStream(t *testing.T) {
 	watch := func() error {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		stream, err := client.Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
+		stream, err := client.Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: "watched"})
 		if err != nil {
 			return err
 		}
-		_, err = stream.Recv()
+		got, err := stream.Recv()
+		if err == nil && got.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+			err = errors.New("the request has not come again as it was: the service is " + got.Status.String())
+		}
 		return err
 	}
 
 	want(t, "first", watch(), nil)
 	s.issued.Add(1)
-	want(t, "after the revocation", status.Code(watch()), codes.Unauthenticated)
-	want(t, "opened again", watch(), nil)
+	want(t, "after the revocation", watch(), nil)
 	want(t, "provider calls", calls.Load(), 2)
+	want(t, "streams that arrived", s.called.Load(), 3)
+
+	s.issued.Add(1)
+	s.broken.Store(true)
+	want(t, "with every token rejected", status.Code(watch()), codes.Unauthenticated)
+	want(t, "streams that arrived", s.called.Load(), 5)
+}
+
+// What follows a first message is not asked for again: the caller would get it twice.
+func TestGRPCStreamRejectedLater(t *testing.T) {
+	var calls atomic.Int64
+	s := newGRPCServer(t, true)
+	s.ends = make(chan struct{})
+	login := s.login(&calls)
+	defer login.Transport.Close()
+	watch, err := s.client(t, login).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "watched"})
+	if err == nil {
+		_, err = watch.Recv()
+	}
+	want(t, "the first message", err, nil)
+	s.issued.Add(1)
+	close(s.ends)
+	_, err = watch.Recv()
+	want(t, "the second", status.Code(err), codes.Unauthenticated)
+	want(t, "streams that arrived", s.called.Load(), 1)
+	_, err = login.Transport.Token(t.Context())
+	want(t, "the next token", err, nil)
+	want(t, "provider calls", calls.Load(), 2)
+}
+
+// Where the client streams, the caller is told, and has a new token when it opens the stream again.
+func TestGRPCClientStream(t *testing.T) {
+	var calls atomic.Int64
+	s := newGRPCServer(t, true)
+	login := s.login(&calls)
+	defer login.Transport.Close()
+	conn := s.conn(t, login)
+	talk := func() error {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, grpc_health_v1.Health_Watch_FullMethodName)
+		if err != nil {
+			return err
+		}
+		// RecvMsg tells what became of them.
+		_, _ = stream.SendMsg(&grpc_health_v1.HealthCheckRequest{}), stream.CloseSend()
+		return stream.RecvMsg(new(grpc_health_v1.HealthCheckResponse))
+	}
+
+	want(t, "first", talk(), nil)
+	s.issued.Add(1)
+	want(t, "after the revocation", status.Code(talk()), codes.Unauthenticated)
+	want(t, "opened again", talk(), nil)
+	want(t, "provider calls", calls.Load(), 2)
+	want(t, "streams that arrived", s.called.Load(), 3)
 }
 
 func TestGRPCWithoutTLS(t *testing.T) {

@@ -3,8 +3,10 @@ package recipes
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/transport"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
@@ -18,32 +20,103 @@ import (
 // the rejected ones too. The attempt is what the server's spans hang on. Only with both can one
 // tell a slow login from a slow API.
 //
-// It sets t's Base and Trace, so call it before the first request.
+// Each refresh is a span too. It is the root of a trace of its own, because it belongs to no
+// request: those that waited for it are linked to it. The provider is called in it, so that its own
+// calls are the span's children, if its client is one of [TracedClient].
+//
+// It sets t's Base, Provider and Trace, so call it before the first request.
 func Traced(t *transport.Transport, tp trace.TracerProvider) *http.Client {
-	span := func(rt http.RoundTripper, name string) http.RoundTripper {
-		return otelhttp.NewTransport(rt, otelhttp.WithTracerProvider(tp), otelhttp.WithPropagators(propagation.TraceContext{}),
-			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return name + " " + r.Method }))
-	}
-	t.Base = span(t.Base, "attempt") // nil is the default transport here, too
-	t.Trace = &transport.Trace{RefreshDone: refreshSpan(tp.Tracer("recipes"))}
-	return &http.Client{Transport: span(t, "request")}
+	r := &refreshes{provider: t.Provider, tracer: tp.Tracer("recipes")}
+	t.Base = traced(t.Base, tp, "attempt") // nil is the default transport here, too
+	t.Provider = r
+	t.Trace = &transport.Trace{RefreshDone: r.done, Waited: r.waited}
+	return &http.Client{Transport: traced(t, tp, "request")}
 }
 
-// refreshSpan makes a span of each refresh, when it is done. It is the root of a trace of its own,
-// because a refresh belongs to no request.
-func refreshSpan(tracer trace.Tracer) func(transport.RefreshDone) {
-	return func(d transport.RefreshDone) {
-		now := time.Now()
-		_, span := tracer.Start(context.Background(), "refresh", trace.WithTimestamp(now.Add(-d.Duration)), trace.WithAttributes(
-			attribute.String("stayauth.reason", string(d.Reason)),
-			attribute.String("stayauth.message", d.Message),
-			attribute.Int("stayauth.attempts", d.Attempts),
-			attribute.Int("stayauth.waiting", d.Waiting),
-			attribute.Bool("stayauth.session_ended", d.SessionEnded),
-		))
-		if d.Err != nil { // it never holds a token
-			span.SetStatus(codes.Error, d.Err.Error())
-		}
-		span.End(trace.WithTimestamp(now))
+// TracedClient returns a client for a provider, such as [provider.OAuth2.Client]. A nil base is the
+// default transport.
+func TracedClient(base http.RoundTripper, tp trace.TracerProvider) *http.Client {
+	return &http.Client{Transport: traced(base, tp, "provider"), Timeout: 30 * time.Second}
+}
+
+func traced(rt http.RoundTripper, tp trace.TracerProvider, name string) http.RoundTripper {
+	return otelhttp.NewTransport(rt, otelhttp.WithTracerProvider(tp), otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return name + " " + r.Method }))
+}
+
+// refreshes is a TokenProvider whose calls are made in spans, one for each refresh.
+//
+// The span begins with the refresh's first call, and what else there is to say of it comes later,
+// by RefreshDone, when the next refresh may have begun. So spans wait for their end in the order of
+// the refreshes, which is that of the hook's calls.
+type refreshes struct {
+	provider provider.TokenProvider
+	tracer   trace.Tracer
+
+	mu     sync.Mutex        // guards the fields below; never held across a call
+	now    trace.Span        // of the refresh whose calls are made; nil: the next call begins one
+	ending []trace.Span      // of those that have their token, or their permanent error
+	newest trace.SpanContext // of the refresh that began last
+}
+
+// Token implements [provider.TokenProvider].
+func (r *refreshes) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
+	r.mu.Lock()
+	if r.now == nil {
+		_, r.now = r.tracer.Start(ctx, "refresh", trace.WithNewRoot())
+		r.newest = r.now.SpanContext()
 	}
+	span := r.now
+	r.mu.Unlock()
+
+	tok, err := r.provider.Token(trace.ContextWithSpan(ctx, span), old)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	again := tok.Value() == old.Value() // so that there is another call, or the refresh ends without a token
+	if err != nil {
+		span.RecordError(err) // it never holds a token
+		again = !provider.IsPermanent(err) && !provider.IsNoRetry(err)
+	}
+	if !again && r.now == span { // else it was given up meanwhile
+		r.ending = append(r.ending, span)
+		r.now = nil
+	}
+	return tok, err
+}
+
+// done ends a refresh's span.
+func (r *refreshes) done(d transport.RefreshDone) {
+	r.mu.Lock()
+	span := r.now
+	if len(r.ending) > 0 {
+		span, r.ending = r.ending[0], r.ending[1:]
+	} else {
+		r.now = nil
+	}
+	r.mu.Unlock()
+	if span == nil { // it brought what a call of an earlier refresh has returned late
+		_, span = r.tracer.Start(context.Background(), "refresh", trace.WithTimestamp(time.Now().Add(-d.Duration)))
+	}
+	span.SetAttributes(
+		attribute.String("stayauth.reason", string(d.Reason)),
+		attribute.String("stayauth.message", d.Message),
+		attribute.Int("stayauth.attempts", d.Attempts),
+		attribute.Int("stayauth.waiting", d.Waiting),
+		attribute.Bool("stayauth.session_ended", d.SessionEnded),
+	)
+	if d.Err != nil {
+		span.SetStatus(codes.Error, d.Err.Error())
+	}
+	span.End()
+}
+
+// waited links a request to the refresh that it waited for, or that it fails for. It is called when
+// the wait has ended, and so links to the next refresh where one has begun by then.
+func (r *refreshes) waited(w transport.Waited) {
+	r.mu.Lock()
+	newest := r.newest
+	r.mu.Unlock()
+	trace.SpanFromContext(w.Context).AddLink(trace.Link{SpanContext: newest,
+		Attributes: []attribute.KeyValue{attribute.Float64("stayauth.waited_seconds", w.Duration.Seconds())}})
 }
