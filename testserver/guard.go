@@ -36,6 +36,8 @@ import (
 //	POST /revoke                RFC 7009: ends a token, or a refresh token's login
 //	GET  /authorize             RFC 6749 section 3.1, with PKCE (RFC 7636, S256 alone); needs ApproveAs
 //	POST /device_authorization  RFC 8628, polled once a second; needs ApproveAs
+//	GET  /.well-known/oauth-authorization-server
+//	                            RFC 8414, where these are; needs ApproveAs, and Prefix comes after it
 //
 // The grants are refresh_token, client_credentials, authorization_code,
 // urn:ietf:params:oauth:grant-type:device_code and those of [Guard.Grant]. A login, with refresh

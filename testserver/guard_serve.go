@@ -29,6 +29,7 @@ func (g *Guard) routes() map[string]endpoint {
 		routes[g.Prefix+"/authorize"] = g.serveAuthorize
 		routes[g.Prefix+"/device_authorization"] = g.serveDevice
 		routes[g.Prefix+devicePath] = g.serveDevicePage
+		routes[metadataPath+g.Prefix] = g.serveMetadata
 	}
 	return routes
 }

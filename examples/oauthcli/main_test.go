@@ -18,6 +18,7 @@ import (
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
+	"github.com/stayauth/stayauth/testserver"
 )
 
 // asTool makes the test binary behave as the tool: that is how a test gets several processes.
@@ -33,18 +34,18 @@ func TestMain(m *testing.M) {
 // A desk is where a person sits: a state folder, a server, and a browser that does what the
 // terminal says.
 type desk struct {
-	*demo
-	t     *testing.T
-	state string
+	*testserver.Guard
+	t           *testing.T
+	base, state string
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Setenv("OAUTH_CLIENT_SECRET", "")
-	d := newDemo("", time.Hour)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.handler().ServeHTTP(w, r) }))
+	guard := newDemo(time.Hour)
+	t.Cleanup(func() { guard.Close() })
+	server := httptest.NewServer(guard)
 	t.Cleanup(server.Close)
-	d.base = server.URL
-	return &desk{d, t, filepath.Join(t.TempDir(), "state")}
+	return &desk{guard, t, server.URL, filepath.Join(t.TempDir(), "state")}
 }
 
 // run runs the tool and returns its exit status and what it wrote.
@@ -130,20 +131,18 @@ func TestLogin(t *testing.T) {
 				}
 			}
 			token := strings.TrimSpace(d.ok("token"))
-			if _, ok := d.access[token]; !ok {
-				t.Errorf("token prints %q, which is none", token)
+			if status := d.get(token); status != http.StatusOK {
+				t.Errorf("token prints one that is answered with %d", status)
 			}
-			if d.refreshes != 0 {
-				t.Errorf("%d refreshes, want 0", d.refreshes)
-			}
-			clear(d.access) // the server rejects it from now on
+			before := d.Ledger().TokenCalls
+			d.Revoke("alice")
 			d.ok("get", "/me")
-			if d.refreshes != 1 || d.reused != 0 {
-				t.Errorf("%d refreshes, %d with a spent refresh token; want 1 and 0", d.refreshes, d.reused)
+			if l := d.Ledger(); l.TokenCalls != before+1 || l.Reused != 0 {
+				t.Errorf("%d refreshes, %d with a spent refresh token; want 1 and 0", l.TokenCalls-before, l.Reused)
 			}
-			login := d.refresh[d.anyRefreshToken()]
-			if got := d.ok("logout"); got != "Logged out at "+d.base+".\n" || !login.ended {
-				t.Errorf("logout prints %q, and the server ended the login: %t", got, login.ended)
+			token = strings.TrimSpace(d.ok("token"))
+			if got := d.ok("logout"); got != "Logged out at "+d.base+".\n" || d.get(token) != http.StatusUnauthorized {
+				t.Errorf("logout prints %q, and after it the token is answered with %d", got, d.get(token))
 			}
 			d.wants(exitLoggedOut, "you are not logged in", "get", "/me")
 			if got := d.ok("logout"); got != "You were not logged in.\n" {
@@ -155,12 +154,20 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// anyRefreshToken returns one of the only login's refresh tokens.
-func (d *desk) anyRefreshToken() string {
-	for token := range d.refresh {
-		return token
+// get returns the status with which the API answers a token.
+func (d *desk) get(token string) int {
+	d.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, d.base+"/me", nil)
+	if err != nil {
+		d.t.Fatal(err)
 	}
-	return ""
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 // Another server's login takes the place of the last one.
@@ -183,15 +190,14 @@ func TestAnotherServer(t *testing.T) {
 	}
 }
 
-// Ten copies at once, four times: each time the server has forgotten the access token, one of them
-// gets the next for all.
+// Ten copies at once, four times: each time the access token was revoked, one of them gets the next
+// for all.
 func TestTenCopies(t *testing.T) {
 	d := newDesk(t)
 	d.login()
+	before := d.Ledger().TokenCalls
 	for round := 1; round <= 4; round++ {
-		d.mu.Lock()
-		clear(d.access)
-		d.mu.Unlock()
+		d.Revoke("alice")
 		var copies sync.WaitGroup
 		for range 10 {
 			copies.Go(func() {
@@ -203,8 +209,8 @@ func TestTenCopies(t *testing.T) {
 			})
 		}
 		copies.Wait()
-		if d.refreshes != round || d.reused != 0 {
-			t.Errorf("after %d rounds: %d refreshes, %d with a spent refresh token; want %d and 0", round, d.refreshes, d.reused, round)
+		if l := d.Ledger(); l.TokenCalls-before != round || l.Reused != 0 {
+			t.Errorf("after %d rounds: %d refreshes, %d with a spent refresh token; want %d and 0", round, l.TokenCalls-before, l.Reused, round)
 		}
 	}
 }
@@ -213,11 +219,12 @@ func TestTenCopies(t *testing.T) {
 func TestLoginEnded(t *testing.T) {
 	d := newDesk(t)
 	d.login()
-	d.refresh[d.anyRefreshToken()].ended = true
-	d.wants(exitLoggedOut, `"invalid_grant": "The login has ended."`, "get", "/me")
+	before := d.Ledger().TokenCalls
+	d.LogOut("alice")
+	d.wants(exitLoggedOut, `"invalid_grant"`, "get", "/me")
 	d.wants(exitLoggedOut, "Try: oauthcli login", "get", "/me")
-	if d.refreshes != 1 {
-		t.Errorf("%d refreshes, want 1", d.refreshes)
+	if l := d.Ledger(); l.TokenCalls-before != 1 {
+		t.Errorf("%d refreshes, want 1", l.TokenCalls-before)
 	}
 	d.login()
 	d.ok("get", "/me")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -40,9 +41,11 @@ func TestMistakes(t *testing.T) {
 	if status, _, stderr := d.run("get", "/nothing"); status != exitFailed || !strings.Contains(stderr, "404") {
 		t.Errorf("a path that is not there: exit status %d, %q", status, stderr)
 	}
-	where := d.base
-	d.base = "https://auth.example.com" // as the server describes itself
-	d.wants(exitFailed, "which is another one than", "login", "-issuer", where, "-no-browser")
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"issuer":"https://auth.example.com"}`)
+	}))
+	defer other.Close()
+	d.wants(exitFailed, "which is another one than", "login", "-issuer", other.URL, "-no-browser")
 }
 
 func TestHelp(t *testing.T) {

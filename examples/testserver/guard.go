@@ -65,6 +65,7 @@ func welcomeGuard(w io.Writer, base string, g *testserver.Guard, o options) {
 	fmt.Fprintf(w, `testserver is ready at %[1]s, a guard in front of %[2]s
 %[3]s; every login is approved as %[4]s
 
+  issuer (RFC 8414)      %[1]s%[5]s
   token endpoint         %[1]s%[5]s/token
   revocation             %[1]s%[5]s/revoke
   authorization, PKCE    %[1]s%[5]s/authorize
