@@ -14,6 +14,7 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
 	"github.com/stayauth/stayauth/testserver"
+	"github.com/stayauth/stayauth/transport"
 )
 
 // held is something that holds secrets.
@@ -84,6 +85,11 @@ func holders(t *testing.T) []held {
 		t.Fatal(err)
 	}
 	login.Store = nil // a Memory shows its records, as any store may
+	tr := &transport.Transport{Provider: oauth, Origins: []string{"https://api.example.com"}}
+	if err := tr.SetToken(token); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tr.Close() })
 
 	return []held{
 		hold("Secret", secret),
@@ -99,6 +105,7 @@ func holders(t *testing.T) []held {
 		hold("*feeds.Client", client),
 		hold("*feeds.Session", session),
 		hold("*shared.Login", login),
+		hold("*transport.Transport", tr),
 		hold("testserver.Ledger", srv.Ledger()),
 	}
 }
