@@ -148,7 +148,7 @@ func (e endpoint) request(ctx context.Context) (*http.Request, error) {
 	case req.URL.Hostname() == "" || req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return nil, fmt.Errorf("provider: %s.%s must be a whole one, such as https://app.example.com/token", e.owner, e.field)
 	case req.URL.Scheme == "http" && !isLoopback(req.URL.Hostname()) && !e.allowHTTP:
-		return nil, fmt.Errorf("provider: %s.%s is plain http, in which %s and everybody on the way could read the secrets: "+
+		return nil, fmt.Errorf("provider: %s.%s is plain http, in which %s and everyone on the way could read the secrets: "+
 			"use https, or set AllowHTTP", e.owner, e.field, req.URL.Host)
 	}
 	req.Header.Set("Accept", "application/json")

@@ -16,8 +16,8 @@ import (
 
 // OAuth2 is the TokenProvider for an OAuth 2.0 server (RFC 6749): it asks the token endpoint, with
 // a refresh token or by a login of the client's own. How to come by the first refresh token, by a
-// browser or a device code, is not its business; keep what you got with Login of package shared, or put
-// it into RefreshToken.
+// browser or a device code, is not its business; keep what you got with Login of package shared, or
+// put it into RefreshToken.
 //
 //	provider.OAuth2{
 //		TokenURL:     "https://auth.example.com/token",
@@ -31,7 +31,9 @@ import (
 // there is none at all, it is a login by Grant. So whatever a store has kept is newer than what is
 // written here, and wins. After a login has ended there is nothing left in the store, and the next
 // session begins with RefreshToken again: a person who logs in anew only has to put the new one
-// there.
+// there. Until then each new session, such as a start of the program, sends the old one once and
+// ends with the server's invalid_grant. A program that would be started again and again should exit
+// with a status that stops this.
 //
 // If Grant is set, a refresh token that has come to its end doesn't end the login: Token asks once
 // more, by Grant. The new token has nothing of the old one then. If the refresh token may be spent,

@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if scheme == "http" && !*allowHTTP && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = l.Close() // nothing was accepted
-		return flags.Fail(frame.Usage, "%s can be reached from other machines, and over plain http everybody on the way could read passwords and "+
+		return flags.Fail(frame.Usage, "%s can be reached from other machines, and over plain http everyone on the way could read passwords and "+
 			"tokens: set -tls-cert and -tls-key, or -allow-http if something before it does TLS", *addr)
 	}
 	fmt.Fprintf(stdout, "backend is ready at %s://%s: POST /login, /token and /logout\n", scheme, l.Addr())

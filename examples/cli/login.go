@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/shared"
@@ -127,7 +128,7 @@ func (s settings) complete(last settings) (settings, error) {
 		return s, usageError{"", "it has to know " + strings.Join(missing, " and ")}
 	}
 	for _, f := range []struct{ flag, value string }{{"-base", s.BaseURL}, {"-token-url", s.TokenURL}} {
-		if wrong := checkURL(f.value); wrong != "" {
+		if wrong := frame.CheckURL(f.value); wrong != "" {
 			return s, usageError{"", fmt.Sprintf("%s %s", f.flag, wrong)}
 		}
 	}

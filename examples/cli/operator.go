@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/feeds"
 )
 
@@ -39,7 +40,7 @@ func (t *tool) operator(ctx context.Context, o *operator) (*feeds.Client, error)
 	if s.Key == "" {
 		return nil, usageError{"", "it has to know -key"}
 	}
-	if wrong := checkURL(s.BaseURL); wrong != "" {
+	if wrong := frame.CheckURL(s.BaseURL); wrong != "" {
 		return nil, usageError{"", "-base " + wrong}
 	}
 	secret, err := t.apiSecret(o.secretFile)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -204,24 +202,4 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 		return t.WithRefreshToken(refreshKind + t.RefreshToken()), nil
 	}
 	return t.WithRefreshToken(sessionKind + endpoint.Session.Value()), nil
-}
-
-// checkURL returns what is wrong with an address that somebody typed, or "". Tokens and secrets go
-// there.
-func checkURL(value string) string {
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "must be a whole address, such as https://app.example.com"
-	case u.User != nil || u.Fragment != "":
-		return "must have neither a user nor a fragment in it"
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return "must be https: over http everybody on the way could read the token (only this machine is exempt)"
-	}
-	return ""
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
 }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/provider"
 )
 
@@ -58,7 +59,7 @@ func (t *tool) login(ctx context.Context, s settings, scopes []string, device bo
 		return usageError{"", "it has to know -client-id"}
 	}
 	for _, f := range []struct{ flag, value string }{{"-issuer", s.Issuer}, {"-api", s.API}} {
-		switch wrong := checkURL(f.value); {
+		switch wrong := frame.CheckURL(f.value); {
 		case f.value == "":
 			return usageError{"", "it has to know " + f.flag}
 		case wrong != "":

@@ -18,11 +18,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/provider/filestore"
 	"github.com/stayauth/stayauth/provider/keychain"
 	"github.com/stayauth/stayauth/provider/shared"
@@ -31,16 +30,14 @@ import (
 
 // The exit statuses.
 const (
-	exitOK        = 0
-	exitFailed    = 1
-	exitUsage     = 2 // the command line makes no sense
+	exitOK        = frame.OK
+	exitFailed    = frame.Failed
+	exitUsage     = frame.Usage
 	exitLoggedOut = 3 // there is no login, or it has ended
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C is not waited for
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // A command is one of the things that the tool can do. setup defines its flags and returns what it

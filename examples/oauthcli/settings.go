@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
@@ -91,7 +91,7 @@ func discover(ctx context.Context, issuer string) (endpoints, error) {
 			return endpoints{}, fmt.Errorf("%s says that its issuer is %q, which is another one than %q", at, found.Issuer, issuer)
 		}
 		for _, endpoint := range []string{found.Authorization, found.Device, found.Token, found.Revocation} {
-			if wrong := checkURL(endpoint); endpoint != "" && wrong != "" {
+			if wrong := frame.CheckURL(endpoint); endpoint != "" && wrong != "" {
 				return endpoints{}, fmt.Errorf("%s names %q as an endpoint, which %s", at, endpoint, wrong)
 			}
 		}
@@ -129,23 +129,4 @@ func describe(ctx context.Context, at string) (e endpoints, ok bool, err error) 
 // direct returns a client that follows no redirect: secrets would go along.
 func direct() *http.Client {
 	return &http.Client{Timeout: callLimit, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
-
-// checkURL returns what is wrong with an address that secrets go to, or "".
-func checkURL(value string) string {
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "must be a whole address, such as https://auth.example.com"
-	case u.User != nil || u.Fragment != "":
-		return "must have neither a user nor a fragment in it"
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return "must be https: over http everybody on the way could read the token (only this machine is exempt)"
-	}
-	return ""
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
 }

@@ -3,10 +3,11 @@ package main
 import (
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/stayauth/stayauth/examples/internal/frame"
 )
 
 // A guard lets those requests through that programs make, and none that a web page has made a browser send: a browser on this
@@ -36,7 +37,7 @@ func (g guard) judge(r *http.Request) (status int, why string) {
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
 	sameHost := func(name string) bool { return strings.EqualFold(name, host) }
-	if !isLoopback(host) && !slices.ContainsFunc(g.hosts, sameHost) {
+	if !frame.IsLoopback(host) && !slices.ContainsFunc(g.hosts, sameHost) {
 		// A page's own host name that was made to lead here (DNS rebinding): to the browser, page and proxy are then one site.
 		return http.StatusMisdirectedRequest, "the request is for another host: call the proxy by 127.0.0.1, localhost, or a name given by -host"
 	}
@@ -51,10 +52,4 @@ func (g guard) judge(r *http.Request) (status int, why string) {
 		}
 	}
 	return 0, ""
-}
-
-// isLoopback reports whether host never leaves this machine.
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
 }

@@ -154,8 +154,8 @@ func parseTarget(s string) (*url.URL, error) {
 		return nil, errors.New("the API must be a whole URL, such as https://api.example.com")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the API's URL may have a path, and nothing after it, nor a user before the host")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, fmt.Errorf("over plain http everybody on the way to %s could read the token: use https", u.Host)
+	case u.Scheme == "http" && !frame.IsLoopback(u.Hostname()):
+		return nil, fmt.Errorf("over plain http everyone on the way to %s could read the token: use https", u.Host)
 	}
 	return u, nil
 }

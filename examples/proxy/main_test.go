@@ -153,7 +153,7 @@ func TestRunRefuses(t *testing.T) {
 		{"ftp://api.example.com", "cmd", 2, "proxy: the API must be a whole URL"},
 		{"https://alice:hunter2@api.example.com", "cmd", 2, "proxy: the API's URL may have a path"},
 		{api + "?key=hunter2", "cmd", 2, "proxy: the API's URL may have a path"},
-		{"http://api.example.com", "cmd", 2, "proxy: over plain http everybody on the way to api.example.com could read the token"},
+		{"http://api.example.com", "cmd", 2, "proxy: over plain http everyone on the way to api.example.com could read the token"},
 		{"-rejected 401 " + api, "cmd", 2, `proxy: -rejected is "401", and must be bearer, any401 or code40`},
 		{api, "", 2, "proxy: there is nowhere to get a token from"},
 		{"-token-url https://b.example/token " + api, "cmd", 2, "proxy: TOKEN_COMMAND is set"},
