@@ -11,7 +11,8 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// TestKeychain: with -keychain nothing in the state folder can be read without the keychain, and the tool works as without it.
+// With -keychain nothing in the state folder can be read without the keychain, and the tool works as
+// without it.
 func TestKeychain(t *testing.T) {
 	keyring.MockInit()
 	t.Setenv("OAUTHCLI_KEYCHAIN", "1")
@@ -43,4 +44,19 @@ func TestKeychain(t *testing.T) {
 	if status != exitFailed || stdout != "" || !strings.Contains(stderr, "keychain") {
 		t.Errorf("status %d, %q, %q; want an error that names the keychain", status, stdout, stderr)
 	}
+	t.Setenv("OAUTHCLI_KEYCHAIN", "")
+	d.wants(exitFailed, "use -keychain", "status")
+}
+
+// A login that could not be kept is not begun: no one types in a code in vain.
+func TestNoKeychain(t *testing.T) {
+	keyring.MockInitWithError(errors.New("there is no keychain"))
+	d := newDesk(t)
+	status, stdout, stderr := d.run("login", "-keychain", "-device", "-issuer", d.base, "-client-id", "demo", "-api", d.base)
+	if status != exitFailed || stdout != "" || !strings.Contains(stderr, "there is no keychain") || strings.Contains(stderr, "Go to") {
+		t.Errorf("status %d, %q, %q; want an error before the login", status, stdout, stderr)
+	}
+	keyring.MockInit()
+	d.wants(exitLoggedOut, "you are not logged in", "status", "-keychain")
+	d.login("-keychain")
 }

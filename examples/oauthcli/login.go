@@ -70,6 +70,14 @@ func (t *tool) login(ctx context.Context, s settings, scopes []string, device bo
 		return err
 	}
 
+	if last.Issuer == "" {
+		// A place that can't be written, or a keychain that can't be opened, is better known before
+		// a person has logged in than afterwards.
+		if err := t.remember(ctx, settings{}); err != nil {
+			return err
+		}
+	}
+
 	ctx, cancel := context.WithTimeoutCause(ctx, loginLimit, fmt.Errorf("nothing came of the login within %v", loginLimit))
 	defer cancel()
 	config := &oauth2.Config{ClientID: s.ClientID, ClientSecret: s.ClientSecret, Scopes: scopes, Endpoint: oauth2.Endpoint{

@@ -80,6 +80,7 @@ func TestForgedAnswer(t *testing.T) {
 	if status != exitFailed || out.Len() > 0 || !slices.Equal(forger.got, []int{404, 404, 404}) {
 		t.Errorf("exit status %d, %q, and the forged answers are answered with %v; want 1, nothing and 404", status, out.String(), forger.got)
 	}
+	d.wants(exitLoggedOut, "you are not logged in", "status") // although a login was begun
 }
 
 // A forger sends answers of its own to the loopback port.

@@ -46,10 +46,16 @@ func (t *tool) remembered(ctx context.Context) (s settings, err error) {
 	case version == 0:
 		return settings{}, errNotLoggedIn
 	}
+	if bytes.HasPrefix(data, []byte("stayauth-keychain ")) {
+		return settings{}, errors.New("the login is sealed with a key from the system's keychain: use -keychain, or set OAUTHCLI_KEYCHAIN=1")
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields() // a later version's: half understood, the login could go to the wrong place
 	if err := dec.Decode(&s); err != nil {
 		return settings{}, fmt.Errorf("the settings of the last login are those of another version of this tool: %v", err)
+	}
+	if s.Issuer == "" { // a login was begun, and never ended
+		return settings{}, errNotLoggedIn
 	}
 	return s, nil
 }
