@@ -121,6 +121,6 @@ func (c call) refused(status int, f failure) attempt {
 		return attempt{verdict: senseless, err: fmt.Errorf("provider: %s doesn't accept the client, by status %d%s: %s", c.shown,
 			status, said, c.clientAdvice)}
 	}
-	return attempt{verdict: refused, err: fmt.Errorf("provider: %s refused the login with status %d%s: %s; log in again", c.shown,
+	return attempt{verdict: refused, err: fmt.Errorf("provider: %s rejected the login with status %d%s: %s; log in again", c.shown,
 		status, said, c.advice)}
 }

@@ -71,7 +71,7 @@ func TestFallback(t *testing.T) {
 		{"it has ended", []line{dead, good}, 2, 0, true, false, ""},
 		{"it may be spent", []line{gateway, good}, 2, 0, true, false, ""},
 		{"both are refused", []line{dead, refusing}, 2, 0, false, true, "access_denied"},
-		{"both are refused, and why", []line{dead, refusing}, 2, 0, false, true, `which was tried because provider: https://example.com refused the login with status 400 ("invalid_grant": "gone")`},
+		{"both are refused, and why", []line{dead, refusing}, 2, 0, false, true, `which was tried because provider: https://example.com rejected the login with status 400 ("invalid_grant": "gone")`},
 		{"it may be spent and the other is refused", []line{gateway, refusing}, 2, 0, false, true, "access_denied"},
 		{"it has ended and the endpoint is busy", []line{dead, busy}, 2, 0, false, false, "503"},
 		{"it may be spent and the endpoint is busy", append([]line{gateway}, append(repeat(5, busy), good)...), 7, 20 * time.Second, true, false, ""},

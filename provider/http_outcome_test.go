@@ -214,7 +214,7 @@ func TestHTTPLongestAnswer(t *testing.T) {
 	}
 }
 
-// Nobody can make a client read without end, whatever the status.
+// No answer can make a client read without end, whatever the status.
 func TestHTTPEndlessAnswer(t *testing.T) {
 	for _, status := range []int{200, 400, 401, 503} {
 		read := 0

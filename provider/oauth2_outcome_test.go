@@ -100,6 +100,6 @@ func ExampleOAuth2_failure() {
 	fmt.Println(err)
 	fmt.Println(provider.IsPermanent(err))
 	// Output:
-	// provider: https://auth.example.com/token refused the login with status 400 ("invalid_grant": "Token has been revoked."): what was sent for a token is wrong, has expired or was revoked; log in again
+	// provider: https://auth.example.com/token rejected the login with status 400 ("invalid_grant": "Token has been revoked."): what was sent for a token is wrong, has expired or was revoked; log in again
 	// true
 }

@@ -23,7 +23,7 @@ const (
 
 // A Signer mints Stream's tokens where the API secret is at hand: JWTs signed with HS256. It
 // belongs in a backend (see [Handler]), in an operator's tool and in tests. Never ship the secret
-// to a user's machine: anyone who has it is everybody.
+// to a user's machine: anyone who has it can be any user.
 //
 // It is a plain value, ready once Secret is set, and safe for concurrent use as long as it is not
 // changed. It prints, logs and marshals as REDACTED, and the secret never shows, in whatever struct

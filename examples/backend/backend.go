@@ -27,7 +27,7 @@ type users interface {
 }
 
 // sessions remembers who is logged in. Put your database in place of [memorySessions]; it should keep a hash of the secret, as
-// that does, so that who reads the database has nobody's session. Errors are those of users.
+// that does, so that a reader of the database has no session. Errors are those of users.
 type sessions interface {
 	// start begins a session of the user's. It returns the secret that proves it, and how long it will last.
 	start(ctx context.Context, userID string) (secret string, life time.Duration, err error)
@@ -61,9 +61,9 @@ type loggedIn struct {
 	ExpiresIn int64  `json:"expires_in"` // seconds
 }
 
-// login begins a session for whoever knows a user's password.
+// login begins a session for anyone who knows a user's password.
 //
-// Passwords here are made by -new-user and can't be guessed. If yours are chosen by people, slow down whoever guesses: count
+// Passwords here are made by -new-user and can't be guessed. If yours are chosen by people, slow down anyone who guesses: count
 // the failures of each user and of each address.
 func (b *backend) login(w http.ResponseWriter, r *http.Request) {
 	var in struct {

@@ -1,5 +1,5 @@
 // Backend is the token backend that a team deploys: it knows its users, holds the API secret, and hands out short-lived tokens
-// to whoever has a session. Take it as a start, and put your own users and sessions in place of the two that are here.
+// to anyone who has a session. Take it as a start, and put your own users and sessions in place of the two that are here.
 //
 // Make a user, whose password is shown once, and start it. STREAM_API_SECRET is the API secret of your app; the one here is
 // that of the test server (go run ./examples/testserver), which accepts the tokens then:
@@ -19,7 +19,7 @@
 // POST /logout with {"session":"..."} ends the session: it gets no more tokens. Those that it had live on
 // for 10 minutes at most (-token-life). If that is too long, revoke them too: see RevokeUserToken in package feeds.
 //
-// Sessions live in the memory of the process, and a restart logs everybody out. For more than a trial keep them in a database:
+// Sessions live in the memory of the process, and a restart logs everyone out. For more than a trial keep them in a database:
 // see the sessions interface.
 package main
 
@@ -40,7 +40,7 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// secretVariable names the environment variable with the API secret. There is no flag for it: flags are seen by everybody on
+// secretVariable names the environment variable with the API secret. There is no flag for it: flags are seen by everyone on
 // the machine.
 const secretVariable = "STREAM_API_SECRET"
 

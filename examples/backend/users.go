@@ -24,7 +24,7 @@ import (
 // choose need a slow one, such as crypto/pbkdf2, and a salt.
 //
 // The file is read anew each time, so a user who is taken out of it gets no more tokens. A file that is missing, empty or half
-// written is an error and denies nobody.
+// written is an error and denies no one.
 type usersFile string
 
 type passwordHash [sha256.Size]byte

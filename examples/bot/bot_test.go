@@ -269,7 +269,7 @@ func TestGivesUp(t *testing.T) {
 		api        *testserver.Server
 	}{
 		{"wrong key", "the API key is not one of this API's", func(b *bot) { b.client.Key = "other" }, &testserver.Server{}},
-		{"wrong session", "refused the login with status 401", func(*bot) {}, &testserver.Server{Session: "another"}},
+		{"wrong session", "rejected the login with status 401", func(*bot) {}, &testserver.Server{Session: "another"}},
 		{"wrong secret", "signed with another secret", func(b *bot) { b.tokens = provider.Signer{Secret: provider.NewSecret("x")}.For("bot") }, &testserver.Server{}},
 		{"not allowed", "the user's role does not permit it", func(*bot) {}, &testserver.Server{Fault: func(r *http.Request) (f testserver.Fault) {
 			if strings.Contains(r.URL.Path, "/feeds/timeline") || strings.Contains(r.URL.Path, "/feed_groups/timeline") {

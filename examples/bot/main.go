@@ -1,5 +1,5 @@
 // Bot follows people and answers what they post, for weeks on end. Its tokens expire and are revoked, its connection
-// breaks, the API restarts: nobody is answered twice, and nobody waits much longer than the trouble lasts.
+// breaks, the API restarts: no comment is answered twice, and none waits much longer than the trouble lasts.
 //
 // Start the test server, with tokens that live for 5 s, and then the bot:
 //
@@ -12,7 +12,7 @@
 //	curl 'http://127.0.0.1:8090/api/v2/feeds/activities?api_key=stayauth-key' \
 //		-H 'Content-Type: application/json' -d '{"type":"post","feeds":["user:alice"],"text":"Hello"}'
 //
-// Then stop the test server, start it again, and say something else. The server has forgotten everybody; the bot logs in
+// Then stop the test server, start it again, and say something else. The server has forgotten everyone; the bot logs in
 // anew and follows alice again once she is back. Ctrl-C ends it.
 //
 // The real thing takes an API key, and the token endpoint of your backend (see examples/backend), whose session secret is in
@@ -48,7 +48,7 @@ func main() {
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	b := &bot{client: &feeds.Client{Logger: log, Trace: trace(log)}, reply: reply, log: log}
-	tokens := provider.HTTP{Session: provider.NewSecret(os.Getenv("TOKEN_SESSION"))} // a secret: flags are seen by everybody on the machine
+	tokens := provider.HTTP{Session: provider.NewSecret(os.Getenv("TOKEN_SESSION"))} // a secret: flags are seen by everyone on the machine
 
 	flags := frame.New("bot", stderr)
 	flags.StringVar(&b.client.BaseURL, "url", "http://127.0.0.1:8080", "the API's `URL`")
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	case b.client.Key == "" || b.user.ID == "":
 		return flags.Fail(frame.Usage, "-key and -user must not be empty")
 	case !usable(b.client.BaseURL):
-		return flags.Fail(frame.Usage, "-url must be of the form https://host, or http://host for this machine: whoever reads a token can be the bot")
+		return flags.Fail(frame.Usage, "-url must be of the form https://host, or http://host for this machine: anyone who reads a token can be the bot")
 	}
 	if b.follow == nil {
 		b.follow = []string{"user:alice"}

@@ -66,7 +66,7 @@ func (s *shift) work(ctx context.Context) error {
 	return left
 }
 
-// catchUp follows what is not followed yet, and puts on the list what was posted while nobody watched.
+// catchUp follows what is not followed yet, and puts on the list what was posted while no one watched.
 func (s *shift) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -91,7 +91,7 @@ func (s *shift) catchUp(ctx context.Context) error {
 		case err == nil:
 			s.log.Info("following", "feed", fid)
 			delete(missing, fid)
-		case ok && e.Code == feeds.CodeNotFound: // its owner has to come first: whoever makes a feed owns it
+		case ok && e.Code == feeds.CodeNotFound: // its owner has to come first: who makes a feed owns it
 		default:
 			return err
 		}

@@ -186,7 +186,7 @@ may have its own way to end a session.`,
 					case err != nil:
 						return err
 					case m.User == "" && len(m.Logins) == 0:
-						return t.print(m.settings, "Nobody was logged in.")
+						return t.print(m.settings, "No one was logged in.")
 					}
 					if err := t.forget(ctx, m, ""); err != nil {
 						return err

@@ -37,7 +37,7 @@ const (
 	exitOK        = frame.OK
 	exitFailed    = frame.Failed
 	exitUsage     = frame.Usage
-	exitLoggedOut = 3 // nobody is logged in, or the session is over
+	exitLoggedOut = 3 // no one is logged in, or the session is over
 )
 
 func main() {
@@ -69,7 +69,7 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	json           bool // print JSON, one object a line
-	waits          bool // for a server that is away, as nobody waits for the command's end
+	waits          bool // for a server that is away, as no one waits for the command's end
 	store          filestore.Store
 	guard          guard
 }
@@ -144,7 +144,7 @@ type usageError struct{ command, text string }
 func (e usageError) Error() string { return e.text }
 
 // errNotLoggedIn is what becomes of a command that needs a login where there is none.
-var errNotLoggedIn = errors.New("nobody is logged in")
+var errNotLoggedIn = errors.New("no one is logged in")
 
 // report says what went wrong, if anything did, and returns the exit status.
 func (t *tool) report(err error) int {

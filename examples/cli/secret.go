@@ -53,7 +53,7 @@ func readFile(name string) ([]byte, error) {
 }
 
 // prompt asks the person at the terminal for a secret and shows nothing of it. ok is false where
-// nobody can be asked: standard input is no terminal, or there is no stty, as on Windows.
+// no one can be asked: standard input is no terminal, or there is no stty, as on Windows.
 func (t *tool) prompt(ctx context.Context, question string) (secret string, ok bool, err error) {
 	terminal, isFile := t.stdin.(*os.File)
 	if !isFile || !isTerminal(terminal) {

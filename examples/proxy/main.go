@@ -18,7 +18,7 @@
 //
 // # Who may use it
 //
-// Whoever can send it a request is logged in as you: every user and every program of this machine.
+// Anyone who can send it a request is logged in as you: every user and every program of this machine.
 // It listens on loopback only, unless -host names it for others. Web pages are kept out, whose
 // browser is on this machine too: a request for a host name that is not the proxy's is refused (DNS
 // rebinding), and so is one that a page of another site has made.
@@ -29,7 +29,7 @@
 //
 // # Bodies
 //
-// Whoever makes a request with package net/http can offer its body a second time (GetBody). Here
+// Anyone who makes a request with package net/http can offer its body a second time (GetBody). Here
 // the body comes from a connection, once. So the first 64 KiB are kept while they are sent on, and
 // if the token is rejected the request is replayed from those. A longer upload that meets a
 // rejected token can't be: the program gets the 401, and when it tries again it finds a new token.
@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if g.hosts == nil && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = l.Close() // nothing was accepted
-		return flags.Fail(frame.Usage, "%s can be reached from other machines, and whoever reaches it is logged in as you: if that is what you want, "+
+		return flags.Fail(frame.Usage, "%s can be reached from other machines, and anyone who reaches it is logged in as you: if that is what you want, "+
 			"name the host that they call it by with -host", *addr)
 	}
 	fmt.Fprintf(stdout, "proxy is ready at http://%s for %s\n", l.Addr(), target)
@@ -120,7 +120,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serve serves until ctx is done. Requests that are under way then get 5 s to end.
 func serve(ctx context.Context, h http.Handler, l net.Listener, log *slog.Logger) error {
-	// What a request's context is made of. Upgraded connections are nobody's but ReverseProxy's,
+	// What a request's context is made of. Upgraded connections belong to ReverseProxy alone,
 	// which ends them with it.
 	base, cut := context.WithCancel(context.Background())
 	defer cut()

@@ -12,7 +12,7 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// tokenProvider returns where the tokens come from. Secrets are in the environment: flags are seen by everybody on the
+// tokenProvider returns where the tokens come from. Secrets are in the environment: flags are seen by everyone on the
 // machine.
 func tokenProvider(tokenURL, user string) (provider.TokenProvider, error) {
 	command := os.Getenv("TOKEN_COMMAND")

@@ -20,7 +20,7 @@ import (
 //
 //	client := &http.Client{Transport: &oauth2.Transport{Source: source}}
 //
-// Nothing here sees what the API answers. Whoever does, and finds the token rejected, tells the
+// Nothing here sees what the API answers. Code that does, and finds the token rejected, tells the
 // Transport by Reject; otherwise the token is used until it ends.
 type TokenSource struct{ Transport *transport.Transport }
 

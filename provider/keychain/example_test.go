@@ -12,7 +12,7 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// A login in files that nobody can read without the keychain.
+// A login in files that no one can read without the keychain.
 func ExampleStore() {
 	backend := provider.Func(func(context.Context) (string, error) { return "a token from your backend", nil })
 	login := &shared.Login{

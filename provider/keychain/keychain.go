@@ -24,12 +24,12 @@
 // Each login has a key of its own, which is made when its first record is saved; the record names
 // it, so that processes which begin at the same moment never seal with different ones. A process
 // asks the keychain once for each key and keeps it: a keychain that is locked later, when the
-// screen is, stops nobody who is logged in.
+// screen is, stops no one who is logged in.
 //
 // # When the keychain fails
 //
 // There is an error at once, and neither the store nor the keychain is changed: where there is no
-// keychain, as in most containers and cron jobs; where it is locked and nobody unlocks it; where it
+// keychain, as in most containers and cron jobs; where it is locked and no one unlocks it; where it
 // doesn't have the key, because that was deleted or the record was copied from another machine
 // ([ErrKeyLost]). These errors are marked with [provider.RetryAfter], one minute: trying again
 // sooner won't help, and a person may mend it meanwhile.
@@ -72,7 +72,7 @@ type Store struct {
 }
 
 // ErrKeyLost is what a [Store] wraps when the keychain works and doesn't have the key of a record:
-// nobody can open that any more. [Store.Discard] gives it up.
+// no one can open that any more. [Store.Discard] gives it up.
 var ErrKeyLost = errors.New("the key that the record is sealed with is not in the keychain")
 
 // Load implements [shared.Store].
@@ -138,7 +138,7 @@ func (s *Store) first(ctx context.Context, name string, record []byte, version u
 	return next, err
 }
 
-// Discard gives up a record that nobody can open any more, because its key is lost or because it
+// Discard gives up a record that no one can open any more, because its key is lost or because it
 // was damaged: from then on there is none, and a person can log in anew. It returns an error, and
 // leaves everything as it is, if the record can be opened (that is what [shared.Login.Forget] is
 // for), and if the keychain doesn't say for sure that it can't.
