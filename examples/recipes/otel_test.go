@@ -66,7 +66,7 @@ func TestTraced(t *testing.T) {
 			}
 			for _, a := range s.Attributes {
 				if a.Key == "stayauth.reason" || a.Key == "stayauth.attempts" || a.Key == "stayauth.session_ended" {
-					line += ", " + a.Value.Emit()
+					line += ", " + a.Value.String()
 				}
 			}
 			tree = append(tree, line)
