@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-
 	"github.com/stayauth/stayauth/provider/shared"
+	"github.com/stayauth/stayauth/provider/storetest/internal/linear"
 )
 
 // testLinearizable lets concurrent clients load and swap at random, records what each saw and when,
@@ -49,11 +48,8 @@ func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts b
 	if err != nil {
 		t.Fatal(err)
 	}
-	switch porcupine.CheckOperationsTimeout(register, operations, time.Minute) {
-	case porcupine.Illegal:
-		t.Fatalf("no order of these operations is that of a compare-and-swap register:\n%s", h)
-	case porcupine.Unknown:
-		t.Fatal("the checker found no answer within a minute")
+	if err := linear.Check(operations); err != nil {
+		t.Fatalf("no order of these operations is that of a compare-and-swap register: %v\n%s", err, h)
 	}
 }
 
@@ -184,31 +180,34 @@ func (h *history) someVersion(dice *rand.Rand) uint64 {
 // A write of unknown outcome counts as done, by the time at which its record was first loaded, if
 // it ever was. If it was not it has changed nothing that anyone saw, and is left out: a write over
 // it takes its version, which only a load can tell.
-func (h *history) operations() ([]porcupine.Operation, error) {
+func (h *history) operations() ([]linear.Operation, error) {
 	seen := make(map[string]time.Duration)
 	for _, e := range h.events {
 		if at, ok := seen[e.record]; e.load && (!ok || e.ended < at) {
 			seen[e.record] = e.ended
 		}
 	}
-	var operations []porcupine.Operation
-	for i, e := range h.events {
-		client := e.client
+	var operations []linear.Operation
+	for _, e := range h.events {
 		if e.outcome == unknown {
 			at, ok := seen[e.record]
 			if e.load || !ok {
 				continue
 			}
-			e.outcome, e.ended = done, at
-			client = 1000 + i // its client did not wait for it
+			e.outcome, e.ended = done, at // its client did not wait for it
 		}
 		over, ok := h.records[e.over]
 		if !ok {
 			return nil, fmt.Errorf("a load returned version %d, which no record has", e.over)
 		}
-		operations = append(operations, porcupine.Operation{
-			ClientId: client, Input: over, Call: int64(e.call), Output: e, Return: int64(e.ended),
-		})
+		o := linear.Operation{Kind: linear.Write, Over: over, Record: e.record, Call: e.call, Ended: e.ended}
+		switch {
+		case e.load:
+			o.Kind = linear.Load
+		case e.outcome == conflict:
+			o.Kind = linear.Conflict
+		}
+		operations = append(operations, o)
 	}
 	return operations, nil
 }
@@ -224,20 +223,4 @@ func (h *history) String() string {
 		s += fmt.Sprintf("%10v to %10v  client %d  %s: %s\n", e.call.Round(time.Microsecond), e.ended.Round(time.Microsecond), e.client, what, e.outcome)
 	}
 	return s
-}
-
-// register is the specification. Its state is the record, "" for none; the input is the record that
-// a swap was to replace.
-var register = porcupine.Model{
-	Init: func() any { return "" },
-	Step: func(state, input, output any) (bool, any) {
-		e := output.(event)
-		switch {
-		case e.load:
-			return state == e.record, state
-		case e.outcome == conflict:
-			return state != input, state
-		}
-		return state == input, e.record
-	},
 }
