@@ -151,7 +151,10 @@ func (n *network) begin(ctx context.Context, op string) (bool, error) {
 	return carryOut, err
 }
 
-var errHang = errors.New("hang until the context ends")
+var (
+	errHang = errors.New("hang until the context ends")
+	errLost = errors.New("network: lost")
+)
 
 func (n *network) wait(ctx context.Context) error {
 	select {

@@ -150,6 +150,7 @@ func (w *world) keepRunning(host int) {
 		select {
 		case all := <-ended:
 			if all {
+				w.leave(p)
 				return
 			}
 		case <-p.died:

@@ -26,47 +26,6 @@ func runs(few, many int) int {
 	return few
 }
 
-// TestProofBadNetwork: fleets of 50 hosts live through ten expiries while operations of the store fail or hang. Nobody may see a
-// used secret.
-func TestProofBadNetwork(t *testing.T) {
-	for _, test := range []struct {
-		name      string
-		fail      float64 // of the operations: half of them are carried out
-		hang      float64
-		few, many int
-	}{
-		{"7.5 % fail or hang", 0.05, 0.025, 6, 500},
-		{"10 % hang", 0, 0.1, 2, 100},
-		{"20 % hang", 0, 0.2, 2, 100},
-	} {
-		n, lost := runs(test.few, test.many), 0
-		for range n {
-			synctest.Test(t, func(t *testing.T) {
-				backend := &singleUse{life: life, work: 20 * time.Second}
-				kept := runFleet(t, backend, 10, func(s shared.Store) shared.Store {
-					s.(*network).set(func(string) (bool, error) {
-						switch x := rand.Float64(); {
-						case x < test.fail:
-							return x < test.fail/2, errors.New("network: lost")
-						case x < test.fail+test.hang:
-							return false, errHang
-						}
-						return true, nil
-					})
-					return s
-				})
-				if kept != hosts || backend.reused > 0 || backend.most > 1 || backend.calls != 10 {
-					lost++
-				}
-			})
-		}
-		t.Logf("| %s, backend slower than the lease, 10 expiries | lost: %d of %d runs |", test.name, lost, n)
-		if lost > 0 {
-			t.Errorf("%s: the login was lost in %d of %d runs", test.name, lost, n)
-		}
-	}
-}
-
 // TestProofCutThenHangs: the holder's way to the store is cut for 7 s, and then an operation hangs.
 func TestProofCutThenHangs(t *testing.T) {
 	n, lost := runs(20, 100), 0

@@ -145,7 +145,7 @@ func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uin
 	at, err := c.swap(ctx, rec, version)
 	switch {
 	case err == nil:
-		c.sight.Wrote(at, time.Now())
+		c.sight.Wrote(rec, at, c.id, c.claims, time.Now())
 		c.saw(rec, at)
 	case !errors.Is(err, ErrConflict):
 		c.sight.Blind(time.Now())

@@ -129,7 +129,7 @@ type process struct {
 	dead   bool
 	seen   uint64    // the greatest version
 	knows  bool      // it has seen a token
-	over   bool      // its session is over
+	over   bool      // its session is over, or it has seen all that it is to see: it looks no more
 	cuts   []span    // when it could not reach the store
 	called time.Time // when its last call of the backend began
 }
@@ -297,4 +297,11 @@ func (w *world) enter(p *process) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all = append(w.all, p)
+}
+
+// leave notes that p has ended.
+func (w *world) leave(p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.over = true
 }

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -139,18 +140,26 @@ const (
 
 // Fate says what has become of the claim c, which was last seen at version over, where found is now at version.
 //
-// Held includes a claim that others have noted as quiet, one for whose holder the place is kept, and one that the store has
-// lost: versions grow, so that a smaller one can't hold anything that came after it.
+// Held includes a claim that others have noted as quiet, one for whose holder the place is kept, and
+// one that the store has lost: a smaller version can't hold anything that came after it, nor can a
+// record in which fewer attempts have ended, or an earlier claim of the same process.
 func (c Record) Fate(over uint64, found Record, version uint64) Fate {
 	switch {
 	case found.Holder == c.Holder && found.Login == c.Login && found.Generation == c.Generation:
 		return Held
 	case found.Ended() && !c.Ended():
 		return TakenOver
-	case version < over, found.Holder == Lost:
+	case version < over, found.Holder == Lost, found.Attempts < c.Attempts, c.later(found):
 		if found.Generation == c.Generation && found.Login == c.Login || c.Follows(found) {
 			return Held
 		}
 	}
 	return TakenOver
+}
+
+// later reports whether c is a claim of the same process as the one in found, and a later one.
+func (c Record) later(found Record) bool {
+	id, _, _ := strings.Cut(c.Holder, "/")
+	n := found.claimOf(id)
+	return n > 0 && n < c.claimOf(id)
 }

@@ -184,7 +184,10 @@ func TestSight(t *testing.T) {
 
 // TestFate is what a holder makes of a record that is not as it left it.
 func TestFate(t *testing.T) {
-	claim := second().Claimed("me/1", length, false)
+	claim := second().Claimed("me/2", length, false)
+	earlier := second().Claimed("me/1", length, false)
+	before := second().Claimed("other/1", length, false)
+	before.Attempts, before.Silent = 1, 9*time.Second
 	noted := claim
 	noted.Silent = 6 * time.Second
 	first := lease.Record{Login: "L", Generation: 1, Token: token("one")}
@@ -212,7 +215,8 @@ func TestFate(t *testing.T) {
 		{"another login in an emptied store", lease.Record{Login: "M", Generation: 1}, 9, lease.TakenOver},
 		{"a logout", lease.Record{Generation: 3, Forgotten: true}, 11, lease.TakenOver},
 		{"marked dead", lease.Record{Login: "L", Generation: 2, Dead: "revoked"}, 9, lease.TakenOver},
-		{"an earlier claim of its own", second().Claimed("me/0", length, false), 11, lease.TakenOver},
+		{"an earlier claim of its own came back, and was noted", earlier, 11, lease.Held},
+		{"a record of an earlier attempt came back, and was noted", before, 11, lease.Held},
 	} {
 		if got := claim.Fate(10, test.found, test.version); got != test.want {
 			t.Errorf("%s: %d; want %d", test.name, got, test.want)
@@ -221,5 +225,54 @@ func TestFate(t *testing.T) {
 	none := lease.Record{}.Claimed("me/1", length, false) // a first login
 	if got := none.Fate(10, lease.Record{}, 0); got != lease.Held {
 		t.Errorf("the claim of a first login is lost: %d; want held", got)
+	}
+}
+
+// TestCameBack: a record that came back, and was written over since, says that the store has lost writes:
+// once.
+func TestCameBack(t *testing.T) {
+	noted := second().Claimed("other/1", length, false)
+	noted.Silent = 9 * time.Second
+	released := second()
+	released.Attempts++
+	own := second().Claimed("me/1", length, false)
+	own.Silent = 9 * time.Second
+	for _, test := range []struct {
+		name   string
+		before func(*lease.Sight, time.Time)
+		sees   lease.Record
+		want   lease.Verb
+	}{
+		{"fewer attempts have ended", func(s *lease.Sight, now time.Time) { s.Look(released, 10, "me", now) }, noted, lease.Mend},
+		{"as many have", func(s *lease.Sight, now time.Time) { s.Look(second(), 10, "me", now) }, noted, lease.Wait},
+		{"fewer, of another login", func(s *lease.Sight, now time.Time) {
+			other := released
+			other.Login = "M"
+			s.Look(other, 10, "me", now)
+		}, noted, lease.Wait},
+		{"its own claim, which it gave back", func(s *lease.Sight, now time.Time) { s.Wrote(second(), 10, "me", 1, now) }, own, lease.Mend},
+		{"its own claim, which it made anew", func(s *lease.Sight, now time.Time) {
+			s.Wrote(second().Claimed("me/2", length, false), 10, "me", 2, now)
+		}, own, lease.Mend},
+		{"its own claim, which it could not give back", func(s *lease.Sight, now time.Time) { s.Wrote(own, 10, "me", 1, now) }, own, lease.Claim},
+	} {
+		now, s := time.Unix(0, 0), new(lease.Sight)
+		test.before(s, now)
+		for version, after := range map[uint64]time.Duration{14: 0, 15: length} {
+			s := *s
+			s.Look(test.sees, 14, "me", now)
+			s.Look(test.sees, version, "me", now.Add(after))
+			want := test.want
+			if want == lease.Mend && after == length {
+				want = lease.Wait // what was lost a lease ago is no news
+				if test.sees.Holder == own.Holder {
+					want = lease.Claim
+				}
+			}
+			got := lease.Decide(test.sees, lease.Known{ID: "me", Lease: length, Sight: &s}, token("two"), now.Add(after))
+			if got.Do != want || want == lease.Mend && got.Record.Holder != lease.Lost {
+				t.Errorf("%s, %v later: verb %d, holder %q; want verb %d", test.name, after, got.Do, got.Record.Holder, want)
+			}
+		}
 	}
 }

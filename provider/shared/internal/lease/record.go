@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,7 +75,14 @@ func (r Record) Claimed(holder string, lease time.Duration, locked bool) Record 
 }
 
 // ownedBy reports whether the claim in r is one of the process that id names.
-func (r Record) ownedBy(id string) bool { return strings.HasPrefix(r.Holder, id+"/") }
+func (r Record) ownedBy(id string) bool { return r.claimOf(id) > 0 }
+
+// claimOf returns the number of the claim in r if it is one of the process that id names, or 0.
+func (r Record) claimOf(id string) uint64 {
+	number, _ := strings.CutPrefix(r.Holder, id+"/")
+	n, _ := strconv.ParseUint(number, 10, 64)
+	return n
+}
 
 // Unclaimed returns r without a claim.
 func (r Record) Unclaimed() Record { return r.Claimed("", 0, false) }

@@ -10,10 +10,28 @@ type Sight struct {
 	watched time.Duration // for how long it has been seen at version
 	lostAt  time.Time     // when the store was last seen to have lost writes; zero: never
 	blindAt time.Time     // when it last could not be reached, or written; zero: never
+	mark    mark          // what tells a record that came back from a new one
 
 	// What the store itself says about the holder, where it can.
 	aged   bool // the record is older than what is left of the lease
 	locked Lock
+}
+
+// A mark is what can't come back in a record unless the store has lost writes. A smaller version says
+// so, too, but only until somebody writes over what came back.
+type mark struct {
+	login      string
+	generation uint64
+	attempts   uint64 // that had ended under that login and generation
+	gone       uint64 // the claims of this process up to this one were replaced
+}
+
+// older reports whether r was in the store before what left the mark.
+func (m mark) older(r Record, id string) bool {
+	if n := r.claimOf(id); n > 0 && n <= m.gone {
+		return true
+	}
+	return r.Login == m.login && r.Generation == m.generation && r.Attempts < m.attempts
 }
 
 // A Lock is what is known of a store's lock.
@@ -26,12 +44,16 @@ const (
 	Free         // nobody has it
 )
 
-// Look takes in that the process that id names sees r at version now. The time since the last look counts as watched, but no more of it than a tenth of the
-// lease: a process that was suspended, or that could not reach the store, has not watched.
+// Look takes in that the process that id names sees r at version now. The time since the last look
+// counts as watched, but no more of it than a tenth of the lease: a process that was suspended, or that
+// could not reach the store, has not watched.
 func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
+	gone := s.mark.gone
 	switch {
 	case version < s.version: // versions grow
 		s.lostAt = now
+	case s.mark.older(r, id):
+		s.lostAt, gone = now, 0 // which is news once
 	case version > s.version && r.Holder != "" && r.Silent == 0 && !r.ownedBy(id):
 		s.lostAt = time.Time{} // the holder has written it again, or its place is kept
 	}
@@ -40,12 +62,16 @@ func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 	} else {
 		s.watched += min(now.Sub(s.last), r.Lease/10)
 	}
-	s.last = now
+	s.last, s.mark = now, mark{r.Login, r.Generation, r.Attempts, gone}
 }
 
-// Wrote takes in that this process has written version now.
-func (s *Sight) Wrote(version uint64, now time.Time) {
-	*s = Sight{version: version, last: now, blindAt: s.blindAt}
+// Wrote takes in that the process that id names has written r as version now. It has made so many
+// claims so far.
+func (s *Sight) Wrote(r Record, version uint64, id string, claims uint64, now time.Time) {
+	*s = Sight{version: version, last: now, blindAt: s.blindAt, mark: mark{r.Login, r.Generation, r.Attempts, claims}}
+	if n := r.claimOf(id); n > 0 {
+		s.mark.gone = n - 1
+	}
 }
 
 // Blind takes in that the store could not be reached, or not be written. The holder may not have been able to either.
