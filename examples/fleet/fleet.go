@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/redisstore"
 	"github.com/stayauth/stayauth/testserver"
 )
 
@@ -38,7 +39,8 @@ type fleet struct {
 	mu      sync.Mutex         // guards the fields below; never held across a call
 	workers map[string]*worker // all that there ever were, by name
 	seen    tally
-	news    []string // since the last line
+	calls   []tokenCall // of the backend, in the order of their answers
+	news    []string    // since the last line
 }
 
 // A tally counts what the workers report and what is done to them.
@@ -137,7 +139,7 @@ func logIn(ctx context.Context, url, session string, store place) error {
 	if err != nil {
 		return err
 	}
-	return sharedLogin(backend, client).Login(ctx, token)
+	return sharedLogin(backend, &redisstore.Store{Client: client}).Login(ctx, token)
 }
 
 // keepRunning keeps a place in the fleet filled.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -101,7 +103,42 @@ func (b backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-asker.gone
 		panic(http.ErrAbortHandler)
 	}
-	b.f.server.ServeHTTP(w, r)
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		panic(http.ErrAbortHandler) // it left
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	call := callOf(r, body)
+	answer := &judged{ResponseWriter: w}
+	b.f.server.ServeHTTP(answer, r)
+	call.rejected = answer.status >= 400
+	b.f.record(call)
+}
+
+// judged is an answer whose status is kept.
+type judged struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (j *judged) WriteHeader(status int) {
+	j.status = status
+	j.ResponseWriter.WriteHeader(status)
+}
+
+// record notes an answer of the backend.
+func (f *fleet) record(call tokenCall) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call)
+	if call.rejected {
+		for _, r := range reuses(f.calls) {
+			if r.again == call {
+				f.news = append(f.news, r.String())
+			}
+		}
+	}
 }
 
 // asks notes that a worker has called the backend.

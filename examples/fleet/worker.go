@@ -75,10 +75,11 @@ func work(description string, stdin io.Reader, stdout io.Writer) int {
 	store := j.Store.client()
 	defer store.Close()
 	// There is nothing to log in with: all that a worker has is what is in Redis.
-	wire := &counted{worker: j.Worker}
+	seen := &witness{Store: &redisstore.Store{Client: store}}
+	wire := &counted{worker: j.Worker, claim: seen}
 	login := sharedLogin(provider.HTTP{
 		URL: j.API + "/token", RefreshTokenReusable: j.Reusable, Client: &http.Client{Transport: wire, Timeout: 10 * time.Second},
-	}, store)
+	}, seen)
 	client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: j.API}
 	session, err := client.ConnectUser(ctx, feeds.User{ID: user}, reporting{login, func() { report(rested, wire.calls.Load()) }})
 	for n := 0; err == nil && ctx.Err() == nil; n++ {
@@ -112,8 +113,8 @@ func work(description string, stdin io.Reader, stdout io.Writer) int {
 }
 
 // sharedLogin is the one login of the fleet.
-func sharedLogin(p provider.TokenProvider, store *redis.Client) *shared.Login {
-	return &shared.Login{Provider: p, Store: &redisstore.Store{Client: store}, Key: user, Lease: lease}
+func sharedLogin(p provider.TokenProvider, store shared.Store) *shared.Login {
+	return &shared.Login{Provider: p, Store: store, Key: user, Lease: lease}
 }
 
 // reporting tells when a call for a token has returned.
@@ -128,9 +129,10 @@ func (r reporting) Token(ctx context.Context, old provider.Token) (provider.Toke
 	return r.TokenProvider.Token(ctx, old)
 }
 
-// counted puts a worker's name into its calls of the backend, and counts them.
+// counted puts a worker's name and its claim into its calls of the backend, and counts them.
 type counted struct {
 	worker string
+	claim  fmt.Stringer
 	calls  atomic.Int64
 }
 
@@ -139,6 +141,7 @@ func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.calls.Add(1)
 	req = req.Clone(req.Context())
 	req.Header.Set(workerHeader, c.worker)
+	req.Header.Set(claimHeader, c.claim.String())
 	return http.DefaultTransport.RoundTrip(req)
 }
 
