@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,10 +20,14 @@ import (
 )
 
 // suspendedLease is long enough for a machine that others use too, as killedLease is.
-const suspendedLease = 3 * time.Second
+const (
+	suspendedLease = 3 * time.Second
+	suspendedFor   = 5 * time.Second
+)
 
 const (
 	isSuspended  = unixRole + "is suspended with the answer in its hands"
+	isSaving     = unixRole + "is suspended while it saves the answer"
 	isKilled     = unixRole + "is killed in a refresh"
 	shortCommand = unixRole + "lives for 10 s"
 )
@@ -40,6 +46,11 @@ func TestProofUnixChild(t *testing.T) {
 			_ = syscall.Kill(self, syscall.SIGSTOP)
 			<-resumed // it does not take effect at once
 		}}
+	case isSaving:
+		l.Lease = suspendedLease
+		saving := &suspendedStore{Store: l.Store.(*filestore.Store)}
+		l.Store = saving
+		l.Provider = ask{os.Getenv(backendEnv), func() { saving.answered.Store(true) }}
 	case isKilled:
 		l.Provider = provider.Func(func(context.Context) (string, error) {
 			_ = syscall.Kill(self, syscall.SIGKILL)
@@ -58,15 +69,42 @@ func TestProofUnixChild(t *testing.T) {
 	}
 }
 
-// TestProofSuspended: a process is suspended with the backend's answer in its hands, for longer
-// than its lease. The kernel knows that it lives, and so nobody else spends the refresh token
-// again.
+// suspendedStore suspends its process in the first write after the answer. The write is lost: when the
+// process is resumed the operation's time is over.
+type suspendedStore struct {
+	*filestore.Store
+	answered, suspended atomic.Bool
+}
+
+func (s *suspendedStore) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	if s.answered.Load() && !s.suspended.Swap(true) {
+		resumed := make(chan os.Signal, 1)
+		signal.Notify(resumed, syscall.SIGCONT)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		<-resumed // it does not take effect at once
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return s.Store.CompareAndSwap(ctx, key, record, version)
+}
+
+// TestProofSuspended: a process is suspended with the backend's answer in its hands, or while it saves
+// that, for longer than its lease. The kernel knows that it lives, and so no other process spends the
+// refresh token again. When it is resumed it saves, before it ends.
 func TestProofSuspended(t *testing.T) {
-	t.Parallel()
-	for range rounds(1, 20) {
-		if b, got, err := aroundSuspended(t, func(s *filestore.Store) shared.Store { return s }); got.Value() != token(1) || err != nil || b.calls != 1 {
-			t.Errorf("the other process got %q, %v after %d calls in total; want %q after 1", got.Value(), err, b.calls, token(1))
-		}
+	for _, role := range []string{isSuspended, isSaving} {
+		t.Run(strings.TrimPrefix(role, unixRole), func(t *testing.T) {
+			t.Parallel()
+			lost, n := 0, rounds(1, 20)
+			for range n {
+				b, got, err := aroundSuspended(t, role, func(s *filestore.Store) shared.Store { return s })
+				if got.Value() != token(1) || err != nil || b.calls != 1 {
+					lost++
+					t.Errorf("the other process got %q, %v after %d calls in total; want %q after 1", got.Value(), err, b.calls, token(1))
+				}
+			}
+			t.Logf("| a holder %s, SIGSTOP %v, lease %v | lost: %d of %d |", strings.TrimPrefix(role, unixRole), suspendedFor, suspendedLease, lost, n)
+		})
 	}
 }
 
@@ -74,15 +112,15 @@ func TestProofSuspended(t *testing.T) {
 func TestProofNeedsTheHolder(t *testing.T) {
 	t.Parallel()
 	hidden := func(s *filestore.Store) shared.Store { return struct{ shared.Store }{s} }
-	if b, got, err := aroundSuspended(t, hidden); !errors.Is(err, shared.ErrEnded) || b.reused == 0 {
+	if b, got, err := aroundSuspended(t, isSuspended, hidden); !errors.Is(err, shared.ErrEnded) || b.reused == 0 {
 		t.Errorf("the other process got %q, %v: the test above can't tell a lock from none", got.Value(), err)
 	}
 }
 
-// aroundSuspended has a process suspended in the middle of a refresh, and lets it go on when its
-// lease is over. It returns what another process got meanwhile, which sees the store as see shows
+// aroundSuspended has a process of the given role suspended in the middle of a refresh, and lets it
+// go on when its lease is over. It returns what another process got meanwhile, which sees the store as see shows
 // it.
-func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (*backend, provider.Token, error) {
+func aroundSuspended(t *testing.T, role string, see func(*filestore.Store) shared.Store) (*backend, provider.Token, error) {
 	t.Helper()
 	b := newBackend(1, 1, 1)
 	server := httptest.NewServer(b)
@@ -92,7 +130,7 @@ func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (*ba
 	if err := other.Login(t.Context(), login()); err != nil {
 		t.Fatal(err)
 	}
-	cmd, out := start(t, isSuspended, files.Dir, server.URL)
+	cmd, out := start(t, role, files.Dir, server.URL)
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatalf("the process was not suspended: %v, %v\n%s", status, err, out)
@@ -107,7 +145,7 @@ func aroundSuspended(t *testing.T, see func(*filestore.Store) shared.Store) (*ba
 		done <- result{got, err}
 	}()
 	// Until the lease is over and some more, in which anyone who takes it for dead has done so.
-	limit := time.NewTimer(suspendedLease * 3 / 2)
+	limit := time.NewTimer(suspendedFor)
 	defer limit.Stop()
 	select {
 	case r := <-done:

@@ -36,10 +36,11 @@ type leaseClaim struct {
 
 // claim writes this process into rec as the holder of the lease. It returns ErrConflict if another process got ahead.
 func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *leaseClaim, err error) {
+	began := lease.At(time.Now())
 	c.claims++
 	unlock, locked := c.lock(ctx)
 	k := &leaseClaim{
-		c: c, unlock: unlock, since: time.Now(),
+		c: c, unlock: unlock, since: began.Running,
 		rec: rec.Claimed(fmt.Sprintf("%s/%d", c.id, c.claims), c.leaseLength(), locked),
 	}
 	defer func() {
@@ -60,7 +61,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 	case ctx.Err() != nil: // the last chance to leave
 		k.withdraw(context.WithoutCancel(ctx))
 		return nil, c.gaveUp(ctx)
-	case elapsed(k.since, time.Now()) >= c.leaseLength(): // suspended meanwhile: look what has become of the record
+	case lease.At(time.Now()).Since(began) >= c.leaseLength(): // suspended meanwhile: look what has become of the record
 		return nil, ErrConflict
 	}
 	return k, nil
@@ -76,12 +77,6 @@ func (l *Login) lock(ctx context.Context) (unlock func(), ok bool) {
 		}
 	}
 	return func() {}, false
-}
-
-// elapsed returns the time from start to now, by whichever clock counts more. The monotonic one stands still while a machine is
-// suspended, and to the others that time counts.
-func elapsed(start, now time.Time) time.Duration {
-	return max(now.Sub(start), now.Round(0).Sub(start.Round(0)))
 }
 
 // ask calls the Provider, and renews the lease meanwhile. done is false if the result is void: the caller looks again.

@@ -119,8 +119,9 @@ type Login struct {
 
 	warned atomic.Bool // that tokens can't be saved, none of which would be missed
 
-	mu     sync.Mutex // guards newest; never held across a call
-	newest struct {   // what this process knows to be current
+	mu     sync.Mutex    // guards the fields below; never held across a call
+	saving chan struct{} // closed when the last save in the background has ended; nil: there was none
+	newest struct {      // what this process knows to be current
 		lease.Record
 		unsaved error // why it is not in the Store; nil once it is
 	}

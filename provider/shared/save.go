@@ -31,8 +31,7 @@ func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider
 		return provider.Token{}, true, err
 	case err != nil:
 		k.c.warn(ctx, answer, err)
-		// It ends when the answer is saved, or void, or after ten minutes, and has the store's lock until then.
-		go k.c.saveLater(ctx, k.unlock)
+		k.c.saveInBackground(ctx, k.unlock) // which has the store's lock until then
 		k.unlock = func() {}
 		return answer.Token, true, nil
 	case rec.Same(answer):
@@ -101,15 +100,21 @@ func (k *leaseClaim) holds(rec lease.Record) bool {
 
 // conclude ends an attempt by writing what change makes of the record. When the record is not as this process left it, change
 // sees what it is now, and declines by returning false. conclude returns the record that is in place then. Errors of the store
-// are outlasted until limit; one try is always made.
+// are outlasted until limit; one try is always made. A process that is suspended meanwhile gets as much time as it has missed, and
+// so tries again when it is resumed.
 func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(lease.Record) (lease.Record, bool)) (lease.Record, error) {
 	rec, version := k.rec, k.version
+	// An operation returns in time, so what lasted longer was this process standing still. It is the
+	// monotonic clock that counts here, as for limit: one that stands still itself has moved neither.
+	resume := func(began time.Time) { limit = limit.Add(max(0, time.Since(began)-k.c.opLimit())) }
 	for tries := 0; ; tries++ {
 		next, ok := change(rec)
 		if !ok {
 			return rec, nil
 		}
+		began := time.Now()
 		_, err := k.c.write(ctx, next, version)
+		resume(began)
 		if err == nil {
 			return next, nil
 		}
@@ -117,7 +122,9 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 		if !conflict && !time.Now().Before(limit) {
 			return lease.Record{}, err
 		}
+		began = time.Now()
 		now, found, lerr := k.c.read(ctx)
+		resume(began)
 		switch {
 		case lerr == nil:
 			rec, version = now, found
@@ -129,6 +136,38 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 		}
 		_ = pause(ctx, min(pollInterval(k.rec.Lease, tries), time.Until(limit)))
 	}
+}
+
+// saveInBackground lets saveLater run.
+func (l *Login) saveInBackground(ctx context.Context, unlock func()) {
+	ended := make(chan struct{})
+	l.mu.Lock()
+	l.saving = ended
+	l.mu.Unlock()
+	go func() { // ends when the answer is saved, or void, or after ten minutes
+		defer close(ended)
+		l.saveLater(ctx, unlock)
+	}()
+}
+
+// saved waits until the save in the background has ended, if there is one, and returns why there is
+// something left to save.
+func (l *Login) saved(ctx context.Context) error {
+	l.mu.Lock()
+	saving := l.saving
+	l.mu.Unlock()
+	if saving == nil {
+		return nil
+	}
+	select {
+	case <-saving:
+	case <-ctx.Done():
+		return l.gaveUp(ctx)
+	}
+	if _, unsaved := l.current(); unsaved != nil {
+		return fmt.Errorf("shared: the newest token of the login %q is not saved: %w", l.Key, unsaved)
+	}
+	return nil
 }
 
 // saveLater goes on trying to save an answer that could not be saved in time, until it is, or is void, or ten minutes have

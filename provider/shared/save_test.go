@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,45 @@ func TestSaveIsRetried(t *testing.T) {
 					t.Errorf("a token that was saved is reported: %s", log.buf.String())
 				}
 				wantToken(t, newLogin(new(singleUse), m, "alice"), first(), "token-1")
+			})
+		})
+	}
+}
+
+// TestSuspendedWhileSaving: the process stands still for longer than its lease while a write is under
+// way, which is lost. It has the time that it has missed, and saves.
+func TestSuspendedWhileSaving(t *testing.T) {
+	for _, op := range []string{"swap", "load"} {
+		t.Run("in a "+op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
+				m, log := loggedIn(t), new(journal)
+				net := &network{Store: m}
+				var stands atomic.Pointer[time.Time] // until when
+				p := &shared.Login{Store: net, Key: "alice", Logger: log.logger()}
+				p.Provider = slowAnswer{time.Second, func() {
+					net.set(func(is string) (bool, error) {
+						if until := time.Now().Add(40 * time.Second); is == op {
+							stands.CompareAndSwap(nil, &until)
+						}
+						until := stands.Load()
+						if until == nil {
+							return down(is)
+						}
+						if left := time.Until(*until); left > 0 { // everything in the process stands still
+							time.Sleep(left)
+							return down(is)
+						}
+						return true, nil
+					})
+				}}
+				wantToken(t, p, first(), "token-1")
+				if stands.Load() == nil || !strings.Contains(raw(t, m), "token-1") {
+					t.Errorf("the answer is not saved when Token returns: %s", raw(t, m))
+				}
+				if log.buf.Len() != 0 {
+					t.Errorf("a token that was saved is reported: %s", log.buf.String())
+				}
 			})
 		})
 	}

@@ -30,9 +30,10 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	return c.run(ctx)
 }
 
-// Wait waits until no call of Token is under way in this process, and nothing is left to be saved by one: for a program that ends
-// after its callers have given up, because a refresh goes on without them, and its answer may be the only one. It returns ctx's
-// error if that ends first.
+// Wait waits until no call of Token is under way in this process, and nothing is left to be saved by
+// one: for a program that ends after its callers have given up, because a refresh goes on without
+// them, and its answer may be the only one. It returns ctx's error if that ends first, and says so if
+// the Store has failed for the ten minutes after which it is given up.
 func (l *Login) Wait(ctx context.Context) error {
 	if l.prepare() != nil {
 		return nil // Token has said what is wrong
@@ -40,7 +41,7 @@ func (l *Login) Wait(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
 		<-l.turn
-		return nil
+		return l.saved(ctx)
 	case <-ctx.Done():
 		return l.gaveUp(ctx)
 	}

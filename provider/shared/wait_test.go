@@ -3,6 +3,7 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,8 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// TestWait: who ends a program after its callers have given up waits until the answer of the refresh that goes on is saved.
+// TestWait: a program that ends after its callers have given up waits until the answer of the refresh
+// that goes on is saved.
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(storetest.Memory)
@@ -41,5 +43,46 @@ func TestWait(t *testing.T) {
 	})
 	if err := new(shared.Login).Wait(t.Context()); err != nil {
 		t.Errorf("a Login that can't work: %v", err)
+	}
+}
+
+// TestWaitForASave: an answer that could not be saved in time is waited for, too, and the program is
+// told if it never is.
+func TestWaitForASave(t *testing.T) {
+	for name, test := range map[string]struct {
+		back time.Duration // when the store works again
+		says string
+	}{
+		"saved at last": {2 * time.Minute, ""},
+		"never saved":   {time.Hour, "is not saved"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
+				m := loggedIn(t)
+				net := &network{Store: m}
+				began := time.Now()
+				l := &shared.Login{
+					Provider: slowAnswer{time.Second, func() { net.set(down) }}, Store: net, Key: "alice", Logger: new(journal).logger(),
+				}
+				wantToken(t, l, first(), "token-1")
+				time.AfterFunc(test.back-time.Since(began), func() { net.set(nil) })
+				short, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := l.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Wait while there is something to save: %v", err)
+				}
+				err := l.Wait(t.Context())
+				if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+					t.Errorf("Wait: %v; want %q", err, test.says)
+				}
+				if after := time.Since(began); after < 2*time.Minute || after > 11*time.Minute {
+					t.Errorf("Wait returned after %v", after)
+				}
+				if saved := strings.Contains(raw(t, m), "token-1"); saved != (test.says == "") {
+					t.Errorf("the answer is in the store: %v", saved)
+				}
+			})
+		})
 	}
 }

@@ -64,7 +64,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	c.learn(answer, cause)
 	c.warn(ctx, answer, cause)
 	if answer.Token.RefreshToken() != "" {
-		go c.saveLater(context.WithoutCancel(ctx), func() {}) // ends when the answer is saved, or void, or after ten minutes
+		c.saveInBackground(context.WithoutCancel(ctx), func() {})
 	}
 	return answer.Token, nil
 }
