@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// chaosPause is the time between two troubles, on average: long enough for the fleet to be at work again.
+// chaosPause is the time between two troubles, on average: long enough for the fleet to be at work
+// again.
 const chaosPause = 3 * time.Second
 
-// chaos makes trouble for the store until ctx is done: it loses all its data, it takes no writes for a while, its master dies. One after
-// the other, so that each has its turn.
+// chaos makes trouble for the store until ctx is done: it loses all its data, it takes no writes
+// for a while, its master dies. One after the other, so that each has its turn.
 func (f *fleet) chaos(ctx context.Context, s *store) error {
 	troubles := []func(context.Context, *store) (string, error){flush, pauseWrites, failOver}
 	for n := 0; sleep(ctx, chaosPause/2+rand.N(chaosPause)); n++ {
@@ -39,8 +40,9 @@ func flush(ctx context.Context, s *store) (string, error) {
 	return "flushed Redis", client.FlushAll(ctx).Err()
 }
 
-// pauseWrites has the store answer to no write for longer than a lease. It returns when that is over: a master that dies before its
-// replica has everything takes a login with it, which is a gap that is documented, see package redisstore.
+// pauseWrites has the store answer to no write for longer than a lease. It returns when that is
+// over: a master that dies before its replica has everything takes a login with it, which is a gap
+// that is documented, see package redisstore.
 func pauseWrites(ctx context.Context, s *store) (string, error) {
 	master, _, _ := s.master(ctx)
 	client := master.client()
@@ -53,8 +55,9 @@ func pauseWrites(ctx context.Context, s *store) (string, error) {
 	return fmt.Sprintf("had paused writes for %v", pause), err
 }
 
-// failOver kills the master and waits until the Sentinel has made one of the replica. Then the dead one comes back, as its replica. The
-// master dies when the replica has just caught up: what a replica lacks is lost with the master, and with it may be a login.
+// failOver kills the master and waits until the Sentinel has made one of the replica. Then the dead
+// one comes back, as its replica. The master dies when the replica has just caught up: what a
+// replica lacks is lost with the master, and with it may be a login.
 func failOver(ctx context.Context, s *store) (string, error) {
 	old, next, _ := s.master(ctx)
 	if err := caughtUp(ctx, old); err != nil {

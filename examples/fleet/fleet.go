@@ -153,7 +153,8 @@ func (f *fleet) keepRunning(ctx context.Context, place int, j job) {
 	}
 }
 
-// runWorker runs one process to its end. An error means that it has ended in a way in which it must not.
+// runWorker runs one process to its end. An error means that it has ended in a way in which it must
+// not.
 func (f *fleet) runWorker(ctx context.Context, j job) error {
 	description, err := json.Marshal(j)
 	if err != nil {

@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 var lastLine = regexp.MustCompile(
 	`^workers=4 kills=(\d+) expiries=(\d+) token_calls=(\d+) reused=(\d+) excused=(\d+) lost_logins=0 posts=(\d+) failed=0$`)
 
-// TestFleet runs small fleets on real Redis, processes and time. What must hold does so however fast the machine is.
+// TestFleet runs small fleets on real Redis, processes and time. What must hold does so however
+// fast the machine is.
 func TestFleet(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("there is no redis-server on this machine")

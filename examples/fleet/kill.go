@@ -11,11 +11,13 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// backendTime is what the backend takes before it spends a secret, and once more before its answer leaves.
+// backendTime is what the backend takes before it spends a secret, and once more before its answer
+// leaves.
 const backendTime = 15 * time.Millisecond
 
-// kill kills one worker after the other until ctx is done. One in four kills waits for a worker that has the lease and asks for a
-// token, and falls somewhere in its call; the others may fall anywhere.
+// kill kills one worker after the other until ctx is done. One in four kills waits for a worker
+// that has the lease and asks for a token, and falls somewhere in its call; the others may fall
+// anywhere.
 func (f *fleet) kill(ctx context.Context) {
 	for sleep(ctx, f.pause/2+rand.N(f.pause)) {
 		aimed := rand.N(4) == 0
@@ -33,7 +35,8 @@ func (f *fleet) kill(ctx context.Context) {
 	}
 }
 
-// victim picks a worker that is not to be killed already, or one that asks for a token; nil if there is none.
+// victim picks a worker that is not to be killed already, or one that asks for a token; nil if
+// there is none.
 func (f *fleet) victim(asking bool) *worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,7 +81,8 @@ func (f *fleet) sentence(w *worker) bool {
 	return true
 }
 
-// A backend is the test server's POST /token, as slow as one with a database, and with an eye on who asks.
+// A backend is the test server's POST /token, as slow as one with a database, and with an eye on
+// who asks.
 type backend struct{ f *fleet }
 
 // fault makes the test server slow with the answer.
@@ -99,7 +103,8 @@ func (b backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asker := b.f.asks(name)
 	time.Sleep(backendTime)
 	if !b.f.spends(asker) {
-		// The kill came first, so the call never was: as if it had been lost on its way. The process must not see it break.
+		// The kill came first, so the call never was: as if it had been lost on its way. The
+		// process must not see it break.
 		<-asker.gone
 		panic(http.ErrAbortHandler)
 	}
@@ -151,7 +156,8 @@ func (f *fleet) asks(name string) *worker {
 	return w
 }
 
-// spends notes that the backend is about to spend the worker's secret. It returns false if the worker was killed before that.
+// spends notes that the backend is about to spend the worker's secret. It returns false if the
+// worker was killed before that.
 func (f *fleet) spends(w *worker) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,28 +1,30 @@
-// Command fleet shows several processes that share one login through Redis and survive each other's death.
+// Command fleet shows several processes that share one login through Redis and survive each other's
+// death.
 //
 //	cd examples/fleet && go run .
 //
-// It starts a Redis, a test server and some workers, all on this machine. The workers are bots of one user: they post to a feed,
-// under tokens that live for a moment, and each token is bought with a refresh token that is good for a single use. All the
-// time one of the workers is killed (kill -9) and started again. In the end the server's ledger tells whether anything was lost.
+// It starts a Redis, a test server and some workers, all on this machine. The workers are bots of
+// one user: they post to a feed, under tokens that live for a moment, and each token is bought with
+// a refresh token that is good for a single use. All the time one of the workers is killed (kill
+// -9) and started again. In the end the server's ledger tells whether anything was lost.
 //
-// Where a worker dies while it asks for a token, the others take over as soon as its lease has run out: until then, 2 s here,
-// nobody posts. That is all that a death costs.
+// Where a worker dies while it asks for a token, the others take over as soon as its lease has run
+// out: until then, 2 s here, nobody posts. That is all that a death costs.
 //
 // # The gap
 //
-// A worker may be killed at any moment but one: from when the backend spends the refresh token until its answer is in Redis. A
-// login that loses its process there is lost, whatever a client does. A worker that is to be killed in the gap is killed right
-// after it.
+// A worker may be killed at any moment but one: from when the backend spends the refresh token
+// until its answer is in Redis. A login that loses its process there is lost, whatever a client
+// does. A worker that is to be killed in the gap is killed right after it.
 //
-// What closes the gap is a backend that answers once more for the secret that was spent last. With -gap the backend is
-// such a one, and nobody is spared.
+// What closes the gap is a backend that answers once more for the secret that was spent last. With
+// -gap the backend is such a one, and nobody is spared.
 //
 // # Chaos
 //
-// With -chaos it is the store that suffers: Redis, here a master and a replica under a Sentinel, is flushed, takes no writes for two
-// leases, and its master is killed, in turn. No worker is killed then: one that was started just after a flush would know nothing, and
-// that is a gap, too.
+// With -chaos it is the store that suffers: Redis, here a master and a replica under a Sentinel, is
+// flushed, takes no writes for two leases, and its master is killed, in turn. No worker is killed
+// then: one that was started just after a flush would know nothing, and that is a gap, too.
 package main
 
 import (

@@ -18,13 +18,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// keeperVariable is the environment variable that makes a keeper of this program, and holds the folder that it looks after.
+// keeperVariable is the environment variable that makes a keeper of this program, and holds the
+// folder that it looks after.
 const keeperVariable = "FLEET_KEEPER"
 
-// A redisFolder is where our own servers keep their logs and process ids. They have no disk otherwise.
+// A redisFolder is where our own servers keep their logs and process ids. They have no disk
+// otherwise.
 //
-// They are daemons, which spares them the terminal's Ctrl-C: they are there until the workers have gone. A keeper, a process of this
-// program, ends them when the fleet ends, however that may be.
+// They are daemons, which spares them the terminal's Ctrl-C: they are there until the workers have
+// gone. A keeper, a process of this program, ends them when the fleet ends, however that may be.
 type redisFolder struct {
 	dir, program, password string
 	keeper                 *exec.Cmd

@@ -108,8 +108,8 @@ func (r result) err() error {
 	if r.lost {
 		err = errors.Join(err, fmt.Errorf("the login was lost: %s", r.cause))
 	}
-	// An answer that was lost in the gap may be asked for again, and so may one whose claim the store
-	// has lost before anyone saw it. Nothing else may.
+	// An answer that was lost in the gap may be asked for again, and so may one whose claim the
+	// store has lost before anyone saw it. Nothing else may.
 	if reasons := r.inGap + r.excused; r.refused > reasons {
 		err = errors.Join(err, fmt.Errorf("calls of the backend with a spent refresh token: %d, and %d had a reason to", r.refused, reasons))
 	}

@@ -98,7 +98,8 @@ func (s *store) ask(do func(*redis.SentinelClient) bool) bool {
 	return do(c)
 }
 
-// master returns the server that is the master now, and the other one. settled is false while there is a failover.
+// master returns the server that is the master now, and the other one. settled is false while there
+// is a failover.
 func (s *store) master(ctx context.Context) (master, other *redisServer, settled bool) {
 	master, other = s.servers[0], s.servers[1]
 	settled = s.ask(func(c *redis.SentinelClient) bool {

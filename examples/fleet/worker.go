@@ -35,8 +35,8 @@ type job struct {
 const (
 	user = "bot"
 
-	// lease is shorter than the default, because here somebody is killed all the time. Whoever would be suspended for as long
-	// while he has the lease would look dead.
+	// lease is shorter than the default, because here somebody is killed all the time. Whoever
+	// would be suspended for as long while he has the lease would look dead.
 	lease = 2 * time.Second
 
 	postPause = 20 * time.Millisecond
@@ -50,10 +50,12 @@ const (
 	over   = "over"   // the session is over; and why
 )
 
-// workerHeader names the worker in its calls of the backend. A real one has no use for it: here it tells who to kill.
+// workerHeader names the worker in its calls of the backend. A real one has no use for it: here it
+// tells who to kill.
 const workerHeader = "X-Fleet-Worker"
 
-// work is a worker's whole life, which ends when stdin does: with the fleet. It returns the exit status.
+// work is a worker's whole life, which ends when stdin does: with the fleet. It returns the exit
+// status.
 func work(description string, stdin io.Reader, stdout io.Writer) int {
 	signal.Ignore(os.Interrupt) // Ctrl-C is for the fleet
 	ctx, cancel := context.WithCancel(context.Background())

@@ -69,8 +69,8 @@ func TestProofUnixChild(t *testing.T) {
 	}
 }
 
-// suspendedStore suspends its process in the first write after the answer. The write is lost: when the
-// process is resumed the operation's time is over.
+// suspendedStore suspends its process in the first write after the answer. The write is lost: when
+// the process is resumed the operation's time is over.
 type suspendedStore struct {
 	*filestore.Store
 	answered, suspended atomic.Bool
@@ -88,9 +88,9 @@ func (s *suspendedStore) CompareAndSwap(ctx context.Context, key string, record 
 	return s.Store.CompareAndSwap(ctx, key, record, version)
 }
 
-// TestProofSuspended: a process is suspended with the backend's answer in its hands, or while it saves
-// that, for longer than its lease. The kernel knows that it lives, and so no other process spends the
-// refresh token again. When it is resumed it saves, before it ends.
+// TestProofSuspended: a process is suspended with the backend's answer in its hands, or while it
+// saves that, for longer than its lease. The kernel knows that it lives, and so no other process
+// spends the refresh token again. When it is resumed it saves, before it ends.
 func TestProofSuspended(t *testing.T) {
 	for _, role := range []string{isSuspended, isSaving} {
 		t.Run(strings.TrimPrefix(role, unixRole), func(t *testing.T) {
@@ -118,8 +118,8 @@ func TestProofNeedsTheHolder(t *testing.T) {
 }
 
 // aroundSuspended has a process of the given role suspended in the middle of a refresh, and lets it
-// go on when its lease is over. It returns what another process got meanwhile, which sees the store as see shows
-// it.
+// go on when its lease is over. It returns what another process got meanwhile, which sees the store
+// as see shows it.
 func aroundSuspended(t *testing.T, role string, see func(*filestore.Store) shared.Store) (*backend, provider.Token, error) {
 	t.Helper()
 	b := newBackend(1, 1, 1)

@@ -88,7 +88,8 @@ func TestAccessListsWithoutChannel(t *testing.T) {
 	backend.want(t, 1)
 }
 
-// TestAccessDenied: what a person has to mend is told at once, and says that nothing can be written where that is so.
+// TestAccessDenied: what a person has to mend is told at once, and says that nothing can be written
+// where that is so.
 func TestAccessDenied(t *testing.T) {
 	server := startRedis(t)
 	store := &redisstore.Store{Client: withRules(t, server, []any{"~stayauth:*", "+hmget"})}
@@ -112,7 +113,8 @@ func TestAccessDenied(t *testing.T) {
 	}
 }
 
-// TestEviction: logins without a TTL are safe under noeviction and under volatile-*. A full server is an error that says so.
+// TestEviction: logins without a TTL are safe under noeviction and under volatile-*. A full server
+// is an error that says so.
 func TestEviction(t *testing.T) {
 	for _, policy := range []string{"noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"} {
 		t.Run(policy, func(t *testing.T) {

@@ -19,8 +19,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// situations are what happens to Redis in the middle of a refresh, when the other hosts have seen that there is one. What no other has
-// seen may be lost without anyone's notice: that is one of the documented gaps.
+// situations are what happens to Redis in the middle of a refresh, when the other hosts have seen
+// that there is one. What no other has seen may be lost without anyone's notice: that is one of the
+// documented gaps.
 var situations = []struct {
 	name   string
 	args   []string     // of the server
@@ -45,8 +46,8 @@ var situations = []struct {
 	{name: "Sentinel, master killed in a refresh", before: (*trial).underSentinel, during: func(tr *trial) { tr.server.kill() }},
 }
 
-// TestProof makes a trial of each situation, or twenty with STAYAUTH_PROOF=1 in the environment, and prints a row for each. No login
-// may be lost.
+// TestProof makes a trial of each situation, or twenty with STAYAUTH_PROOF=1 in the environment,
+// and prints a row for each. No login may be lost.
 func TestProof(t *testing.T) {
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
@@ -104,7 +105,8 @@ func (tr *trial) login() *shared.Login {
 	}
 }
 
-// run lets the hosts refresh, and returns whether all of them have the new token in the end and nobody used a refresh token twice.
+// run lets the hosts refresh, and returns whether all of them have the new token in the end and
+// nobody used a refresh token twice.
 func (tr *trial) run() bool {
 	var missing atomic.Int32
 	var wg sync.WaitGroup
@@ -139,7 +141,8 @@ func (tr *trial) restart() {
 	tr.server.restart()
 }
 
-// readOnly has the server take no writes for so long, as in a failover that went wrong: it is a replica of nobody.
+// readOnly has the server take no writes for so long, as in a failover that went wrong: it is a
+// replica of nobody.
 func (tr *trial) readOnly(d time.Duration) {
 	tr.server.do("REPLICAOF", "127.0.0.1", "1")
 	time.AfterFunc(d, func() { tr.server.do("REPLICAOF", "NO", "ONE") })

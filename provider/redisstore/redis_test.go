@@ -30,8 +30,8 @@ type server struct {
 	cmd  *exec.Cmd
 }
 
-// startRedis starts a redis-server on a free port of the loopback interface, with the given arguments. It ends with the test. The
-// test is skipped where there is none.
+// startRedis starts a redis-server on a free port of the loopback interface, with the given
+// arguments. It ends with the test. The test is skipped where there is none.
 func startRedis(t testing.TB, args ...string) *server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {

@@ -7,39 +7,45 @@
 //
 // # Keys
 //
-// Each login is one hash with the fields "version" and "record", under the name Prefix + key; nothing else is stored. Since
-// there is one key for each login, Redis Cluster needs no hash tags. Each change is published on the channel of the same name, with
-// the new version and nothing else. A record holds refresh tokens: who can read the database can use the logins, so give it a
+// Each login is one hash with the fields "version" and "record", under the name Prefix + key;
+// nothing else is stored. Since there is one key for each login, Redis Cluster needs no hash tags.
+// Each change is published on the channel of the same name, with the new version and nothing else.
+// A record holds refresh tokens: who can read the database can use the logins, so give it a
 // password or access lists, and TLS.
 //
 // # Access lists
 //
-// These are the commands that a user needs, for the default Prefix. Without the channel, and publish and subscribe, those who wait
-// look for the new token once a second instead of being told.
+// These are the commands that a user needs, for the default Prefix. Without the channel, and
+// publish and subscribe, those who wait look for the new token once a second instead of being told.
 //
 //	ACL SETUSER fleet on >password ~stayauth:* &stayauth:* +eval +evalsha +hget +hmget +hset +exists +time +pexpire +persist
 //	    +publish +subscribe +unsubscribe +ping
 //
-// The client says hello to the server with commands of its own (hello, auth, select, client setinfo), which it can do without, but
-// for auth; a Cluster client needs cluster slots, too, and one of Sentinel asks the Sentinels.
+// The client says hello to the server with commands of its own (hello, auth, select, client
+// setinfo), which it can do without, but for auth; a Cluster client needs cluster slots, too, and
+// one of Sentinel asks the Sentinels.
 //
 // # Eviction
 //
-// Keys never expire by default. Set maxmemory-policy to noeviction, where a full server is an error that says so, or to one of the
-// volatile-* policies, which spare keys that never expire: then leave TTL at 0. With allkeys-* a login can be evicted, and is lost
-// then, unless a process that knows it is still running.
+// Keys never expire by default. Set maxmemory-policy to noeviction, where a full server is an error
+// that says so, or to one of the volatile-* policies, which spare keys that never expire: then
+// leave TTL at 0. With allkeys-* a login can be evicted, and is lost then, unless a process that
+// knows it is still running.
 //
 // # What a failover can lose
 //
-// Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a server without appendfsync always
-// may lose them in a crash. The processes that have seen what was lost notice it, as versions grow: they write the newest token that
-// they know back, and leave the next step to whoever may have claimed it for one Lease, see [shared.Login]. The login is lost only
-// where none of them is left, where one that has seen nothing of it is the first to ask, or where the newest token was lost together
-// with all traces of it, except in the one process that saved it and does not ask again in time. Two masters at a time, as in a
-// network split, can give the lease away twice.
+// Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a
+// server without appendfsync always may lose them in a crash. The processes that have seen what was
+// lost notice it, as versions grow: they write the newest token that they know back, and leave the
+// next step to whoever may have claimed it for one Lease, see [shared.Login]. The login is lost
+// only where none of them is left, where one that has seen nothing of it is the first to ask, or
+// where the newest token was lost together with all traces of it, except in the one process that
+// saved it and does not ask again in time. Two masters at a time, as in a network split, can give
+// the lease away twice.
 //
-// Versions follow the server's clock, so that they grow after a loss, too. Where a replica is promoted whose clock is behind by more
-// than the time since the last write, the next writes look like a loss to those who wait, and cost them a Lease.
+// Versions follow the server's clock, so that they grow after a loss, too. Where a replica is
+// promoted whose clock is behind by more than the time since the last write, the next writes look
+// like a loss to those who wait, and cost them a Lease.
 package redisstore
 
 import (
@@ -57,27 +63,32 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// A Store is a [shared.Store] in Redis, version 5 or later, or a server that speaks its protocol and runs its scripts. It is a
-// [shared.Watcher] and a [shared.Ager], too. It may be used by several goroutines at once. Its fields must not be changed after its first use.
+// A Store is a [shared.Store] in Redis, version 5 or later, or a server that speaks its protocol
+// and runs its scripts. It is a [shared.Watcher] and a [shared.Ager], too. It may be used by
+// several goroutines at once. Its fields must not be changed after its first use.
 type Store struct {
-	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS. Required. The Store does not
-	// close it. Its timeouts bound how long a connection is kept that has stalled; the Store's methods return when their context
-	// is done, whatever they are. It repeats reads, but not writes: a repeated one would find itself and report a conflict.
+	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS.
+	// Required. The Store does not close it. Its timeouts bound how long a connection is kept that
+	// has stalled; the Store's methods return when their context is done, whatever they are. It
+	// repeats reads, but not writes: a repeated one would find itself and report a conflict.
 	//
-	// Reads must come from the master: a Cluster client must not have ReadOnly, RouteByLatency or RouteRandomly set.
+	// Reads must come from the master: a Cluster client must not have ReadOnly, RouteByLatency or
+	// RouteRandomly set.
 	Client redis.UniversalClient
 
 	// Prefix begins the name of each key; "" means "stayauth:".
 	Prefix string
 
-	// TTL is how long a login is kept after it was last written, which happens with each refresh; 0 means for ever. It must
-	// be longer than the longest pause between two refreshes, or the login is lost.
+	// TTL is how long a login is kept after it was last written, which happens with each refresh; 0
+	// means for ever. It must be longer than the longest pause between two refreshes, or the login
+	// is lost.
 	TTL time.Duration
 }
 
-// script writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing. The new version is the server's
-// time in microseconds, or one more than the last if the clock was turned back; Lua's numbers hold either exactly. ARGV[3] is the
-// TTL in milliseconds. It tells those who watch, if it may.
+// script writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing.
+// The new version is the server's time in microseconds, or one more than the last if the clock was
+// turned back; Lua's numbers hold either exactly. ARGV[3] is the TTL in milliseconds. It tells
+// those who watch, if it may.
 const script = `
 local found = redis.call('HGET', KEYS[1], 'version')
 if not found and redis.call('EXISTS', KEYS[1]) == 1 then
@@ -156,7 +167,8 @@ func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis
 	return cmd
 }
 
-// once is a command that the client does not send again after a network error, as it may have been carried out.
+// once is a command that the client does not send again after a network error, as it may have been
+// carried out.
 type once struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
@@ -166,8 +178,9 @@ var errNoClient = provider.Permanent(errors.New("Store.Client is nil: set how to
 
 func (s *Store) name(key string) string { return cmp.Or(s.Prefix, "stayauth:") + key }
 
-// obey runs operation and returns its result, or an error as soon as ctx is done: the client looks at a context only now and
-// then. The operation's goroutine ends when the client gives up, by its own timeouts.
+// obey runs operation and returns its result, or an error as soon as ctx is done: the client looks
+// at a context only now and then. The operation's goroutine ends when the client gives up, by its
+// own timeouts.
 func obey[T any](ctx context.Context, doing string, operation func() (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -45,7 +45,8 @@ func TestConformanceCluster(t *testing.T) {
 // lease is short, because some of these tests take some of it.
 const lease = 3 * time.Second
 
-// rotating is a backend with single-use refresh tokens. during runs in the middle of each call, after the secret is spent.
+// rotating is a backend with single-use refresh tokens. during runs in the middle of each call,
+// after the secret is spent.
 type rotating struct {
 	during func()
 	work   time.Duration // how long a call takes beside it
@@ -117,7 +118,8 @@ func login(t *testing.T, p *shared.Login) {
 	}
 }
 
-// TestRestart: the server is killed and comes back, with what it had or with nothing. The login goes on.
+// TestRestart: the server is killed and comes back, with what it had or with nothing. The login
+// goes on.
 func TestRestart(t *testing.T) {
 	for name, args := range map[string][]string{
 		"with everything":  {"--appendonly", "yes", "--appendfsync", "always"},
@@ -153,7 +155,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestStopped: the server does not answer. Everything ends with its context; afterwards nothing is lost.
+// TestStopped: the server does not answer. Everything ends with its context; afterwards nothing is
+// lost.
 func TestStopped(t *testing.T) {
 	server, backend := startRedis(t), new(rotating)
 	patient := redis.NewClient(&redis.Options{Addr: server.addr(), ReadTimeout: -1}) // waits for ever if it is let
@@ -187,8 +190,8 @@ func TestStopped(t *testing.T) {
 	backend.want(t, 2)
 }
 
-// TestCut: the connection breaks after a write was carried out, before its answer arrives. That is no conflict, and a
-// refresh gets over it.
+// TestCut: the connection breaks after a write was carried out, before its answer arrives. That is
+// no conflict, and a refresh gets over it.
 func TestCut(t *testing.T) {
 	server, backend := startRedis(t), new(rotating)
 	proxy := startProxy(t, server.addr())
@@ -221,7 +224,8 @@ func TestCut(t *testing.T) {
 	backend.want(t, 2)
 }
 
-// TestFailover: the master dies and its replica takes over, with all writes or without the last one.
+// TestFailover: the master dies and its replica takes over, with all writes or without the last
+// one.
 func TestFailover(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		t.Run(fmt.Sprintf("behind=%v", behind), func(t *testing.T) {
@@ -263,7 +267,8 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestFleet: hosts share one login through Redis, and all connections are cut in the middle of every refresh.
+// TestFleet: hosts share one login through Redis, and all connections are cut in the middle of
+// every refresh.
 func TestFleet(t *testing.T) {
 	const hosts, expiries = 5, 20
 	server, backend := startRedis(t), new(rotating)
@@ -355,7 +360,8 @@ func TestNotALogin(t *testing.T) {
 	}
 }
 
-// TestClockTurnedBack: a version in the future, as the clock left it, is followed by the next number.
+// TestClockTurnedBack: a version in the future, as the clock left it, is followed by the next
+// number.
 func TestClockTurnedBack(t *testing.T) {
 	server := startRedis(t)
 	store := &redisstore.Store{Client: server.client()}
@@ -366,9 +372,10 @@ func TestClockTurnedBack(t *testing.T) {
 	}
 }
 
-// BenchmarkRefresh is what a refresh costs with the login in Redis beside one without, where the backend is as near as it can
-// be: Redis and the backend are both on the loopback interface. It is the median ratio of interleaved rounds; floor-ratio is that of
-// the call and two bare round trips to Redis, without which nothing can be claimed and saved.
+// BenchmarkRefresh is what a refresh costs with the login in Redis beside one without, where the
+// backend is as near as it can be: Redis and the backend are both on the loopback interface. It is
+// the median ratio of interleaved rounds; floor-ratio is that of the call and two bare round trips
+// to Redis, without which nothing can be claimed and saved.
 func BenchmarkRefresh(b *testing.B) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a token") }))
 	defer backend.Close()

@@ -14,8 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// startSentinel starts a Sentinel that watches over the master and promotes a replica half a second after that has died. It returns its
-// address.
+// startSentinel starts a Sentinel that watches over the master and promotes a replica half a second
+// after that has died. It returns its address.
 func startSentinel(t testing.TB, master *server) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,7 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Watch implements [shared.Watcher], by a subscription: a connection of its own for as long as it waits.
+// Watch implements [shared.Watcher], by a subscription: a connection of its own for as long as it
+// waits.
 func (s *Store) Watch(ctx context.Context, key string, version uint64) error {
 	if s.Client == nil {
 		return errNoClient
@@ -38,7 +39,8 @@ func (s *Store) Watch(ctx context.Context, key string, version uint64) error {
 	}
 }
 
-// ageScript returns for how long, in microseconds, the record has been at version ARGV[1], by the server's own clock.
+// ageScript returns for how long, in microseconds, the record has been at version ARGV[1], by the
+// server's own clock.
 const ageScript = `
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then
 	return '0'
@@ -47,8 +49,9 @@ local time = redis.call('TIME')
 return string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]) - tonumber(ARGV[1]))
 `
 
-// Age implements [shared.Ager]. A version is the server's time, so it needs to keep none. After a failover to a server whose clock is
-// ahead it may say too much, of records that are older than the failover; a Login lets the holder speak up before it believes that.
+// Age implements [shared.Ager]. A version is the server's time, so it needs to keep none. After a
+// failover to a server whose clock is ahead it may say too much, of records that are older than the
+// failover; a Login lets the holder speak up before it believes that.
 func (s *Store) Age(ctx context.Context, key string, version uint64) (time.Duration, error) {
 	return obey(ctx, "asking for the age", func() (time.Duration, error) {
 		if s.Client == nil {

@@ -19,7 +19,8 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// watched checks that the store tells of a change, of one that came before it was asked, and of nothing else.
+// watched checks that the store tells of a change, of one that came before it was asked, and of
+// nothing else.
 func watched(t *testing.T, store *redisstore.Store) {
 	t.Helper()
 	version, err := store.CompareAndSwap(within(t), "watched", []byte("one"), 0)
@@ -120,8 +121,8 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestShortLives: a process was killed in a refresh. The first that comes after the lease's end gets a token, though it does not live
-// as long as the lease.
+// TestShortLives: a process was killed in a refresh. The first that comes after the lease's end
+// gets a token, though it does not live as long as the lease.
 func TestShortLives(t *testing.T) {
 	server, backend := startRedis(t), new(rotating)
 	open := func() *redisstore.Store { return &redisstore.Store{Client: server.client()} }
@@ -157,7 +158,8 @@ func TestShortLives(t *testing.T) {
 // polled hides that the store tells of changes.
 type polled struct{ shared.Store }
 
-// BenchmarkWaiters is how long those who wait do so after the new token was saved: nine hosts and a call of 400 ms, with the default lease.
+// BenchmarkWaiters is how long those who wait do so after the new token was saved: nine hosts and a
+// call of 400 ms, with the default lease.
 func BenchmarkWaiters(b *testing.B) {
 	for name, open := range map[string]func(*redisstore.Store) shared.Store{
 		"told":    func(s *redisstore.Store) shared.Store { return s },

@@ -63,7 +63,8 @@ func (p *process) Token(ctx context.Context, old provider.Token) (provider.Token
 	return provider.NewToken(m.token, expiry).WithRefreshToken(m.refresh), nil
 }
 
-// usedTwice judges a refresh token that was brought again: through a gap that is documented, or not. w.mu is held.
+// usedTwice judges a refresh token that was brought again: through a gap that is documented, or
+// not. w.mu is held.
 func (w *world) usedTwice(refresh string, before, again *process) {
 	w.tell("%s brings %q, which %s has brought before", again.name, refresh, before.name)
 	for _, f := range w.forgets {

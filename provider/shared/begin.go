@@ -9,9 +9,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// Login saves t as a new login, in place of whatever was there: no login, one that ended, or one that is still alive. All who
-// share it use t from now on; a refresh of the old login that is under way loses its result. A Token without a value but with a
-// refresh token will do.
+// Login saves t as a new login, in place of whatever was there: no login, one that ended, or one
+// that is still alive. All who share it use t from now on; a refresh of the old login that is under
+// way loses its result. A Token without a value but with a refresh token will do.
 //
 // Use it where a person has logged in, or to revive a fleet whose processes have WaitForLogin set.
 func (l *Login) Login(ctx context.Context, t provider.Token) error {
@@ -25,11 +25,12 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 	})
 }
 
-// Forget logs out: it ends the login for everyone who shares it and removes its secrets from the Store. A refresh that is under
-// way loses its result. What stays is a record that says so, so that nobody mistakes the empty place for a lost login.
+// Forget logs out: it ends the login for everyone who shares it and removes its secrets from the
+// Store. A refresh that is under way loses its result. What stays is a record that says so, so that
+// nobody mistakes the empty place for a lost login.
 //
-// It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens that are already in
-// use stay valid until they expire.
+// It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens
+// that are already in use stay valid until they expire.
 func (l *Login) Forget(ctx context.Context) error {
 	return l.replace(ctx, func(rec lease.Record) lease.Record {
 		return lease.Record{Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Forgotten: true}

@@ -10,7 +10,8 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// askProvider calls the Provider. Its time limit is ours, so it does not look like one of the caller's.
+// askProvider calls the Provider. Its time limit is ours, so it does not look like one of the
+// caller's.
 func (l *Login) askProvider(ctx context.Context, given provider.Token) (provider.Token, error) {
 	t, err := l.Provider.Token(ctx, given)
 	ranOut := context.Cause(ctx) == errProviderTimeout
@@ -34,7 +35,8 @@ type leaseClaim struct {
 	since   time.Time // when it was written last, counted from before the write, so never later than others count
 }
 
-// claim writes this process into rec as the holder of the lease. It returns ErrConflict if another process got ahead.
+// claim writes this process into rec as the holder of the lease. It returns ErrConflict if another
+// process got ahead.
 func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *leaseClaim, err error) {
 	began := lease.At(time.Now())
 	c.claims++
@@ -79,7 +81,8 @@ func (l *Login) lock(ctx context.Context) (unlock func(), ok bool) {
 	return func() {}, false
 }
 
-// ask calls the Provider, and renews the lease meanwhile. done is false if the result is void: the caller looks again.
+// ask calls the Provider, and renews the lease meanwhile. done is false if the result is void: the
+// caller looks again.
 func (k *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.Token, done bool, err error) {
 	t, verdict, err := k.call(ctx, given)
 	switch {
@@ -98,8 +101,8 @@ type verdict struct {
 	lease.Failure
 }
 
-// call calls the Provider. If that panics or calls runtime.Goexit, as also its error may when it is looked at, the lease is
-// released.
+// call calls the Provider. If that panics or calls runtime.Goexit, as also its error may when it is
+// looked at, the lease is released.
 func (k *leaseClaim) call(ctx context.Context, given provider.Token) (t provider.Token, v verdict, err error) {
 	callCtx, cancel := context.WithTimeoutCause(ctx, k.c.timeout(), errProviderTimeout)
 	defer cancel()
@@ -135,12 +138,15 @@ func (k *leaseClaim) call(ctx context.Context, given provider.Token) (t provider
 	return t, v, err
 }
 
-// renewal is how often the lease is renewed: so often that one failure, or a store that is slow, is no silence.
+// renewal is how often the lease is renewed: so often that one failure, or a store that is slow, is
+// no silence.
 func (k *leaseClaim) renewal() time.Duration { return k.rec.Lease / 5 }
 
-// renew rewrites the record every fifth of the lease, until ctx is done or another process has taken over.
+// renew rewrites the record every fifth of the lease, until ctx is done or another process has
+// taken over.
 //
-// A lost lease is no reason to disturb the Provider: its answer may be the only copy of the next refresh token.
+// A lost lease is no reason to disturb the Provider: its answer may be the only copy of the next
+// refresh token.
 func (k *leaseClaim) renew(ctx context.Context) {
 	for ctx.Err() == nil {
 		start := time.Now()
@@ -151,7 +157,8 @@ func (k *leaseClaim) renew(ctx context.Context) {
 			k.version, k.since = version, start
 			next = start.Add(k.renewal())
 		case errors.Is(err, ErrConflict):
-			// An earlier renewal was carried out without an answer, others have noted the silence, or the store has lost the claim.
+			// An earlier renewal was carried out without an answer, others have noted the silence,
+			// or the store has lost the claim.
 			found, version, err := k.c.read(ctx)
 			if err == nil && k.rec.Fate(k.version, found, version) == lease.TakenOver {
 				return

@@ -43,8 +43,8 @@ func (a *api) request(t provider.Token) bool {
 	return true
 }
 
-// TestClocksAhead: two of five hosts are two hours ahead, and so is every token's end to them. They use what is stored until it is
-// rejected, as the others do.
+// TestClocksAhead: two of five hosts are two hours ahead, and so is every token's end to them. They
+// use what is stored until it is rejected, as the others do.
 func TestClocksAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lives, life, pause = 6, time.Hour, 10 * time.Second
@@ -61,7 +61,8 @@ func TestClocksAhead(t *testing.T) {
 			wg.Go(func() {
 				token := wantAny(t, l, provider.Token{})
 				for time.Since(start) < lives*life {
-					// What a transport does: early, if the end is to be believed, and else when the token is rejected.
+					// What a transport does: early, if the end is to be believed, and else when the
+					// token is rejected.
 					early := token.Expiry().Add(-life / 10)
 					if believed := start.Add(ahead).Before(token.Expiry()); believed && ahead == 0 && !time.Now().Before(early) {
 						token = wantAny(t, l, token)
@@ -90,7 +91,8 @@ func wantAny(t *testing.T, p provider.TokenProvider, old provider.Token) provide
 	return token
 }
 
-// TestCommandsWithAClockAhead: twenty commands in a minute, on a machine whose clock is ahead by a token's life and more.
+// TestCommandsWithAClockAhead: twenty commands in a minute, on a machine whose clock is ahead by a
+// token's life and more.
 func TestCommandsWithAClockAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, calls := new(storetest.Memory), 0

@@ -79,8 +79,8 @@ func TestRefusedWaiting(t *testing.T) {
 	}
 }
 
-// TestNewSession: a login that ended does not keep a new session from logging in, where the provider can. Who waited
-// for such an attempt shares its result.
+// TestNewSession: a login that ended does not keep a new session from logging in, where the
+// provider can. Who waited for such an attempt shares its result.
 func TestNewSession(t *testing.T) {
 	start := func(t *testing.T, m *storetest.Memory, p provider.TokenProvider) (tokens int, errs []error) {
 		var mu sync.Mutex // guards the results
@@ -179,8 +179,8 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// TestForgetDuringRefresh: the answer that arrives after the logout does not bring the login back, also not in the
-// process that was about to log in.
+// TestForgetDuringRefresh: the answer that arrives after the logout does not bring the login back,
+// also not in the process that was about to log in.
 func TestForgetDuringRefresh(t *testing.T) {
 	for name, old := range map[string]provider.Token{"refresh": first(), "login": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -209,8 +209,8 @@ func TestForgetDuringRefresh(t *testing.T) {
 	}
 }
 
-// TestForgetDuringRefreshWithoutTheStore: the store fails after the logout. The answer is void all the same, for the one who refreshes and
-// for all in this process.
+// TestForgetDuringRefreshWithoutTheStore: the store fails after the logout. The answer is void all
+// the same, for the one who refreshes and for all in this process.
 func TestForgetDuringRefreshWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
@@ -235,7 +235,8 @@ func TestForgetDuringRefreshWithoutTheStore(t *testing.T) {
 	})
 }
 
-// TestForgetBeforeItIsKnownToBeSaved: the logout comes after the answer was saved, and before the one who saved it knows.
+// TestForgetBeforeItIsKnownToBeSaved: the logout comes after the answer was saved, and before the
+// one who saved it knows.
 func TestForgetBeforeItIsKnownToBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}

@@ -16,8 +16,8 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// A singleUse backend rotates a refresh token, which may be used once. When a used one is brought it takes it for stolen, and
-// refuses everybody for good: RFC 9700 section 4.14.2.
+// A singleUse backend rotates a refresh token, which may be used once. When a used one is brought
+// it takes it for stolen, and refuses everybody for good: RFC 9700 section 4.14.2.
 type singleUse struct {
 	life time.Duration // of a token; 0: no expiry
 	work time.Duration // how long a call takes; the secret is spent as it begins
@@ -100,7 +100,8 @@ type network struct {
 
 	mu           sync.Mutex // guards the fields below
 	loads, swaps int
-	// fault decides what becomes of an operation ("load" or "swap"): it is carried out or not, and err is returned if not nil.
+	// fault decides what becomes of an operation ("load" or "swap"): it is carried out or not, and
+	// err is returned if not nil.
 	fault func(op string) (carryOut bool, err error)
 }
 

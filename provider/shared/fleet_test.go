@@ -22,11 +22,12 @@ const (
 	life  = 5 * time.Minute
 )
 
-// expiries returns how many a fleet lives through: few, or 200 with STAYAUTH_PROOF=1 in the environment, which takes a minute.
+// expiries returns how many a fleet lives through: few, or 200 with STAYAUTH_PROOF=1 in the
+// environment, which takes a minute.
 func expiries() int { return runs(10, 200) }
 
-// runFleet lets hosts share a login until its token has expired so many times. The backend is slower than the lease. It returns
-// how many hosts kept their login to the end.
+// runFleet lets hosts share a login until its token has expired so many times. The backend is
+// slower than the lease. It returns how many hosts kept their login to the end.
 func runFleet(t *testing.T, backend *singleUse, expiries int, through func(shared.Store) shared.Store) (kept int) {
 	m := new(storetest.Memory)
 	start := provider.NewToken("token-0", time.Now().Add(life)).WithRefreshToken("secret-0")
@@ -71,7 +72,8 @@ func TestFleet(t *testing.T) {
 	})
 }
 
-// TestFleetNeedsRenewal is the control: without renewals a slow backend sees used secrets, and the login is lost.
+// TestFleetNeedsRenewal is the control: without renewals a slow backend sees used secrets, and the
+// login is lost.
 func TestFleetNeedsRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
@@ -83,7 +85,8 @@ func TestFleetNeedsRenewal(t *testing.T) {
 	})
 }
 
-// unrenewed drops what a holder writes over its own claim: the renewals, also those that answer a note of its silence.
+// unrenewed drops what a holder writes over its own claim: the renewals, also those that answer a
+// note of its silence.
 type unrenewed struct{ shared.Store }
 
 func (s unrenewed) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
@@ -140,7 +143,8 @@ func (*hanging) Token(ctx context.Context, _ provider.Token) (provider.Token, er
 	return provider.Token{}, ctx.Err()
 }
 
-// TestTakesOverAcrossCalls: a caller that never waits for as long as the lease gets there all the same.
+// TestTakesOverAcrossCalls: a caller that never waits for as long as the lease gets there all the
+// same.
 func TestTakesOverAcrossCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)
@@ -162,7 +166,8 @@ func TestTakesOverAcrossCalls(t *testing.T) {
 	})
 }
 
-// abandonLease leaves a lease of the given length in the record of alice, as a process does that is killed.
+// abandonLease leaves a lease of the given length in the record of alice, as a process does that is
+// killed.
 func abandonLease(t *testing.T, m *storetest.Memory, lease time.Duration) {
 	t.Helper()
 	net := &network{Store: m}
@@ -186,7 +191,8 @@ func TestRespectsOthersLeases(t *testing.T) {
 	})
 }
 
-// TestSilenceOfTheStore: while the store can't be read, a holder can't write either. Its silence is not held against it.
+// TestSilenceOfTheStore: while the store can't be read, a holder can't write either. Its silence is
+// not held against it.
 func TestSilenceOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), &singleUse{work: 30 * time.Second}
@@ -212,7 +218,8 @@ func TestSilenceOfTheStore(t *testing.T) {
 	})
 }
 
-// TestTimeout: a provider that hangs does not hold the fleet up for ever, and our time limit looks like nobody else's.
+// TestTimeout: a provider that hangs does not hold the fleet up for ever, and our time limit looks
+// like nobody else's.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)

@@ -4,13 +4,15 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// saw keeps what is in the store, as this process has just read or written it. It belongs to whoever has the turn.
+// saw keeps what is in the store, as this process has just read or written it. It belongs to
+// whoever has the turn.
 func (l *Login) saw(rec lease.Record, version uint64) {
 	l.last, l.at = rec, version
 	l.learn(rec, nil)
 }
 
-// learn keeps rec as the newest that this process knows, if it is, and reports whether it is. unsaved says why it is not in the store.
+// learn keeps rec as the newest that this process knows, if it is, and reports whether it is.
+// unsaved says why it is not in the store.
 func (l *Login) learn(rec lease.Record, unsaved error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,10 +13,11 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// The holder is cut off from the store, or suspended, for longer than its lease, and another takes over. This is the gap that
-// nobody can close; here is what is made of it.
+// The holder is cut off from the store, or suspended, for longer than its lease, and another takes
+// over. This is the gap that nobody can close; here is what is made of it.
 
-// TestLateAnswer: the first answer comes while the other one, or after it, has been refused with the spent secret.
+// TestLateAnswer: the first answer comes while the other one, or after it, has been refused with
+// the spent secret.
 func TestLateAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		work  time.Duration // of the holder's call
@@ -49,7 +50,8 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// TestLateRefusal: the first one is refused after another has got the next token, or while it is about to.
+// TestLateRefusal: the first one is refused after another has got the next token, or while it is
+// about to.
 func TestLateRefusal(t *testing.T) {
 	for name, work := range map[string]time.Duration{"after the other's answer": 40 * time.Second, "before": 18 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +78,8 @@ func TestLateRefusal(t *testing.T) {
 	}
 }
 
-// TestRefusedWithoutTheStore: a refusal is not final while nobody can tell whether another has the next token.
+// TestRefusedWithoutTheStore: a refusal is not final while nobody can tell whether another has the
+// next token.
 func TestRefusedWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
@@ -91,7 +94,8 @@ func TestRefusedWithoutTheStore(t *testing.T) {
 	})
 }
 
-// TestUncertainClaim: the answer to the claim is lost. The one who made it finds out that it holds the lease.
+// TestUncertainClaim: the answer to the claim is lost. The one who made it finds out that it holds
+// the lease.
 func TestUncertainClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), new(singleUse)
@@ -157,7 +161,8 @@ func TestSuspendedAfterTheClaim(t *testing.T) {
 	})
 }
 
-// TestOwnLeaseIsTakenUp: a lease that this process could not release does not make it wait for itself.
+// TestOwnLeaseIsTakenUp: a lease that this process could not release does not make it wait for
+// itself.
 func TestOwnLeaseIsTakenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}

@@ -53,7 +53,8 @@ func TestCancelled(t *testing.T) {
 				}
 				backend.want(t, test.calls)
 				wg.Wait()
-				// Whatever happened, the login is not lost, and only the claim that was cut off may have to run out.
+				// Whatever happened, the login is not lost, and only the claim that was cut off may
+				// have to run out.
 				wantToken(t, newLogin(backend, m, "alice"), first(), "token-1")
 				backend.want(t, 1)
 			})

@@ -15,91 +15,106 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// A Login is a [provider.TokenProvider] for several processes that use one login: copies of a command-line tool, or the hosts of
-// a fleet. It keeps the token in a [Store], where it survives the process, and lets one of them at a time ask the Provider, so
-// that each expiry costs one call in total and a single-use refresh token is spent once. The others wait and get the same token.
+// A Login is a [provider.TokenProvider] for several processes that use one login: copies of a
+// command-line tool, or the hosts of a fleet. It keeps the token in a [Store], where it survives
+// the process, and lets one of them at a time ask the Provider, so that each expiry costs one call
+// in total and a single-use refresh token is spent once. The others wait and get the same token.
 //
 // # How it works
 //
-// Token loads the record. A token in it that is not the one the caller wants replaced is handed over, whatever the clock says:
-// clocks differ, and one rejection tells the truth. Otherwise the process claims the lease in the record, asks the Provider with the
-// record's token (the caller's only says what was rejected), saves the answer and returns it. While the Provider works the lease is
-// renewed every fifth of its length.
+// Token loads the record. A token in it that is not the one the caller wants replaced is handed
+// over, whatever the clock says: clocks differ, and one rejection tells the truth. Otherwise the
+// process claims the lease in the record, asks the Provider with the record's token (the caller's
+// only says what was rejected), saves the answer and returns it. While the Provider works the lease
+// is renewed every fifth of its length.
 //
-// A process that died stops renewing. The others note its silence in the record, step by step, and take over one Lease after it
-// has written last, and a moment for the looks in between. Only what somebody has watched counts as silence: not the time in
-// which the store could not be reached or took no writes, nor what another machine's clock says. Since the steps are in the record
-// it makes no difference whether one process watches for long or many do for a fifth of the Lease each. If the store is an [Ager]
-// or a [Locker], which knows better, two fifths of the Lease are enough.
+// A process that died stops renewing. The others note its silence in the record, step by step, and
+// take over one Lease after it has written last, and a moment for the looks in between. Only what
+// somebody has watched counts as silence: not the time in which the store could not be reached or
+// took no writes, nor what another machine's clock says. Since the steps are in the record it makes
+// no difference whether one process watches for long or many do for two fifths of the Lease each.
+// For less they see nothing, unless the store is an [Ager] or a [Locker], which knows better.
 //
-// Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its [provider.RetryAfter], is returned to
-// all who waited for it instead of being repeated by each of them.
+// Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its
+// [provider.RetryAfter], is returned to all who waited for it instead of being repeated by each of
+// them.
 //
 // A permanent rejection ends the login for all: see WaitForLogin, and [Login.Login] for a new one.
 //
 // # What can be lost
 //
-// Killing a process at any point loses nothing but its own work, with one exception that nobody can close: when the backend has
-// spent a single-use refresh token and its answer never reaches the store, because the process was killed in between, or cut off
-// from a store that the others could reach, for two thirds of its Lease or longer. A process that is suspended during the call for longer than
-// its Lease looks dead to the others, which has the same effect; its answer, should it come at last, is saved if no other has
-// replaced it. Choose a Lease that is longer than machines stand still: a laptop's lid is longer than any. Where the store is a
-// [Locker], as on one machine, a suspended process is waited for five times as long.
+// Killing a process at any point loses nothing but its own work, with one exception that nobody can
+// close: when the backend has spent a single-use refresh token and its answer never reaches the
+// store, because the process was killed in between, or cut off from a store that the others could
+// reach, for two thirds of its Lease or longer. A process that is suspended during the call for
+// longer than its Lease looks dead to the others, which has the same effect; its answer, should it
+// come at last, is saved if no other has replaced it. Choose a Lease that is longer than machines
+// stand still: a laptop's lid is longer than any. Where the store is a [Locker], as on one machine,
+// a suspended process is waited for five times as long.
 //
-// An answer is saved before it is used. If the Store fails, saving is tried again for as long as the lease is held. After that
-// this process alone uses the token and logs a warning each time Token hands it out. It goes on saving in the background for ten
-// minutes, and after that whenever Token is called. It does not ask for the next token until it is saved: a failed save may
-// have been carried out all the same, and then others hold that refresh token too.
+// An answer is saved before it is used. If the Store fails, saving is tried again for as long as
+// the lease is held. After that this process alone uses the token and logs a warning each time
+// Token hands it out. It goes on saving in the background for ten minutes, and after that whenever
+// Token is called. It does not ask for the next token until it is saved: a failed save may have
+// been carried out all the same, and then others hold that refresh token too.
 //
-// Where no refresh token is at stake nothing can be lost, and a Store that fails keeps nobody from a token: each process asks the
-// Provider for its own, and says so once. With a refresh token, a Store that can't be written is an error that says so, because
-// the next one could not be kept.
+// Where no refresh token is at stake nothing can be lost, and a Store that fails keeps nobody from
+// a token: each process asks the Provider for its own, and says so once. With a refresh token, a
+// Store that can't be written is an error that says so, because the next one could not be kept.
 //
-// The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or lost its memory) it is written
-// back, and if the Store can't be read it serves those in this process who don't have it yet. So deleting the record behind a
-// running process's back does not log it out; [Login.Forget] does. When the Store has lost writes the claim of a
-// refresh that is under way may be among them, so for one Lease the next step is its holder's. Two things a store can lose without
-// anyone's notice, and then the login may be lost: a claim that no other process has seen, and an answer that none has but the one
-// that saved it.
+// The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
+// lost its memory) it is written back, and if the Store can't be read it serves those in this
+// process who don't have it yet. So deleting the record behind a running process's back does not
+// log it out; [Login.Forget] does. When the Store has lost writes the claim of a refresh that is
+// under way may be among them, so for one Lease the next step is its holder's. Two things a store
+// can lose without anyone's notice, and then the login may be lost: a claim that no other process
+// has seen, and an answer that none has but the one that saved it.
 //
 // # Load on the store
 //
-// A refresh costs two writes, and a write for every fifth of the Lease that the Provider takes. A process that waits, or comes after
-// another has refreshed, costs a load, or a write that fails and a load. While it waits it loads the record after at most 1/300 of
-// the Lease (50 ms by default), then after twice as long each time up to 1/15 (1 s), with jitter; if the Store is a [Watcher] it
-// is told, and looks after 1/15 only. An operation that has no answer within 1/15 of the Lease is sent again beside itself.
+// A refresh costs two writes, and a write for every fifth of the Lease that the Provider takes. A
+// process that waits, or comes after another has refreshed, costs a load, or a write that fails and
+// a load. While it waits it loads the record after at most 1/300 of the Lease (50 ms by default),
+// then after twice as long each time up to 1/15 (1 s), with jitter; if the Store is a [Watcher] it
+// is told, and looks after 1/15 only. An operation that has no answer within 1/15 of the Lease is
+// sent again beside itself.
 //
-// A Login must not be copied after its first use. Its methods are safe for concurrent use; calls of Token take turns.
+// A Login must not be copied after its first use. Its methods are safe for concurrent use; calls of
+// Token take turns.
 type Login struct {
-	// Provider is asked for the next token. Required. It gets the zero Token when there is no login: one that can't log in by
-	// itself answers with a Permanent error then.
+	// Provider is asked for the next token. Required. It gets the zero Token when there is no
+	// login: one that can't log in by itself answers with a Permanent error then.
 	//
-	// Its context carries the values of Token's but not its end: once asked, the Provider is not disturbed by callers that
-	// give up, or a rotated secret would be lost on its way. Token does not return before the Provider has and the answer is
-	// saved, so that a program that waits for it can exit in peace.
+	// Its context carries the values of Token's but not its end: once asked, the Provider is not
+	// disturbed by callers that give up, or a rotated secret would be lost on its way. Token does
+	// not return before the Provider has and the answer is saved, so that a program that waits for
+	// it can exit in peace.
 	Provider provider.TokenProvider
 
 	// Store keeps the record. Required.
 	Store Store
 
-	// Key names the login in the Store. Required. It must differ for each user and application: everyone with the same key
-	// becomes the same user.
+	// Key names the login in the Store. Required. It must differ for each user and application:
+	// everyone with the same key becomes the same user.
 	Key string
 
-	// Lease is how long a process may be silent before the others take over from it; 0 means 15 seconds, half of the time
-	// that a transport gives a refresh by default. It should be fifteen times what a write to the Store usually takes or more, and
-	// longer than anything suspends a process while it refreshes; each operation of the Store may take a third of it. Processes
+	// Lease is how long a process may be silent before the others take over from it; 0 means 15
+	// seconds, half of the time that a transport gives a refresh by default. It should be fifteen
+	// times what a write to the Store usually takes or more, and longer than anything suspends a
+	// process while it refreshes; each operation of the Store may take a third of it. Processes
 	// with different Leases go together.
 	Lease time.Duration
 
-	// Timeout is how long one call of the Provider may take; 0 means a minute. Then its context is cancelled and the lease
-	// is no longer renewed.
+	// Timeout is how long one call of the Provider may take; 0 means a minute. Then its context is
+	// cancelled and the lease is no longer renewed.
 	Timeout time.Duration
 
-	// WaitForLogin is for services that should outlive a login. When it has ended (the backend rejected it for good, or it was
-	// forgotten) Token fails with a temporary error, to be tried again 5 seconds later, and does not ask the Provider, until a
-	// new login is in the Store. If the Store is a [Watcher], Token waits for that before it fails, for a Lease or half of its
-	// context's time, and has it at once. By default the error is permanent, and the session of the caller is over.
+	// WaitForLogin is for services that should outlive a login. When it has ended (the backend
+	// rejected it for good, or it was forgotten) Token fails with a temporary error, to be tried
+	// again 5 seconds later, and does not ask the Provider, until a new login is in the Store. If
+	// the Store is a [Watcher], Token waits for that before it fails, for a Lease or half of its
+	// context's time, and has it at once. By default the error is permanent, and the session of the
+	// caller is over.
 	WaitForLogin bool
 
 	// Logger gets a Warn when a token could not be saved, and when the record was found to be older than what this process
@@ -127,8 +142,8 @@ type Login struct {
 	}
 }
 
-// ErrEnded is in the errors of [Login.Token] when the shared login is over: the backend refused it for good, or it
-// was forgotten. A program that can should log in again, and call [Login.Login].
+// ErrEnded is in the errors of [Login.Token] when the shared login is over: the backend refused it
+// for good, or it was forgotten. A program that can should log in again, and call [Login.Login].
 var ErrEnded = errors.New("shared: the shared login has ended")
 
 // prepare checks the configuration and makes what the zero value lacks.

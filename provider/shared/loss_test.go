@@ -57,8 +57,8 @@ func (f *forgetful) forget(n int) {
 	f.writes = f.writes[:max(len(f.writes)-n, 0)]
 }
 
-// TestLostClaim: the store forgets in the middle of a refresh, with everything or just the claim. The next step is the holder's,
-// who knows nothing of it yet, and the others wait for him.
+// TestLostClaim: the store forgets in the middle of a refresh, with everything or just the claim.
+// The next step is the holder's, who knows nothing of it yet, and the others wait for him.
 func TestLostClaim(t *testing.T) {
 	for name, forget := range map[string]func(*forgetful){
 		"the claim":  func(s *forgetful) { s.forget(1) },
@@ -92,7 +92,8 @@ func TestLostClaim(t *testing.T) {
 	}
 }
 
-// TestLostClaimIsNotForgotten: whoever has seen that a claim was lost, and could not write that down, still knows it in the next call.
+// TestLostClaimIsNotForgotten: whoever has seen that a claim was lost, and could not write that
+// down, still knows it in the next call.
 func TestLostClaimIsNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, backend := new(forgetful), &singleUse{work: 40 * time.Second}
@@ -163,7 +164,8 @@ func TestLostLogout(t *testing.T) {
 	})
 }
 
-// TestSavedInTheBackground: the store is away when the answer comes, and comes back when nobody asks for a token.
+// TestSavedInTheBackground: the store is away when the answer comes, and comes back when nobody
+// asks for a token.
 func TestSavedInTheBackground(t *testing.T) {
 	for _, away := range []time.Duration{16 * time.Second, 30 * time.Second, time.Minute, 9 * time.Minute} {
 		t.Run(away.String(), func(t *testing.T) {
@@ -201,7 +203,8 @@ func TestSavedInTheBackground(t *testing.T) {
 	}
 }
 
-// TestLeaverFailsNobody: a caller that leaves just after its claim has made no attempt. Those who wait for it go on and ask.
+// TestLeaverFailsNobody: a caller that leaves just after its claim has made no attempt. Those who
+// wait for it go on and ask.
 func TestLeaverFailsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), new(singleUse)
@@ -224,8 +227,8 @@ func TestLeaverFailsNobody(t *testing.T) {
 	})
 }
 
-// TestSentAgain: an operation that hangs is sent again beside itself, and does not hold anybody up for longer than a fifteenth of
-// the lease. One that comes late does no harm.
+// TestSentAgain: an operation that hangs is sent again beside itself, and does not hold anybody up
+// for longer than a fifteenth of the lease. One that comes late does no harm.
 func TestSentAgain(t *testing.T) {
 	for _, op := range []string{"load", "swap"} {
 		synctest.Test(t, func(t *testing.T) {

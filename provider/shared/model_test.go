@@ -20,14 +20,16 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// TestModel runs schedules in which everything that can go wrong does, in any order: hosts die at any point, operations of the store
-// get lost, hang or come late, the store is away, takes no writes or forgets, clocks are wrong, the backend is slower than the lease.
+// TestModel runs schedules in which everything that can go wrong does, in any order: hosts die at
+// any point, operations of the store get lost, hang or come late, the store is away, takes no
+// writes or forgets, clocks are wrong, the backend is slower than the lease.
 //
-// No two calls of the backend may bring the same refresh token, no login may be lost and nobody may be stuck, except through the
-// gaps that the documentation of Login names; those are counted.
+// No two calls of the backend may bring the same refresh token, no login may be lost and nobody may
+// be stuck, except through the gaps that the documentation of Login names; those are counted.
 //
-// STAYAUTH_MODEL=1000000 in the environment runs so many schedules, and others each time, instead of the same 10,000, and
-// STAYAUTH_SEED=n the one that a failure has told of. The same seed draws the same faults; what runs at the same time may come in another order.
+// STAYAUTH_MODEL=1000000 in the environment runs so many schedules, and others each time, instead
+// of the same 10,000, and STAYAUTH_SEED=n the one that a failure has told of. The same seed draws
+// the same faults; what runs at the same time may come in another order.
 func TestModel(t *testing.T) {
 	schedules, first := 10_000, uint64(1) // the same in each ordinary run
 	if raceEnabled {
@@ -83,7 +85,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// newWorld draws a plan. Each kind of trouble is left out of most schedules, so that no kind hides what another does.
+// newWorld draws a plan. Each kind of trouble is left out of most schedules, so that no kind hides
+// what another does.
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	some := func(one int) bool { return rng.IntN(one) == 0 }
@@ -163,7 +166,8 @@ func (w *world) keepRunning(host int) {
 	}
 }
 
-// live uses the login as a transport does. It returns false if the session is over for this process.
+// live uses the login as a transport does. It returns false if the session is over for this
+// process.
 func (p *process) live() (all bool) {
 	l := p.login()
 	var skew time.Duration // of the host's clock
@@ -241,7 +245,8 @@ func (p *process) sawAll(t provider.Token) bool {
 	return n >= p.w.plan.lives
 }
 
-// mayEnd judges a session that is over: a process that was started while the store had lost everything has nothing to go by.
+// mayEnd judges a session that is over: a process that was started while the store had lost
+// everything has nothing to go by.
 func (p *process) mayEnd(err error) bool {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
@@ -257,8 +262,8 @@ func (p *process) mayEnd(err error) bool {
 	return false
 }
 
-// stuck fails if somebody has had no token for too long: a lease and the longest call for each of two holders that die, and as long
-// as the store was away.
+// stuck fails if somebody has had no token for too long: a lease and the longest call for each of
+// two holders that die, and as long as the store was away.
 func (p *process) stuck(since time.Time) bool {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()

@@ -36,8 +36,8 @@ func (l *Login) load(ctx context.Context) (lease.Record, uint64, error) {
 	return rec, found.version, nil
 }
 
-// swap writes rec over version. It returns ErrConflict itself, also where the write was carried out and sent twice: the caller
-// looks. Its other errors name the key.
+// swap writes rec over version. It returns ErrConflict itself, also where the write was carried out
+// and sent twice: the caller looks. Its other errors name the key.
 func (l *Login) swap(ctx context.Context, rec lease.Record, version uint64) (uint64, error) {
 	data, err := rec.Encode()
 	if err != nil {
@@ -56,7 +56,8 @@ func (l *Login) swap(ctx context.Context, rec lease.Record, version uint64) (uin
 	return 0, l.storeError(ctx, "saving", err)
 }
 
-// storeError describes an error of the store. A time limit that is not the caller's does not show as one.
+// storeError describes an error of the store. A time limit that is not the caller's does not show
+// as one.
 func (l *Login) storeError(ctx context.Context, doing string, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -71,13 +72,13 @@ func (l *Login) storeError(ctx context.Context, doing string, err error) error {
 	return err
 }
 
-// untilMended is how soon it is worth asking again after what a person has to mend. It is longer than a transport waits, so that
-// callers are told at once.
+// untilMended is how soon it is worth asking again after what a person has to mend. It is longer
+// than a transport waits, so that callers are told at once.
 const untilMended = time.Minute
 
-// hedge runs op until it has an answer, for at most limit. One that has none after a fifth of the limit is sent again beside
-// itself, and again: what hangs on one connection goes through on another. The first answer that is no failure counts, and the
-// others are cancelled.
+// hedge runs op until it has an answer, for at most limit. One that has none after a fifth of the
+// limit is sent again beside itself, and again: what hangs on one connection goes through on
+// another. The first answer that is no failure counts, and the others are cancelled.
 //
 // The first op runs right here: in the usual case this costs a timer.
 func hedge[T any](ctx context.Context, limit time.Duration, op func(context.Context) (T, error)) (T, error) {

@@ -18,7 +18,8 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// runs returns how often a proof runs: few times, or many with STAYAUTH_PROOF=1 in the environment. Each prints its row.
+// runs returns how often a proof runs: few times, or many with STAYAUTH_PROOF=1 in the environment.
+// Each prints its row.
 func runs(few, many int) int {
 	if os.Getenv("STAYAUTH_PROOF") != "" {
 		return many
@@ -69,8 +70,8 @@ func TestProofCutThenHangs(t *testing.T) {
 	}
 }
 
-// TestProofTakingOver: the holder is dead, and operations of the store fail. Five others want a token, each as a transport does: half
-// a minute at a time, with a pause after an error.
+// TestProofTakingOver: the holder is dead, and operations of the store fail. Five others want a
+// token, each as a transport does: half a minute at a time, with a pause after an error.
 func TestProofTakingOver(t *testing.T) {
 	for _, fails := range []float64{0, 0.05, 0.1, 0.2, 0.3} {
 		var waited []time.Duration
@@ -124,7 +125,8 @@ func TestProofTakingOver(t *testing.T) {
 	}
 }
 
-// TestProofIdle counts what fifty idle hosts cost the store in an hour, and what they cost where a token lives for ten minutes.
+// TestProofIdle counts what fifty idle hosts cost the store in an hour, and what they cost where a
+// token lives for ten minutes.
 func TestProofIdle(t *testing.T) {
 	for _, life := range []time.Duration{0, 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {

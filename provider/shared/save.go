@@ -11,11 +11,12 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// answered saves the Provider's answer, for as long as the lease is held. done is false if the record has moved on in a way
-// that makes the answer void: the caller looks again.
+// answered saves the Provider's answer, for as long as the lease is held. done is false if the
+// record has moved on in a way that makes the answer void: the caller looks again.
 //
-// When another process has taken over the lease but has not ended its attempt, the answer is written over its claim: it is the
-// successor of the refresh token that the other one is about to be rejected with. That one finds the newer token and adopts it.
+// When another process has taken over the lease but has not ended its attempt, the answer is
+// written over its claim: it is the successor of the refresh token that the other one is about to
+// be rejected with. That one finds the newer token and adopts it.
 func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider.Token, done bool, err error) {
 	answer := k.c.answer(k.rec, t)
 	limit := k.since.Add(k.rec.Lease)
@@ -40,8 +41,9 @@ func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider
 	return provider.Token{}, false, nil
 }
 
-// answer returns the record that t makes of rec. Which refresh token is in force is for the Provider to
-// say: one that t has dropped must not come back, since the backend may take it for stolen.
+// answer returns the record that t makes of rec. Which refresh token is in force is for the
+// Provider to say: one that t has dropped must not come back, since the backend may take it for
+// stolen.
 func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 	answer := lease.Record{
 		Login: rec.Login, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: lease.Storable(t),
@@ -52,8 +54,8 @@ func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 	return answer
 }
 
-// rejected marks the record dead, unless another process has got a newer token or is about to: then done is false, err is cause,
-// and the caller looks again.
+// rejected marks the record dead, unless another process has got a newer token or is about to: then
+// done is false, err is cause, and the caller looks again.
 func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
 	mine := false
 	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
@@ -67,7 +69,8 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 	})
 	switch {
 	case err != nil:
-		// Whether others have got a newer token can't be known, and a permanent error would log this process out for good.
+		// Whether others have got a newer token can't be known, and a permanent error would log
+		// this process out for good.
 		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(cause), err)
 	case mine:
 		return provider.Token{}, true, k.c.endedError("", cause)
@@ -75,7 +78,8 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 	return provider.Token{}, false, cause
 }
 
-// release gives the lease back after a failure, and tells those who wait. If the store fails, the lease runs out by itself.
+// release gives the lease back after a failure, and tells those who wait. If the store fails, the
+// lease runs out by itself.
 func (k *leaseClaim) release(ctx context.Context, failure lease.Failure) {
 	_, _ = k.conclude(ctx, time.Now(), func(rec lease.Record) (lease.Record, bool) {
 		if !k.holds(rec) {
@@ -98,14 +102,16 @@ func (k *leaseClaim) holds(rec lease.Record) bool {
 	return rec.Holder == k.rec.Holder && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation
 }
 
-// conclude ends an attempt by writing what change makes of the record. When the record is not as this process left it, change
-// sees what it is now, and declines by returning false. conclude returns the record that is in place then. Errors of the store
-// are outlasted until limit; one try is always made. A process that is suspended meanwhile gets as much time as it has missed, and
-// so tries again when it is resumed.
+// conclude ends an attempt by writing what change makes of the record. When the record is not as
+// this process left it, change sees what it is now, and declines by returning false. conclude
+// returns the record that is in place then. Errors of the store are outlasted until limit; one try
+// is always made. A process that is suspended meanwhile gets as much time as it has missed, and so
+// tries again when it is resumed.
 func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(lease.Record) (lease.Record, bool)) (lease.Record, error) {
 	rec, version := k.rec, k.version
-	// An operation returns in time, so what lasted longer was this process standing still. It is the
-	// monotonic clock that counts here, as for limit: one that stands still itself has moved neither.
+	// An operation returns in time, so what lasted longer was this process standing still. It is
+	// the monotonic clock that counts here, as for limit: one that stands still itself has moved
+	// neither.
 	resume := func(began time.Time) { limit = limit.Add(max(0, time.Since(began)-k.c.opLimit())) }
 	for tries := 0; ; tries++ {
 		next, ok := change(rec)
@@ -170,8 +176,9 @@ func (l *Login) saved(ctx context.Context) error {
 	return nil
 }
 
-// saveLater goes on trying to save an answer that could not be saved in time, until it is, or is void, or ten minutes have
-// passed. Calls of Token go first: they do the same. It calls unlock in the end.
+// saveLater goes on trying to save an answer that could not be saved in time, until it is, or is
+// void, or ten minutes have passed. Calls of Token go first: they do the same. It calls unlock in
+// the end.
 func (l *Login) saveLater(ctx context.Context, unlock func()) {
 	defer unlock()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)

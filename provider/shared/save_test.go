@@ -14,8 +14,8 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// slowAnswer is a provider whose backend has spent the secret, and whose answer is on its way for so long. It runs sent once the
-// call has arrived.
+// slowAnswer is a provider whose backend has spent the secret, and whose answer is on its way for
+// so long. It runs sent once the call has arrived.
 type slowAnswer struct {
 	work time.Duration
 	sent func()
@@ -27,7 +27,8 @@ func (s slowAnswer) Token(context.Context, provider.Token) (provider.Token, erro
 	return provider.NewToken("token-1", time.Time{}).WithRefreshToken("secret-1"), nil
 }
 
-// TestSaveIsRetried: the store fails when the answer arrives, and works again before the lease is over.
+// TestSaveIsRetried: the store fails when the answer arrives, and works again before the lease is
+// over.
 func TestSaveIsRetried(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){
 		"down":          down,
@@ -57,8 +58,8 @@ func TestSaveIsRetried(t *testing.T) {
 	}
 }
 
-// TestSuspendedWhileSaving: the process stands still for longer than its lease while a write is under
-// way, which is lost. It has the time that it has missed, and saves.
+// TestSuspendedWhileSaving: the process stands still for longer than its lease while a write is
+// under way, which is lost. It has the time that it has missed, and saves.
 func TestSuspendedWhileSaving(t *testing.T) {
 	for _, op := range []string{"swap", "load"} {
 		t.Run("in a "+op, func(t *testing.T) {
@@ -99,8 +100,9 @@ func TestSuspendedWhileSaving(t *testing.T) {
 // endSaves lets what is still tried in the background come to its end with the test.
 func endSaves(t *testing.T) { t.Cleanup(func() { time.Sleep(11 * time.Minute) }) }
 
-// TestSaveFails: the store fails until the lease is over and longer. This process alone uses the token, says so each
-// time, does not ask for another, and saves it as soon as it is asked for a token and can.
+// TestSaveFails: the store fails until the lease is over and longer. This process alone uses the
+// token, says so each time, does not ask for another, and saves it as soon as it is asked for a
+// token and can.
 func TestSaveFails(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){"down": down, "read-only": readOnly} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +146,8 @@ func TestSaveFails(t *testing.T) {
 	}
 }
 
-// TestUnsavedIsOvertaken: while this process could not save, the login ended or began anew. What it holds is void then.
+// TestUnsavedIsOvertaken: while this process could not save, the login ended or began anew. What it
+// holds is void then.
 func TestUnsavedIsOvertaken(t *testing.T) {
 	unsaved := func(t *testing.T) (m *storetest.Memory, net *network, p *shared.Login) {
 		endSaves(t)
@@ -187,7 +190,8 @@ func TestUnsavedIsOvertaken(t *testing.T) {
 			wantToken(t, p, first(), "new")
 		})
 	})
-	// The others found the lease abandoned and were refused with the spent secret: the login looks dead, and is not.
+	// The others found the lease abandoned and were refused with the spent secret: the login looks
+	// dead, and is not.
 	t.Run("by a refusal", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, net, p := unsaved(t)
@@ -203,7 +207,8 @@ func TestUnsavedIsOvertaken(t *testing.T) {
 	})
 }
 
-// TestServesFromMemory: a store that can't be read does not keep a token from those who don't have it yet.
+// TestServesFromMemory: a store that can't be read does not keep a token from those who don't have
+// it yet.
 func TestServesFromMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, backend := &network{Store: loggedIn(t)}, new(singleUse)
@@ -223,7 +228,8 @@ func TestServesFromMemory(t *testing.T) {
 	})
 }
 
-// TestLostWrites: a store that failed over to an older copy, or lost its memory, gets the newest token back.
+// TestLostWrites: a store that failed over to an older copy, or lost its memory, gets the newest
+// token back.
 func TestLostWrites(t *testing.T) {
 	for name, test := range map[string]struct {
 		lose func(t *testing.T, m *storetest.Memory, older []byte)

@@ -9,12 +9,13 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// Token returns the shared token, or gets a new one if it is old. It implements [provider.TokenProvider].
+// Token returns the shared token, or gets a new one if it is old. It implements
+// [provider.TokenProvider].
 //
-// A token in the Store that is not old is returned whatever the clock says about it: a clock may be wrong, and a token that has
-// ended costs one rejection. The zero Token as old stands for a new session: if the login had ended before this call, the
-// Provider is asked to log in, unless WaitForLogin is set. Errors of the Store are temporary, except a mistake in its
-// configuration.
+// A token in the Store that is not old is returned whatever the clock says about it: a clock may be
+// wrong, and a token that has ended costs one rejection. The zero Token as old stands for a new
+// session: if the login had ended before this call, the Provider is asked to log in, unless
+// WaitForLogin is set. Errors of the Store are temporary, except a mistake in its configuration.
 func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	if err := l.prepare(); err != nil {
 		return provider.Token{}, provider.Permanent(err)
@@ -30,10 +31,10 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	return c.run(ctx)
 }
 
-// Wait waits until no call of Token is under way in this process, and nothing is left to be saved by
-// one: for a program that ends after its callers have given up, because a refresh goes on without
-// them, and its answer may be the only one. It returns ctx's error if that ends first, and says so if
-// the Store has failed for the ten minutes after which it is given up.
+// Wait waits until no call of Token is under way in this process, and nothing is left to be saved
+// by one: for a program that ends after its callers have given up, because a refresh goes on
+// without them, and its answer may be the only one. It returns ctx's error if that ends first, and
+// says so if the Store has failed for the ten minutes after which it is given up.
 func (l *Login) Wait(ctx context.Context) error {
 	if l.prepare() != nil {
 		return nil // Token has said what is wrong
@@ -66,7 +67,8 @@ type call struct {
 // run looks at the record and does what it calls for, until there is a token or an error.
 func (c *call) run(ctx context.Context) (provider.Token, error) {
 	if c.asRemembered() {
-		// The usual refresh: nobody has touched the record since this process saw it last. If somebody has, this finds out.
+		// The usual refresh: nobody has touched the record since this process saw it last. If
+		// somebody has, this finds out.
 		if t, done, err := c.refresh(ctx, c.last, c.at); done {
 			return t, err
 		}
@@ -112,8 +114,8 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 	}
 }
 
-// asRemembered reports whether old is the token of the record that this process has seen last, and it would claim the lease if it
-// saw the same again.
+// asRemembered reports whether old is the token of the record that this process has seen last, and
+// it would claim the lease if it saw the same again.
 func (c *call) asRemembered() bool {
 	newest, unsaved := c.current()
 	return c.at > 0 && c.last.Holder == "" && !c.last.Ended() && !c.last.Token.IsZero() &&
@@ -170,8 +172,8 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 	return rec, version, nil
 }
 
-// askAbout asks the store about the holder, where it can tell, and does not insist on an answer. Its clock is asked once: who watches
-// for longer sees for himself.
+// askAbout asks the store about the holder, where it can tell, and does not insist on an answer.
+// Its clock is asked once: who watches for longer sees for himself.
 func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, first bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.opLimit()/5)
 	defer cancel()
@@ -211,9 +213,9 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 	return next, at, nil
 }
 
-// refresh claims the lease and asks the Provider. done is false when another process got ahead: the caller looks again. A
-// permanent rejection is kept then: should the other one leave the record as it is, the next refresh gets it, and does not ask
-// again.
+// refresh claims the lease and asks the Provider. done is false when another process got ahead: the
+// caller looks again. A permanent rejection is kept then: should the other one leave the record as
+// it is, the next refresh gets it, and does not ask again.
 func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t provider.Token, done bool, err error) {
 	if rec.Login != c.refused.Login || rec.Generation != c.refused.Generation {
 		c.refusal = nil

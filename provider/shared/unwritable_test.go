@@ -23,7 +23,8 @@ func full(op string) (bool, error) {
 	return true, nil
 }
 
-// TestUnwritableWithNothingToLose: no refresh token is at stake, so each process gets tokens of its own, and says so once.
+// TestUnwritableWithNothingToLose: no refresh token is at stake, so each process gets tokens of its
+// own, and says so once.
 func TestUnwritableWithNothingToLose(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){
 		"full":      full,
@@ -74,8 +75,8 @@ func TestUnwritableWithNothingToLose(t *testing.T) {
 	}
 }
 
-// TestUnwritableWithARefreshToken: the refresh token is not spent where its successor can't be kept. The error comes at once, says what
-// to do, and is for a time for which no transport waits.
+// TestUnwritableWithARefreshToken: the refresh token is not spent where its successor can't be
+// kept. The error comes at once, says what to do, and is for a time for which no transport waits.
 func TestUnwritableWithARefreshToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, backend := &network{Store: loggedIn(t)}, new(singleUse)
@@ -97,7 +98,8 @@ func TestUnwritableWithARefreshToken(t *testing.T) {
 	})
 }
 
-// TestUnwritableAfterALogin: a provider that logs in by itself brings a refresh token that can't be kept. It is used, and not spent.
+// TestUnwritableAfterALogin: a provider that logs in by itself brings a refresh token that can't be
+// kept. It is used, and not spent.
 func TestUnwritableAfterALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endSaves(t)
@@ -119,8 +121,8 @@ func TestUnwritableAfterALogin(t *testing.T) {
 	})
 }
 
-// TestAloneAndEnded: a provider that rejects for good is believed where the record could be read, and not where it couldn't: another
-// process may have a new login.
+// TestAloneAndEnded: a provider that rejects for good is believed where the record could be read,
+// and not where it couldn't: another process may have a new login.
 func TestAloneAndEnded(t *testing.T) {
 	for fault, permanent := range map[string]bool{"read-only": true, "down": false} {
 		m, calls := new(storetest.Memory), 0
@@ -150,7 +152,8 @@ func TestStoreMisconfigured(t *testing.T) {
 	}
 }
 
-// TestUnwritableAtTheBeginning: the refresh token with which a login begins is at stake, too, though no record has one yet.
+// TestUnwritableAtTheBeginning: the refresh token with which a login begins is at stake, too,
+// though no record has one yet.
 func TestUnwritableAtTheBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0

@@ -61,7 +61,8 @@ type lookout struct {
 	stop    context.CancelFunc
 }
 
-// wait returns nil when it is time to look again: when something is due, when the store tells of a change, or after a while.
+// wait returns nil when it is time to look again: when something is due, when the store tells of a
+// change, or after a while.
 func (o *lookout) wait(ctx context.Context, rec lease.Record, version uint64) error {
 	o.watch(ctx, version)
 	length := o.l.leaseLength()
@@ -89,8 +90,8 @@ func (o *lookout) wait(ctx context.Context, rec lease.Record, version uint64) er
 	return nil
 }
 
-// watch has the store tell when the record is no longer at version, if it can. It asks once for each version: a store that keeps
-// telling of changes that are none is not listened to.
+// watch has the store tell when the record is no longer at version, if it can. It asks once for
+// each version: a store that keeps telling of changes that are none is not listened to.
 func (o *lookout) watch(ctx context.Context, version uint64) {
 	w, ok := o.l.Store.(Watcher)
 	if !ok || o.watched && o.version == version {
@@ -127,8 +128,9 @@ func (o *lookout) end() {
 	}
 }
 
-// awaitLogin holds a call back whose login has ended, if it is to wait for the next and the store tells of changes: for as long as a
-// lease, or half of the caller's time. It returns true if there was a change. It does so once in a call.
+// awaitLogin holds a call back whose login has ended, if it is to wait for the next and the store
+// tells of changes: for as long as a lease, or half of the caller's time. It returns true if there
+// was a change. It does so once in a call.
 func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
 	if _, tells := c.Store.(Watcher); !tells || !c.WaitForLogin || c.awaited {
 		return false

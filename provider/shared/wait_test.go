@@ -13,8 +13,8 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// TestWait: a program that ends after its callers have given up waits until the answer of the refresh
-// that goes on is saved.
+// TestWait: a program that ends after its callers have given up waits until the answer of the
+// refresh that goes on is saved.
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(storetest.Memory)
@@ -46,8 +46,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestWaitForASave: an answer that could not be saved in time is waited for, too, and the program is
-// told if it never is.
+// TestWaitForASave: an answer that could not be saved in time is waited for, too, and the program
+// is told if it never is.
 func TestWaitForASave(t *testing.T) {
 	for name, test := range map[string]struct {
 		back time.Duration // when the store works again

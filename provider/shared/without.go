@@ -9,8 +9,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
-// without answers a call of Token whose record can't be loaded, or not be mended, because of err: with the newest token that this
-// process knows, if that is one the caller does not have yet, and else with one of its own.
+// without answers a call of Token whose record can't be loaded, or not be mended, because of err:
+// with the newest token that this process knows, if that is one the caller does not have yet, and
+// else with one of its own.
 func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
 	newest, unsaved := c.current()
 	switch {
@@ -33,9 +34,10 @@ func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (p
 	return c.alone(ctx, rec, err)
 }
 
-// alone gets a token for this process only, since nothing can be saved because of cause. It does so where no refresh token is at
-// stake: any process may ask the Provider for a token of its own then. The Provider's word is final where the record could be read:
-// elsewhere another process may have a new login.
+// alone gets a token for this process only, since nothing can be saved because of cause. It does so
+// where no refresh token is at stake: any process may ask the Provider for a token of its own then.
+// The Provider's word is final where the record could be read: elsewhere another process may have a
+// new login.
 func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
 	newest, _ := c.current()
 	switch {
@@ -80,8 +82,8 @@ func beginsWithRefreshToken(p provider.TokenProvider) bool {
 	return false
 }
 
-// warn says that rec's token could not be saved because of err: each time it is handed out where a refresh token is at stake, and
-// otherwise once, until the store works again.
+// warn says that rec's token could not be saved because of err: each time it is handed out where a
+// refresh token is at stake, and otherwise once, until the store works again.
 func (l *Login) warn(ctx context.Context, rec lease.Record, err error) {
 	switch {
 	case rec.Token.RefreshToken() != "":

@@ -13,8 +13,9 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// A world is one schedule of the model: hosts whose processes die and are started again, a store that does what stores do, and a
-// backend with single-use refresh tokens. It runs in a bubble; what happens is drawn from its seed.
+// A world is one schedule of the model: hosts whose processes die and are started again, a store
+// that does what stores do, and a backend with single-use refresh tokens. It runs in a bubble; what
+// happens is drawn from its seed.
 type world struct {
 	seed  uint64
 	lease time.Duration
@@ -117,7 +118,8 @@ func (w *world) fail(what string, args ...any) {
 	w.end()
 }
 
-// A process is one life of a host: it knows nothing of the lives before. It is its own way to the store and to the backend.
+// A process is one life of a host: it knows nothing of the lives before. It is its own way to the
+// store and to the backend.
 type process struct {
 	w    *world
 	name string
@@ -136,7 +138,8 @@ type process struct {
 
 type span struct{ begin, end time.Time }
 
-// step is one thing that the process does. The dead do nothing, for ever. w.mu is held, and not while it waits.
+// step is one thing that the process does. The dead do nothing, for ever. w.mu is held, and not
+// while it waits.
 func (p *process) step() error {
 	if p.fuse == 0 && !p.dead {
 		p.dead = true
@@ -185,7 +188,8 @@ func (w *world) newest() write {
 	return w.writes[len(w.writes)-1]
 }
 
-// wait waits, unless the schedule ends. It is called with w.mu held, and does not hold it meanwhile.
+// wait waits, unless the schedule ends. It is called with w.mu held, and does not hold it
+// meanwhile.
 func (p *process) wait(ctx context.Context, d time.Duration) error {
 	p.w.mu.Unlock()
 	defer p.w.mu.Lock()
@@ -201,7 +205,8 @@ func (p *process) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// operate is the way of an operation to the store and back. It returns whether it arrives there, and what becomes of the answer.
+// operate is the way of an operation to the store and back. It returns whether it arrives there,
+// and what becomes of the answer.
 func (p *process) operate(ctx context.Context, op string) (arrives bool, lost error) {
 	if err := p.step(); err != nil {
 		return false, err

@@ -39,7 +39,8 @@ type Action struct {
 	Within time.Duration // for Wait: when something is due if the record does not change; 0 if nothing is
 }
 
-// Decide says what a process does that sees r and wants another token than old. From the top, the first state that fits:
+// Decide says what a process does that sees r and wants another token than old. From the top, the
+// first state that fits:
 //
 //	state      the record                                                    action
 //	behind     is older than what this process knows                         Mend: write that back
@@ -54,11 +55,13 @@ type Action struct {
 //	quiet      has a claim whose holder has missed the next step             Note
 //	held       has a claim                                                   Wait
 //
-// Silence is counted in steps that are written into the record: the first after two fifths of the lease, when a holder that lives
-// has missed a renewal, and then one for each fifth. So those who watch need not live as long as a lease; whoever notes a step
-// has shown that the store takes writes, so that the holder's silence means something; and a holder that only could not be
-// heard sees the note and answers it. Where the store itself can tell that the holder is dead the first note says three fifths:
-// the rest is watched by somebody, or the holder is told twice, because the store may have been away for everyone until now.
+// Silence is counted in steps that are written into the record: the first after two fifths of the
+// lease, when a holder that lives has missed a renewal, and then one for each fifth. So those who
+// watch need not live as long as a lease; whoever notes a step has shown that the store takes
+// writes, so that the holder's silence means something; and a holder that only could not be heard
+// sees the note and answers it. Where the store itself can tell that the holder is dead the first
+// note says three fifths: the rest is watched by somebody, or the holder is told twice, because the
+// store may have been away for everyone until now.
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
 	switch {
@@ -123,7 +126,8 @@ func (k Known) mended(r Record) Record {
 	next := k.Newest.Unclaimed()
 	next.Attempts, next.Failure = max(next.Attempts, r.Attempts+1), nil
 	if !k.Unsaved && !next.Ended() {
-		// The store has lost writes. Somebody's claim may be among them: he gets the time to write it again.
+		// The store has lost writes. Somebody's claim may be among them: he gets the time to write
+		// it again.
 		next = next.Claimed(Lost, k.Lease, false)
 	}
 	return next
@@ -138,11 +142,12 @@ const (
 	TakenOver             // somebody else has the place, or it is not the same login any more
 )
 
-// Fate says what has become of the claim c, which was last seen at version over, where found is now at version.
+// Fate says what has become of the claim c, which was last seen at version over, where found is now
+// at version.
 //
-// Held includes a claim that others have noted as quiet, one for whose holder the place is kept, and
-// one that the store has lost: a smaller version can't hold anything that came after it, nor can a
-// record in which fewer attempts have ended, or an earlier claim of the same process.
+// Held includes a claim that others have noted as quiet, one for whose holder the place is kept,
+// and one that the store has lost: a smaller version can't hold anything that came after it, nor
+// can a record in which fewer attempts have ended, or an earlier claim of the same process.
 func (c Record) Fate(over uint64, found Record, version uint64) Fate {
 	switch {
 	case found.Holder == c.Holder && found.Login == c.Login && found.Generation == c.Generation:

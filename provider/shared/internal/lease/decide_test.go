@@ -228,8 +228,8 @@ func TestFate(t *testing.T) {
 	}
 }
 
-// TestCameBack: a record that came back, and was written over since, says that the store has lost writes:
-// once.
+// TestCameBack: a record that came back, and was written over since, says that the store has lost
+// writes: once.
 func TestCameBack(t *testing.T) {
 	noted := second().Claimed("other/1", length, false)
 	noted.Silent = 9 * time.Second

@@ -13,8 +13,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// format is the version of document. Every change to it, if only a new field, needs another number: an older program would drop
-// the field when it writes.
+// format is the version of document. Every change to it, if only a new field, needs another number:
+// an older program would drop the field when it writes.
 const format = 1
 
 // document is a Record as it is stored. Its only timestamp is of the API's clock (Expiry).
@@ -61,7 +61,8 @@ func Storable(t provider.Token) provider.Token {
 		WithLifetime(t.Lifetime()).WithRefreshToken(t.RefreshToken()).WithExtras(t.Extras())
 }
 
-// storableTime returns t as JSON can hold it: RFC 3339 has four digits for the year, and a JWT's exp any number.
+// storableTime returns t as JSON can hold it: RFC 3339 has four digits for the year, and a JWT's
+// exp any number.
 func storableTime(t time.Time) time.Time {
 	first, last := time.Unix(0, 0).UTC(), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	switch t = t.UTC(); {
@@ -75,8 +76,8 @@ func storableTime(t time.Time) time.Time {
 	return t
 }
 
-// Decode reads what Encode returned. It is strict: a record that is not understood completely must not be replaced by what was
-// understood of it. Its errors don't quote the record.
+// Decode reads what Encode returned. It is strict: a record that is not understood completely must
+// not be replaced by what was understood of it. Its errors don't quote the record.
 func Decode(data []byte) (Record, error) {
 	var d document
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -3,7 +3,8 @@ package lease
 import "time"
 
 // A Moment is a time by both clocks of a machine. The one that runs steadily stands still while the
-// machine is suspended, and the wall clock may be set. To other machines the time passes all the same.
+// machine is suspended, and the wall clock may be set. To other machines the time passes all the
+// same.
 type Moment struct {
 	Running time.Time // with a monotonic reading
 	Wall    time.Time // without one

@@ -8,8 +8,9 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// A Record is what the processes that share a login know about it. Its secrets sit in a Token, so that it shows none when
-// somebody prints it. The zero Record is what a store without one stands for.
+// A Record is what the processes that share a login know about it. Its secrets sit in a Token, so
+// that it shows none when somebody prints it. The zero Record is what a store without one stands
+// for.
 type Record struct {
 	Login      string // names one login: made anew whenever somebody logs in, kept through its refreshes
 	Generation uint64 // counts the tokens, logins and logouts under the key
@@ -51,8 +52,9 @@ func (r Record) Why() string {
 	return "it was logged out"
 }
 
-// Follows reports whether r is a successor of s and may take its place, whoever holds the lease in s and also if s was marked
-// dead: r's token came from the backend, while s holds the secret that was spent on it.
+// Follows reports whether r is a successor of s and may take its place, whoever holds the lease in
+// s and also if s was marked dead: r's token came from the backend, while s holds the secret that
+// was spent on it.
 func (r Record) Follows(s Record) bool {
 	switch {
 	case s.Generation == 0: // there was no login yet, or the store lost it

@@ -2,8 +2,8 @@ package lease
 
 import "time"
 
-// A Sight is what one process has seen of the record, look by look. It outlives the calls that look, so that short ones, one
-// after the other, see as much as a long one.
+// A Sight is what one process has seen of the record, look by look. It outlives the calls that
+// look, so that short ones, one after the other, see as much as a long one.
 type Sight struct {
 	version uint64
 	last    time.Time     // of the last look
@@ -17,8 +17,8 @@ type Sight struct {
 	locked Lock
 }
 
-// A mark is what can't come back in a record unless the store has lost writes. A smaller version says
-// so, too, but only until somebody writes over what came back.
+// A mark is what can't come back in a record unless the store has lost writes. A smaller version
+// says so, too, but only until somebody writes over what came back.
 type mark struct {
 	login      string
 	generation uint64
@@ -45,8 +45,8 @@ const (
 )
 
 // Look takes in that the process that id names sees r at version now. The time since the last look
-// counts as watched, but no more of it than a tenth of the lease: a process that was suspended, or that
-// could not reach the store, has not watched.
+// counts as watched, but no more of it than a tenth of the lease: a process that was suspended, or
+// that could not reach the store, has not watched.
 func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 	gone := s.mark.gone
 	switch {
@@ -74,17 +74,20 @@ func (s *Sight) Wrote(r Record, version uint64, id string, claims uint64, now ti
 	}
 }
 
-// Blind takes in that the store could not be reached, or not be written. The holder may not have been able to either.
+// Blind takes in that the store could not be reached, or not be written. The holder may not have
+// been able to either.
 func (s *Sight) Blind(now time.Time) { s.blindAt, s.aged = now, false }
 
-// Doubt takes in that this process could not take over, because it could not write: what it has watched proves nothing.
+// Doubt takes in that this process could not take over, because it could not write: what it has
+// watched proves nothing.
 func (s *Sight) Doubt(now time.Time) {
 	s.Blind(now)
 	s.watched = 0
 }
 
-// Age takes in how long the record has been there by the store's own clock. That counts the time, too, in which nobody could reach the
-// store; so it proves nothing to a process that has met such a time less than a lease ago.
+// Age takes in how long the record has been there by the store's own clock. That counts the time,
+// too, in which nobody could reach the store; so it proves nothing to a process that has met such a
+// time less than a lease ago.
 func (s *Sight) Age(r Record, age time.Duration, now time.Time) {
 	blind := !s.blindAt.IsZero() && now.Sub(s.blindAt) < r.Lease
 	s.aged = !blind && r.Silent+age >= r.Lease
@@ -98,14 +101,14 @@ func (s *Sight) Lock(r Record, l Lock) {
 	}
 }
 
-// Lost reports whether the store has lost writes less than a lease ago: a claim may be among them, of which its holder does not
-// know yet.
+// Lost reports whether the store has lost writes less than a lease ago: a claim may be among them,
+// of which its holder does not know yet.
 func (s *Sight) Lost(now time.Time, lease time.Duration) bool {
 	return !s.lostAt.IsZero() && now.Sub(s.lostAt) < lease
 }
 
-// patience is how much longer than its lease a holder that has the store's lock may be silent: it is alive and may be suspended,
-// but nobody waits for ever.
+// patience is how much longer than its lease a holder that has the store's lock may be silent: it
+// is alive and may be suspended, but nobody waits for ever.
 const patience = 5
 
 // silence returns for how long the holder has been silent, as far as this process can count it.

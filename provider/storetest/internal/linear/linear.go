@@ -1,9 +1,9 @@
-// Package linear tells whether a compare-and-swap register, used by one client at a time, could have
-// behaved as its concurrent clients saw it: whether their operations are linearizable.
+// Package linear tells whether a compare-and-swap register, used by one client at a time, could
+// have behaved as its concurrent clients saw it: whether their operations are linearizable.
 //
-// That is hard to tell of most objects. It is easy here, because every write names the record that it
-// replaces and no record is written twice: the writes have one order only, and what is left to find is
-// a moment for each.
+// That is hard to tell of most objects. It is easy here, because every write names the record that
+// it replaces and no record is written twice: the writes have one order only, and what is left to
+// find is a moment for each.
 package linear
 
 import (
@@ -38,9 +38,9 @@ type write struct {
 	earliest, until time.Duration // bounds of its moment
 }
 
-// Check returns nil if there is an order of the operations in which each sees what the ones before it
-// have left, and in which none that had ended before another began comes after it. Otherwise the error
-// says which operation has no place. The register is empty at first.
+// Check returns nil if there is an order of the operations in which each sees what the ones before
+// it have left, and in which none that had ended before another began comes after it. Otherwise the
+// error says which operation has no place. The register is empty at first.
 func Check(operations []Operation) error {
 	writes, err := inOrder(operations)
 	if err != nil {
@@ -75,8 +75,9 @@ func Check(operations []Operation) error {
 			if o.Kind != Conflict || !ok || !always(writes, i, o) {
 				continue
 			}
-			// The record was there from its beginning to its end, where every write has its earliest
-			// moment. Later ones leave one way out: the record was written after the beginning.
+			// The record was there from its beginning to its end, where every write has its
+			// earliest moment. Later ones leave one way out: the record was written after the
+			// beginning.
 			if i == 0 {
 				return fmt.Errorf("there was no record, and a swap over none, from %v to %v, was a conflict", o.Call, o.Ended)
 			}
