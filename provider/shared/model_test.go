@@ -245,21 +245,23 @@ func (p *process) sawAll(t provider.Token) bool {
 	return n >= p.w.plan.lives
 }
 
-// mayEnd judges a session that is over: a process that was started while the store had lost
-// everything has nothing to go by.
+// mayEnd judges a session that is over. A process that was started while the store had lost the whole
+// login has nothing to go by. That is no loss as long as one runs that knows the login: it writes it
+// back. Where none is left the login is lost, through a gap that the documentation of Login names.
 func (p *process) mayEnd(err error) bool {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.tell("the session of %s is over: %v", p.name, err)
 	p.over = true
-	if len(p.w.forgets) > 0 && strings.Contains(err.Error(), "not logged in") && errors.Is(err, shared.ErrEnded) {
-		if !slices.ContainsFunc(p.w.all, func(q *process) bool { return q.knows && !q.dead && !q.over }) {
-			p.w.slip("the store forgot the login, and no process was left that knew it")
-		}
-		return true
+	forgotten := slices.ContainsFunc(p.w.forgets, func(f forgetting) bool { return f.restored == 0 })
+	if !forgotten || !errors.Is(err, shared.ErrEnded) || !strings.Contains(err.Error(), "not logged in") {
+		p.w.fail("the login is lost for %s: %v", p.name, err)
+		return false
 	}
-	p.w.fail("the login is lost for %s: %v", p.name, err)
-	return false
+	if !slices.ContainsFunc(p.w.all, func(q *process) bool { return q.knows && !q.dead && !q.over }) {
+		p.w.slip("the store forgot the login, and no process was left that knew it")
+	}
+	return true
 }
 
 // stuck fails if somebody has had no token for too long: a lease and the longest call for each of
