@@ -40,19 +40,24 @@ func flush(ctx context.Context, s *store) (string, error) {
 	return "flushed Redis", client.FlushAll(ctx).Err()
 }
 
-// pauseWrites has the store answer to no write for longer than a lease. It returns when that is
-// over: a master that dies before its replica has everything takes a login with it, which is a gap
-// that is documented, see package redisstore.
-func pauseWrites(ctx context.Context, s *store) (string, error) {
+// pauseWrites has the store answer to no write for longer than a lease. It returns when that is over.
+//
+// The pause holds back the Sentinel's own messages, too. If it took the master for dead then there would
+// be two masters for a while, and each would give the lease away when the pause is over: the gap that
+// package redisstore tells how to close. So it is told to be patient.
+func pauseWrites(ctx context.Context, s *store) (what string, err error) {
 	master, _, _ := s.master(ctx)
 	client := master.client()
 	defer client.Close()
 	pause := 2 * lease
-	err := client.Do(ctx, "CLIENT", "PAUSE", pause.Milliseconds(), "WRITE").Err()
+	if err := s.setPatience(ctx, 2*pause); err != nil {
+		return "", err
+	}
+	err = client.Do(ctx, "CLIENT", "PAUSE", pause.Milliseconds(), "WRITE").Err()
 	if err == nil && !sleep(ctx, pause) {
 		err = ctx.Err()
 	}
-	return fmt.Sprintf("had paused writes for %v", pause), err
+	return fmt.Sprintf("had paused writes for %v", pause), errors.Join(err, s.setPatience(ctx, patience))
 }
 
 // failOver kills the master and waits until the Sentinel has made one of the replica. Then the dead
@@ -64,6 +69,7 @@ func failOver(ctx context.Context, s *store) (string, error) {
 		return "", err
 	}
 	old.kill()
+	s.killed++
 	err := await(ctx, "there is no new master", func() bool {
 		now, _, settled := s.master(ctx)
 		return now == next && settled

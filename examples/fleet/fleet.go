@@ -48,10 +48,10 @@ type tally struct {
 	posts, failed  int
 	kills          int
 	troubles       int    // that the store had
-	asking         int    // kills of a worker that had the lease, before its secret was spent
-	inGap          int    // kills that cost an answer to a secret that was spent, or was spent later
+	asking         int    // kills of a worker that had the lease, before its refresh token was spent
+	inGap          int    // kills that cost an answer to a refresh token that was spent, or was spent later
 	spared         int    // kills that were put off to the end of the gap
-	ended          int    // workers that ended by themselves, though nobody had told them to
+	ended          int    // workers that ended by themselves, though they were not told to
 	lost           bool   // the login
 	failure, cause string // the first failure of a post, and why the login was lost
 }
@@ -66,7 +66,7 @@ type worker struct {
 	running  bool // there is a process to kill
 	calls    int  // of the backend
 	asking   bool // it calls the backend
-	spending bool // the backend spends its secret, or has; the answer is not known to be saved
+	spending bool // the backend spends its refresh token, or has; the answer is not known to be saved
 	doomed   bool // to be killed when that is over
 	killed   bool
 }
@@ -127,7 +127,7 @@ func (f *fleet) run(ctx context.Context, store *store) error {
 	})
 	f.show(working)
 	wg.Wait()
-	return errors.Join(trouble, f.summary())
+	return errors.Join(trouble, f.summary(store.failovers()-store.killed))
 }
 
 // logIn logs the user in, once for the whole fleet.

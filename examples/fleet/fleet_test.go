@@ -114,7 +114,7 @@ func TestResult(t *testing.T) {
 	}
 	for says, spoil := range map[string]func(*result){
 		"the login was lost: the backend said no":                                   func(r *result) { r.lost, r.cause = true, "the backend said no" },
-		"calls of the backend with a spent refresh token: 3, and 2 had a reason to": func(r *result) { r.refused, r.inGap, r.excused = 3, 1, 1 },
+		"calls of the backend with a spent refresh token: 3, and 2 had a reason to": func(r *result) { r.rejected, r.inGap, r.excused = 3, 1, 1 },
 		"posts that failed: 1, the first: worker 1.1: a post failed":                func(r *result) { r.failed, r.failure = 1, "worker 1.1: a post failed" },
 		"workers that ended by themselves: 1":                                       func(r *result) { r.ended = 1 },
 		"3 posts were acknowledged, and 2 took effect":                              func(r *result) { r.posts = 3 },
@@ -169,10 +169,10 @@ func TestSentence(t *testing.T) {
 
 	killed := &worker{killed: true}
 	if f := new(fleet); f.spends(killed) || killed.spending {
-		t.Error("the secret of a dead worker was spent")
+		t.Error("the refresh token of a dead worker was spent")
 	}
 	if f := (&fleet{gap: true, seen: tally{asking: 1}}); !f.spends(killed) || f.seen != (tally{inGap: 1}) {
-		t.Errorf("with -gap the secret of a dead worker was not spent, or not counted: %+v", f.seen)
+		t.Errorf("with -gap the refresh token of a dead worker was not spent, or not counted: %+v", f.seen)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// backendTime is what the backend takes before it spends a secret, and once more before its answer
-// leaves.
+// backendTime is what the backend takes before it spends a refresh token, and once more before its
+// answer leaves.
 const backendTime = 15 * time.Millisecond
 
 // kill kills one worker after the other until ctx is done. One in four kills waits for a worker
@@ -156,8 +156,8 @@ func (f *fleet) asks(name string) *worker {
 	return w
 }
 
-// spends notes that the backend is about to spend the worker's secret. It returns false if the
-// worker was killed before that.
+// spends notes that the backend is about to spend the worker's refresh token. It returns false if
+// the worker was killed before that.
 func (f *fleet) spends(w *worker) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

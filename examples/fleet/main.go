@@ -9,7 +9,7 @@
 // -9) and started again. In the end the server's ledger tells whether anything was lost.
 //
 // Where a worker dies while it asks for a token, the others take over as soon as its lease has run
-// out: until then, 2 s here, nobody posts. That is all that a death costs.
+// out: until then, 2 s here, none posts. That is all that a death costs.
 //
 // # The gap
 //
@@ -17,8 +17,8 @@
 // until its answer is in Redis. A login that loses its process there is lost, whatever a client
 // does. A worker that is to be killed in the gap is killed right after it.
 //
-// What closes the gap is a backend that answers once more for the secret that was spent last. With
-// -gap the backend is such a one, and nobody is spared.
+// What closes the gap is a backend that answers once more for the refresh token that was spent
+// last. With -gap the backend is such a one, and none is spared.
 //
 // # Chaos
 //
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&f.size, "workers", 5, "how many workers there are")
 	flags.DurationVar(&f.ttl, "ttl", 200*time.Millisecond, "how long tokens live; up to a second more, as they end with a whole one")
 	flags.DurationVar(&f.pause, "kill", time.Second, "the pause between two kills, on average")
-	flags.BoolVar(&f.gap, "gap", false, "kill in the gap too; the backend answers once more for a spent secret then")
+	flags.BoolVar(&f.gap, "gap", false, "kill in the gap too; the backend answers once more for a spent refresh token then")
 	flags.BoolVar(&f.chaotic, "chaos", false, "make trouble for Redis instead of killing workers")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -102,7 +102,7 @@ type redisServer struct {
 
 // start starts a server on a free port of this machine, with more configuration.
 func (d *redisFolder) start(ctx context.Context, name, config string, args ...string) (r *redisServer, err error) {
-	for range 3 { // somebody may take the port in between
+	for range 3 { // another may take the port in between
 		l, lerr := net.Listen("tcp", "127.0.0.1:0")
 		if lerr != nil {
 			return nil, lerr

@@ -14,7 +14,7 @@ import (
 
 // show prints a line a second until ctx is done.
 func (f *fleet) show(ctx context.Context) {
-	fmt.Fprintln(f.stdout, "  time    posts  failed  refused  tokens  kills   what happened")
+	fmt.Fprintln(f.stdout, "  time    posts  failed rejected  tokens  kills   what happened")
 	began := time.Now()
 	for second := 1; sleep(ctx, time.Until(began.Add(time.Duration(second)*time.Second))); second++ {
 		ledger := f.server.Ledger()
@@ -34,14 +34,15 @@ type result struct {
 
 	expiries int   // tokens that were used and came to an end
 	calls    int   // of the backend
-	refused  int   // calls that brought no new token: a refresh token that was spent, most likely
+	rejected int   // calls that brought no new token: a refresh token that was spent, most likely
 	excused  int   // of those, through the gap in the store that the program can prove
 	arrived  int   // posts that took effect
 	check    error // what the server's ledger complains of
 }
 
 // summary tells what has happened, last in a line for machines, and returns what should not have.
-func (f *fleet) summary() error {
+// The Sentinel has replaced so many masters that were alive.
+func (f *fleet) summary(alive int) error {
 	f.mu.Lock()
 	seen, reused := f.seen, reuses(f.calls)
 	f.mu.Unlock()
@@ -56,6 +57,9 @@ func (f *fleet) summary() error {
 	fmt.Fprintf(f.stdout, "%d tokens came to an end, and all workers together asked %d times for one, the first included.\n", r.expiries, r.calls)
 	if f.chaotic {
 		fmt.Fprintf(f.stdout, "Redis had trouble %d times.\n", r.troubles)
+		if alive > 0 {
+			fmt.Fprintf(f.stdout, "The Sentinel replaced a master that was alive, %d times: there were two masters for a while.\n", alive)
+		}
 		for _, u := range reused {
 			fmt.Fprintf(f.stdout, "A refresh token came twice: %s.\n", u)
 		}
@@ -64,7 +68,7 @@ func (f *fleet) summary() error {
 	}
 	fmt.Fprintf(f.stdout, "%d workers were killed: %d of them while they asked for a token, ", r.kills, r.asking+r.inGap+r.spared)
 	if r.gap {
-		fmt.Fprintf(f.stdout, "%d in the gap, where %d answers were lost and asked for again.\n", r.inGap, r.refused)
+		fmt.Fprintf(f.stdout, "%d in the gap, where %d answers were lost and asked for again.\n", r.inGap, r.rejected)
 	} else {
 		fmt.Fprintf(f.stdout, "%d right after the gap.\n", r.spared)
 	}
@@ -73,7 +77,7 @@ func (f *fleet) summary() error {
 }
 
 func resultOf(seen tally, ledger testserver.Ledger, check error) result {
-	r := result{tally: seen, calls: ledger.TokenCalls, refused: ledger.TokenCalls - ledger.Issued, check: check}
+	r := result{tally: seen, calls: ledger.TokenCalls, rejected: ledger.TokenCalls - ledger.Issued, check: check}
 	used := 0
 	for _, t := range ledger.Tokens {
 		if t.Uses > 0 {
@@ -99,7 +103,7 @@ func (r result) line() string {
 		lost = 1
 	}
 	return fmt.Sprintf("workers=%d kills=%d expiries=%d token_calls=%d reused=%d excused=%d lost_logins=%d posts=%d failed=%d",
-		r.workers, r.kills, r.expiries, r.calls, r.refused, r.excused, lost, r.posts, r.failed)
+		r.workers, r.kills, r.expiries, r.calls, r.rejected, r.excused, lost, r.posts, r.failed)
 }
 
 // err returns what should not have happened.
@@ -110,8 +114,8 @@ func (r result) err() error {
 	}
 	// An answer that was lost in the gap may be asked for again, and so may one whose claim the
 	// store has lost before anyone saw it. Nothing else may.
-	if reasons := r.inGap + r.excused; r.refused > reasons {
-		err = errors.Join(err, fmt.Errorf("calls of the backend with a spent refresh token: %d, and %d had a reason to", r.refused, reasons))
+	if reasons := r.inGap + r.excused; r.rejected > reasons {
+		err = errors.Join(err, fmt.Errorf("calls of the backend with a spent refresh token: %d, and %d had a reason to", r.rejected, reasons))
 	}
 	if r.failed > 0 {
 		err = errors.Join(err, fmt.Errorf("posts that failed: %d, the first: %s", r.failed, r.failure))

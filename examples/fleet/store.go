@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,6 +17,10 @@ const noDisk = "save \"\"\nappendonly no\n"
 
 // masterName is what the Sentinel calls the master.
 const masterName = "fleet"
+
+// patience is for how long the master may be silent until the Sentinel takes it for dead: longer than a
+// busy machine keeps it from running.
+const patience = 1500 * time.Millisecond
 
 // A place is where the login is: how a worker reaches it.
 type place struct {
@@ -37,6 +44,7 @@ type store struct {
 	*redisFolder
 	servers  []*redisServer
 	sentinel *redisServer // nil: there is none
+	killed   int          // masters, by failOver
 }
 
 // startStore starts the servers.
@@ -66,8 +74,8 @@ func (s *store) start(ctx context.Context, sentinel bool) error {
 	s.servers = []*redisServer{master, replica}
 	host, port, _ := net.SplitHostPort(master.addr)
 	s.sentinel, err = s.redisFolder.start(ctx, "sentinel", fmt.Sprintf(
-		"sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel auth-pass %[1]s %[4]s\nsentinel down-after-milliseconds %[1]s 500\n"+
-			"sentinel failover-timeout %[1]s 3000", masterName, host, port, s.password), "--sentinel")
+		"sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel auth-pass %[1]s %[4]s\nsentinel down-after-milliseconds %[1]s %[5]d\n"+
+			"sentinel failover-timeout %[1]s 3000", masterName, host, port, s.password, patience.Milliseconds()), "--sentinel")
 	if err != nil {
 		return err
 	}
@@ -112,6 +120,15 @@ func (s *store) master(ctx context.Context) (master, other *redisServer, settled
 	return master, other, settled
 }
 
+// setPatience tells the Sentinel for how long the master may be silent.
+func (s *store) setPatience(ctx context.Context, d time.Duration) (err error) {
+	s.ask(func(c *redis.SentinelClient) bool {
+		err = c.Set(ctx, masterName, "down-after-milliseconds", strconv.FormatInt(d.Milliseconds(), 10)).Err()
+		return err == nil
+	})
+	return err
+}
+
 // awaitReplica waits until there is a replica that could become the master.
 func (s *store) awaitReplica(ctx context.Context) error {
 	return await(ctx, "the Sentinel has no replica", func() bool {
@@ -138,4 +155,13 @@ func await(ctx context.Context, otherwise string, is func() bool) error {
 		}
 	}
 	return nil
+}
+
+// failovers returns how often the Sentinel has made another server the master.
+func (s *store) failovers() int {
+	if s.sentinel == nil {
+		return 0
+	}
+	log, _ := os.ReadFile(s.sentinel.file("log"))
+	return bytes.Count(log, []byte(" +switch-master "))
 }

@@ -115,7 +115,7 @@ func (r reuse) unseen() bool {
 func (r reuse) String() string {
 	why := "for no reason that the program can prove"
 	if r.unseen() {
-		why = "because Redis had acknowledged the first claim and lost it before anyone else saw it"
+		why = "because Redis had acknowledged the first claim, and did not have it when it took the second"
 	}
 	return fmt.Sprintf("worker %s brought a refresh token %v after worker %s, %s (the claims: %+v, %+v)",
 		r.again.worker, r.again.at.Sub(r.first.at).Round(time.Millisecond), r.first.worker, why, r.first.claim, r.again.claim)

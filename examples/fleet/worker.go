@@ -35,8 +35,8 @@ type job struct {
 const (
 	user = "bot"
 
-	// lease is shorter than the default, because here somebody is killed all the time. Whoever
-	// would be suspended for as long while he has the lease would look dead.
+	// lease is shorter than the default, because here a worker is killed all the time. One
+	// that is suspended for as long while it has the lease looks dead.
 	lease = 2 * time.Second
 
 	postPause = 20 * time.Millisecond
@@ -147,7 +147,7 @@ func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-// silent is a log that nobody reads.
+// silent is a log that no one reads.
 type silent struct{}
 
 // Printf discards it.

@@ -25,7 +25,7 @@ type backend struct {
 	mu          sync.Mutex // guards the fields below
 	calls       int
 	current     int // the number of the token that is good
-	reused      int // how often a spent secret was brought
+	reused      int // how often a spent refresh token was brought
 	waiting     int
 	expired     chan struct{} // closed when the current token expires
 	arrived     chan struct{} // closed when together calls have come
@@ -67,7 +67,7 @@ func (b *backend) serveToken(w http.ResponseWriter, r *http.Request) {
 	defer b.mu.Unlock()
 	if b.reused > 0 || r.FormValue("secret") != secret(b.current) {
 		b.reused++
-		http.Error(w, "this secret was used before", http.StatusBadRequest)
+		http.Error(w, "this refresh token was used before", http.StatusBadRequest)
 		return
 	}
 	b.current++

@@ -254,7 +254,7 @@ func TestVersionsSurviveDeletion(t *testing.T) {
 	}
 }
 
-// TestLeftBehind: the temporary file of a process that was killed is in nobody's way, and there is
+// TestLeftBehind: the temporary file of a process that was killed is in no one's way, and there is
 // never more than one.
 func TestLeftBehind(t *testing.T) {
 	s, path, version := saved(t)

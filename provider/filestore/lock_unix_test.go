@@ -18,7 +18,7 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// TestLockRemoved: a lock file that was removed locks no one out, and whoever has it must notice.
+// TestLockRemoved: a lock file that was removed locks no one out, and its owner must notice.
 // The same for its folder.
 func TestLockRemoved(t *testing.T) {
 	for name, remove := range map[string]func(s *filestore.Store, path string) error{
@@ -109,14 +109,14 @@ func TestLockRemoved(t *testing.T) {
 	}
 }
 
-// TestLockRemovedBeforeItIsLocked: whoever opens the next one would find it free.
+// TestLockRemovedBeforeItIsLocked: who opens the next one would find it free.
 func TestLockRemovedBeforeItIsLocked(t *testing.T) {
 	if locked, err := filestore.LockRemoved(filepath.Join(t.TempDir(), "lock")); locked || err != nil {
 		t.Errorf("the lock on a file that was removed after it was opened: %v, %v; want none", locked, err)
 	}
 }
 
-// TestOddFiles: what is no file in a place of ours is said, and holds nobody up.
+// TestOddFiles: what is no file in a place of ours is said, and holds no one up.
 func TestOddFiles(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

@@ -27,7 +27,7 @@ func TestProofKilled(t *testing.T) {
 	const (
 		unharmed = iota // the other one refreshes
 		adopted         // the other one finds the new token
-		gap             // the secret is spent and its successor was in the dead process alone
+		gap             // the refresh token is spent and its successor was in the dead process alone
 	)
 	type step struct {
 		at   string

@@ -114,7 +114,7 @@ func TestProofProcesses(t *testing.T) {
 	expiries := rounds(5, 20)
 	b := newBackend(processes, expiries, 1)
 	if lost := runProcesses(t, b, "client", processes); lost != 0 || b.calls != expiries || b.reused != 0 {
-		t.Errorf("%d of %d processes lost their login; the backend saw %d calls and %d used secrets; want 0, %d and 0",
+		t.Errorf("%d of %d processes lost their login; the backend saw %d calls and %d used refresh tokens; want 0, %d and 0",
 			lost, processes, b.calls, b.reused, expiries)
 	}
 }
@@ -125,7 +125,7 @@ func TestProofNeedsTheLock(t *testing.T) {
 	const processes = 16
 	b := newBackend(processes, 1, 2)
 	if lost := runProcesses(t, b, "client without a lock", processes); lost == 0 || b.reused == 0 {
-		t.Errorf("%d of %d processes lost their login; the backend saw %d calls and %d used secrets: the test above can't tell a "+
+		t.Errorf("%d of %d processes lost their login; the backend saw %d calls and %d used refresh tokens: the test above can't tell a "+
 			"lock from none", lost, processes, b.calls, b.reused)
 	}
 }

@@ -181,6 +181,6 @@ func TestProofShortCommands(t *testing.T) {
 		t.Errorf("the first command after it: %v\n%s", err, out)
 	}
 	if b.calls != 1 || b.reused != 0 {
-		t.Errorf("the backend saw %d calls and %d used secrets; want 1 and 0", b.calls, b.reused)
+		t.Errorf("the backend saw %d calls and %d used refresh tokens; want 1 and 0", b.calls, b.reused)
 	}
 }

@@ -15,7 +15,7 @@ const (
 	checkModes = true
 	lockToRead = false // a file that is being replaced can be read
 
-	openFlags = syscall.O_NONBLOCK // a FIFO in the place of a file would hold up whoever opens it
+	openFlags = syscall.O_NONBLOCK // a FIFO in the place of a file would hold up the process that opens it
 )
 
 // tryLock locks f with flock(2). The lock belongs to the open file, so two goroutines of one

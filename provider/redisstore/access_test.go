@@ -64,7 +64,7 @@ func TestAccessLists(t *testing.T) {
 	next(t, p, first(), "token-1")
 }
 
-// TestAccessListsWithoutChannel: nobody is told, and everything else works.
+// TestAccessListsWithoutChannel: no one is told, and everything else works.
 func TestAccessListsWithoutChannel(t *testing.T) {
 	server, backend := startRedis(t), new(rotating)
 	var rules []any

@@ -18,7 +18,7 @@ import (
 const lease = 3 * time.Second
 
 // rotating is a backend with single-use refresh tokens. during runs in the middle of each call,
-// after the secret is spent.
+// after the refresh token is spent.
 type rotating struct {
 	during func()
 	work   time.Duration // how long a call takes beside it
@@ -46,7 +46,7 @@ func (r *rotating) spend(secret string) (int, error) {
 	r.calls++
 	if r.spent[secret] {
 		r.reused++
-		return 0, provider.Permanent(errors.New("backend: this secret was used before"))
+		return 0, provider.Permanent(errors.New("backend: this refresh token was used before"))
 	}
 	if r.spent == nil {
 		r.spent = make(map[string]bool)
@@ -60,7 +60,7 @@ func (r *rotating) want(t *testing.T, calls int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.calls != calls || r.reused != 0 {
-		t.Errorf("the backend saw %d calls and %d used secrets; want %d and 0", r.calls, r.reused, calls)
+		t.Errorf("the backend saw %d calls and %d used refresh tokens; want %d and 0", r.calls, r.reused, calls)
 	}
 }
 

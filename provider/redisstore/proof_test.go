@@ -106,7 +106,7 @@ func (tr *trial) login() *shared.Login {
 }
 
 // run lets the hosts refresh, and returns whether all of them have the new token in the end and
-// nobody used a refresh token twice.
+// none used a refresh token twice.
 func (tr *trial) run() bool {
 	var missing atomic.Int32
 	var wg sync.WaitGroup
@@ -142,7 +142,7 @@ func (tr *trial) restart() {
 }
 
 // readOnly has the server take no writes for so long, as in a failover that went wrong: it is a
-// replica of nobody.
+// replica of no server.
 func (tr *trial) readOnly(d time.Duration) {
 	tr.server.do("REPLICAOF", "127.0.0.1", "1")
 	time.AfterFunc(d, func() { tr.server.do("REPLICAOF", "NO", "ONE") })

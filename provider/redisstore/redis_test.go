@@ -38,7 +38,7 @@ func startRedis(t testing.TB, args ...string) *server {
 		t.Skip("there is no redis-server on this machine: apt-get install redis-server")
 	}
 	s := &server{t: t, args: args, dir: t.TempDir()}
-	for range 5 { // somebody else may take the port before the server does
+	for range 5 { // another may take the port before the server does
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

@@ -37,9 +37,9 @@
 // Redis replicates asynchronously. A replica that is promoted may lack the last writes, and a
 // server without appendfsync always may lose them in a crash. The processes that have seen what was
 // lost notice it, as versions grow: they write the newest token that they know back, and leave the
-// next step to whoever may have claimed it for one Lease, see [shared.Login]. The login is lost
-// only where none of them is left, where one that has seen nothing of it is the first to ask, or
-// where the newest token was lost together with all traces of it, except in the one process that
+// next step for one Lease to the process that may have claimed it, see [shared.Login]. The login is
+// lost only where none of them is left, where one that has seen nothing of it is the first to ask,
+// or where the newest token was lost together with all traces of it, except in the one process that
 // saved it and does not ask again in time. Two masters at a time, as in a network split, can give
 // the lease away twice.
 //
@@ -206,7 +206,7 @@ func obey[T any](ctx context.Context, doing string, operation func() (T, error))
 	}
 }
 
-// judged marks the errors that a person has to mend: whoever waits is told at once.
+// judged marks the errors that a person has to mend: those who wait are told at once.
 func judged(err error) error {
 	const untilMended = time.Minute // longer than anyone waits
 	switch {

@@ -145,7 +145,7 @@ func TestFailover(t *testing.T) {
 				}
 			}
 			if behind {
-				replica.do("REPLICAOF", "127.0.0.1", "1") // where nobody is: it gets no more writes
+				replica.do("REPLICAOF", "127.0.0.1", "1") // where there is no server: it gets no more writes
 			}
 			token := next(t, p, first(), "token-1")
 			if !behind {

@@ -63,7 +63,7 @@ func TestWatch(t *testing.T) {
 	for server.do("PUBSUB", "NUMSUB", "stayauth:watched").([]any)[1].(int64) == 0 {
 		// it takes a moment
 	}
-	proxy.cut("127.0.0.1:1") // where nobody is
+	proxy.cut("127.0.0.1:1") // where there is no server
 	if _, err := store.CompareAndSwap(within(t), "watched", []byte("three"), version); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("Watch across a break: %v; want nil, for the change", err)
 	}
 
-	// A server that does not answer keeps nobody.
+	// A server that does not answer keeps no one.
 	server.signal(syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

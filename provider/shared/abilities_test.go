@@ -27,7 +27,7 @@ func (p *process) login() *shared.Login {
 
 type ager struct{ *process }
 
-// Age counts the time, too, in which nobody could reach the store, as a server does.
+// Age counts the time, too, in which no process could reach the store, as a server does.
 func (a ager) Age(ctx context.Context, _ string, version uint64) (time.Duration, error) {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()

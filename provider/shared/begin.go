@@ -27,7 +27,7 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 
 // Forget logs out: it ends the login for everyone who shares it and removes its secrets from the
 // Store. A refresh that is under way loses its result. What stays is a record that says so, so that
-// nobody mistakes the empty place for a lost login.
+// no one mistakes the empty place for a lost login.
 //
 // It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens
 // that are already in use stay valid until they expire.
@@ -37,7 +37,7 @@ func (l *Login) Forget(ctx context.Context) error {
 	})
 }
 
-// replace writes what change makes of the record, whoever holds the lease.
+// replace writes what change makes of the record, no matter which process holds the lease.
 func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Record) error {
 	if err := l.prepare(); err != nil {
 		return err

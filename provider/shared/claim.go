@@ -29,7 +29,8 @@ type leaseClaim struct {
 	c      *call
 	unlock func() // gives the store's lock back, if it has one
 
-	// Changed by the renewing goroutine while it runs, and otherwise by whoever made the claim.
+	// Changed by the renewing goroutine while it runs, and otherwise by the call that made the
+	// claim.
 	rec     lease.Record // as this process wrote it
 	version uint64
 	since   time.Time // when it was written last, counted from before the write, so never later than others count
@@ -69,7 +70,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 	return k, nil
 }
 
-// lock takes the store's lock, if it has one and nobody else has it.
+// lock takes the store's lock, if it has one and no other process has it.
 func (l *Login) lock(ctx context.Context) (unlock func(), ok bool) {
 	if s, has := l.Store.(Locker); has {
 		ctx, cancel := context.WithTimeout(ctx, l.opLimit()/5)

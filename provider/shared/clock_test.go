@@ -77,7 +77,7 @@ func TestClocksAhead(t *testing.T) {
 		wg.Wait()
 		t.Logf("%d provider calls and %d rejected requests", backend.calls, backend.rejected)
 		if backend.calls > lives+1 || backend.reused != 0 || backend.rejected > 5*lives {
-			t.Errorf("%d provider calls, %d used secrets and %d rejected requests in %d lives of a token; want at most %d, 0 and %d",
+			t.Errorf("%d provider calls, %d used refresh tokens and %d rejected requests in %d lives of a token; want at most %d, 0 and %d",
 				backend.calls, backend.reused, backend.rejected, lives, lives+1, 5*lives)
 		}
 	})

@@ -16,18 +16,18 @@ import (
 
 var errRevoked = errors.New("backend: the session was revoked")
 
-// refuse is a provider that refuses for good.
-func refuse(calls *int) provider.TokenProvider {
+// reject is a provider that rejects for good.
+func reject(calls *int) provider.TokenProvider {
 	return provider.Func(func(context.Context) (string, error) {
 		*calls++
 		return "", provider.Permanent(errRevoked)
 	})
 }
 
-func TestRefusedForGood(t *testing.T) {
+func TestRejectedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, calls := loggedIn(t), 0
-		_, err := newLogin(refuse(&calls), m, "alice").Token(t.Context(), first())
+		_, err := newLogin(reject(&calls), m, "alice").Token(t.Context(), first())
 		if !provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !errors.Is(err, shared.ErrEnded) {
 			t.Errorf("Token: %v; want the provider's permanent error, and ErrEnded", err)
 		}
@@ -36,12 +36,12 @@ func TestRefusedForGood(t *testing.T) {
 		}
 
 		// The fleet stops asking, and learns why.
-		other := newLogin(refuse(&calls), m, "alice")
+		other := newLogin(reject(&calls), m, "alice")
 		_, err = other.Token(t.Context(), first())
 		if !provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) || !strings.Contains(err.Error(), errRevoked.Error()) {
 			t.Errorf("Token of another: %v; want a permanent ErrEnded that says why", err)
 		}
-		waiting := &shared.Login{Provider: refuse(&calls), Store: m, Key: "alice", WaitForLogin: true}
+		waiting := &shared.Login{Provider: reject(&calls), Store: m, Key: "alice", WaitForLogin: true}
 		for _, old := range []provider.Token{{}, first()} {
 			_, err = waiting.Token(t.Context(), old)
 			if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) || delay != 5*time.Second {
@@ -57,14 +57,14 @@ func TestRefusedForGood(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantToken(t, waiting, first(), "new")
-		wantToken(t, newLogin(refuse(&calls), m, "alice"), provider.Token{}, "new")
+		wantToken(t, newLogin(reject(&calls), m, "alice"), provider.Token{}, "new")
 	})
 }
 
-// TestRefusedWaiting: the process that is refused waits, too, if it is to wait.
-func TestRefusedWaiting(t *testing.T) {
+// TestRejectedWaiting: the process that is rejected waits, too, if it is to wait.
+func TestRejectedWaiting(t *testing.T) {
 	calls := 0
-	p := &shared.Login{Provider: refuse(&calls), Store: loggedIn(t), Key: "alice", WaitForLogin: true}
+	p := &shared.Login{Provider: reject(&calls), Store: loggedIn(t), Key: "alice", WaitForLogin: true}
 	for range 3 {
 		_, err := p.Token(t.Context(), first())
 		if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || delay != 5*time.Second || !errors.Is(err, shared.ErrEnded) {
@@ -103,7 +103,7 @@ func TestNewSession(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, m *storetest.Memory){
 		"dead": func(t *testing.T, m *storetest.Memory) {
 			calls := 0
-			_, _ = newLogin(refuse(&calls), m, "alice").Token(t.Context(), first())
+			_, _ = newLogin(reject(&calls), m, "alice").Token(t.Context(), first())
 		},
 		"forgotten": func(t *testing.T, m *storetest.Memory) {
 			if err := newLogin(new(singleUse), m, "alice").Forget(t.Context()); err != nil {
@@ -129,7 +129,7 @@ func TestNewSession(t *testing.T) {
 					t.Errorf("%d tokens and %d calls; want 0 and 1", tokens, backend.calls)
 				}
 
-				// It refuses: all are told so, for good.
+				// It rejects: all are told so, for good.
 				backend = &singleUse{work: time.Second, next: provider.Permanent(errRevoked)}
 				tokens, errs = start(t, m, backend)
 				for _, err := range errs {

@@ -17,10 +17,10 @@ import (
 )
 
 // A singleUse backend rotates a refresh token, which may be used once. When a used one is brought
-// it takes it for stolen, and refuses everybody for good: RFC 9700 section 4.14.2.
+// it takes it for stolen, and rejects everyone for good: RFC 9700 section 4.14.2.
 type singleUse struct {
 	life time.Duration // of a token; 0: no expiry
-	work time.Duration // how long a call takes; the secret is spent as it begins
+	work time.Duration // how long a call takes; the refresh token is spent as it begins
 
 	mu            sync.Mutex // guards the fields below
 	calls, reused int
@@ -83,13 +83,13 @@ func (b *singleUse) end() {
 	b.running--
 }
 
-// want checks how often the backend was called, and that nobody ever brought a used secret.
+// want checks how often the backend was called, and that none ever brought a used refresh token.
 func (b *singleUse) want(t *testing.T, calls int) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.calls != calls || b.reused != 0 {
-		t.Errorf("the backend saw %d calls and %d used secrets; want %d and 0", b.calls, b.reused, calls)
+		t.Errorf("the backend saw %d calls and %d used refresh tokens; want %d and 0", b.calls, b.reused, calls)
 	}
 }
 

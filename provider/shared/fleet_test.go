@@ -72,14 +72,14 @@ func TestFleet(t *testing.T) {
 	})
 }
 
-// TestFleetNeedsRenewal is the control: without renewals a slow backend sees used secrets, and the
-// login is lost.
+// TestFleetNeedsRenewal is the control: without renewals a slow backend sees used refresh tokens,
+// and the login is lost.
 func TestFleetNeedsRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
 		kept := runFleet(t, backend, expiries(), func(s shared.Store) shared.Store { return unrenewed{s} })
 		if kept != 0 || backend.most < 2 || backend.reused == 0 {
-			t.Errorf("%d hosts kept their login, with up to %d calls at a time and %d used secrets; want 0, more than 1 and some: "+
+			t.Errorf("%d hosts kept their login, with up to %d calls at a time and %d used refresh tokens; want 0, more than 1 and some: "+
 				"the test above can't tell a store with a lease from one without", kept, backend.most, backend.reused)
 		}
 	})
@@ -219,7 +219,7 @@ func TestSilenceOfTheStore(t *testing.T) {
 }
 
 // TestTimeout: a provider that hangs does not hold the fleet up for ever, and our time limit looks
-// like nobody else's.
+// like no one else's.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := loggedIn(t)

@@ -5,7 +5,7 @@ import (
 )
 
 // saw keeps what is in the store, as this process has just read or written it. It belongs to
-// whoever has the turn.
+// the call that has the turn.
 func (l *Login) saw(rec lease.Record, version uint64) {
 	l.last, l.at = rec, version
 	l.learn(rec, nil)

@@ -14,17 +14,17 @@ import (
 )
 
 // The holder is cut off from the store, or suspended, for longer than its lease, and another takes
-// over. This is the gap that nobody can close; here is what is made of it.
+// over. This is the gap that no client can close; here is what is made of it.
 
-// TestLateAnswer: the first answer comes while the other one, or after it, has been refused with
-// the spent secret.
+// TestLateAnswer: the first answer comes while the other one, or after it, has been rejected with
+// the spent refresh token.
 func TestLateAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		work  time.Duration // of the holder's call
 		other error         // what the one who takes over gets
 	}{
-		"while the other asks":        {17 * time.Second, nil},
-		"after the other was refused": {40 * time.Second, shared.ErrEnded},
+		"while the other asks":         {17 * time.Second, nil},
+		"after the other was rejected": {40 * time.Second, shared.ErrEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -50,9 +50,9 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// TestLateRefusal: the first one is refused after another has got the next token, or while it is
+// TestLateRejection: the first one is rejected after another has got the next token, or while it is
 // about to.
-func TestLateRefusal(t *testing.T) {
+func TestLateRejection(t *testing.T) {
 	for name, work := range map[string]time.Duration{"after the other's answer": 40 * time.Second, "before": 18 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -78,18 +78,18 @@ func TestLateRefusal(t *testing.T) {
 	}
 }
 
-// TestRefusedWithoutTheStore: a refusal is not final while nobody can tell whether another has the
-// next token.
-func TestRefusedWithoutTheStore(t *testing.T) {
+// TestRejectedWithoutTheStore: a rejection is not final while no process can tell whether another
+// has the next token.
+func TestRejectedWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
-		refusing := provider.Func(func(context.Context) (string, error) {
+		rejecting := provider.Func(func(context.Context) (string, error) {
 			net.set(down)
 			return "", provider.Permanent(errRevoked)
 		})
-		_, err := newLogin(refusing, net, "alice").Token(t.Context(), first())
+		_, err := newLogin(rejecting, net, "alice").Token(t.Context(), first())
 		if provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !strings.Contains(err.Error(), "no route to the store") {
-			t.Errorf("Token: %v; want a temporary error that tells of the refusal and of the store", err)
+			t.Errorf("Token: %v; want a temporary error that tells of the rejection and of the store", err)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestUncertainClaim(t *testing.T) {
 			t.Errorf("Token returned after %v; want at once", time.Since(start))
 		}
 
-		// It was not carried out: an error, and nobody was asked.
+		// It was not carried out: an error, and the provider was not asked.
 		net.set(func(op string) (bool, error) {
 			return op == "load", map[string]error{"swap": errors.New("disk full")}[op]
 		})

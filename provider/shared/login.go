@@ -30,12 +30,12 @@ import (
 //
 // A process that died stops renewing. The others note its silence in the record, step by step, and
 // take over one Lease after it has written last, and a moment for the looks in between. Only what
-// somebody has watched counts as silence: not the time in which the store could not be reached or
+// a process has watched counts as silence: not the time in which the store could not be reached or
 // took no writes, nor what another machine's clock says. Since the steps are in the record it makes
 // no difference whether one process watches for long or many do for two fifths of the Lease each.
 // For less they see nothing, unless the store is an [Ager] or a [Locker], which knows better.
 //
-// Whoever waited for an attempt shares its result, also a bad one: a temporary error, with its
+// Those who waited for an attempt share its result, also a bad one: a temporary error, with its
 // [provider.RetryAfter], is returned to all who waited for it instead of being repeated by each of
 // them.
 //
@@ -43,8 +43,8 @@ import (
 //
 // # What can be lost
 //
-// Killing a process at any point loses nothing but its own work, with one exception that nobody can
-// close: when the backend has spent a single-use refresh token and its answer never reaches the
+// Killing a process at any point loses nothing but its own work, with one exception that no client
+// can close: when the backend has spent a single-use refresh token and its answer never reaches the
 // store, because the process was killed in between, or cut off from a store that the others could
 // reach, for two thirds of its Lease or longer. A process that is suspended during the call for
 // longer than its Lease looks dead to the others, which has the same effect; its answer, should it
@@ -58,18 +58,18 @@ import (
 // Token is called. It does not ask for the next token until it is saved: a failed save may have
 // been carried out all the same, and then others hold that refresh token too.
 //
-// Where no refresh token is at stake nothing can be lost, and a Store that fails keeps nobody from
-// a token: each process asks the Provider for its own, and says so once. With a refresh token, a
-// Store that can't be written is an error that says so, because the next one could not be kept.
+// Where no refresh token is at stake nothing can be lost, and a Store that fails keeps no process
+// from a token: each process asks the Provider for its own, and says so once. With a refresh token,
+// a Store that can't be written is an error that says so, because the next one could not be kept.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
 // lost its memory) it is written back, and if the Store can't be read it serves those in this
 // process who don't have it yet. So deleting the record behind a running process's back does not
 // log it out; [Login.Forget] does. When the Store has lost writes the claim of a refresh that is
-// under way may be among them, so for one Lease the next step is its holder's. A store can lose three
-// things without anyone's notice, and then the login may be lost: a claim that no other process has
-// seen, an answer that none has but the one that saved it, and the whole login while no process runs
-// that knows it.
+// under way may be among them, so for one Lease the next step is its holder's. A store can lose
+// three things without anyone's notice, and then the login may be lost: a claim that no other
+// process has seen, an answer that none has but the one that saved it, and the whole login while no
+// process runs that knows it.
 //
 // # Load on the store
 //
@@ -87,9 +87,9 @@ type Login struct {
 	// login: one that can't log in by itself answers with a Permanent error then.
 	//
 	// Its context carries the values of Token's but not its end: once asked, the Provider is not
-	// disturbed by callers that give up, or a rotated secret would be lost on its way. Token does
-	// not return before the Provider has and the answer is saved, so that a program that waits for
-	// it can exit in peace.
+	// disturbed by callers that give up, or a rotated refresh token would be lost on its way. Token
+	// does not return before the Provider has and the answer is saved, so that a program that waits
+	// for it can exit in peace.
 	Provider provider.TokenProvider
 
 	// Store keeps the record. Required.
@@ -127,7 +127,7 @@ type Login struct {
 	turn chan struct{} // holds an element while a call of Token runs, or a save in the background. Made by once
 	id   string        // begins the claims of this Login. Set by once
 
-	// These belong to whoever has the turn.
+	// These belong to the call that has the turn.
 	claims uint64       // made so far: no claim is made twice
 	sight  lease.Sight  // of the record
 	last   lease.Record // as it was seen or written last
@@ -143,7 +143,7 @@ type Login struct {
 	}
 }
 
-// ErrEnded is in the errors of [Login.Token] when the shared login is over: the backend refused it
+// ErrEnded is in the errors of [Login.Token] when the shared login is over: the backend rejected it
 // for good, or it was forgotten. A program that can should log in again, and call [Login.Login].
 var ErrEnded = errors.New("shared: the shared login has ended")
 

@@ -30,7 +30,7 @@ func ExampleLogin() {
 	b, _ := other.Token(ctx, provider.Token{}) // finds it in the store
 	fmt.Println(a.Value(), b.Value())
 
-	a, _ = one.Token(ctx, a) // the API refused it
+	a, _ = one.Token(ctx, a) // the API rejected it
 	b, _ = other.Token(ctx, b)
 	fmt.Println(a.Value(), b.Value())
 	// Output:

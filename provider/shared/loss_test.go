@@ -58,7 +58,7 @@ func (f *forgetful) forget(n int) {
 }
 
 // TestLostClaim: the store forgets in the middle of a refresh, with everything or just the claim.
-// The next step is the holder's, who knows nothing of it yet, and the others wait for him.
+// The next step is the holder's, which knows nothing of it yet, and the others wait for it.
 func TestLostClaim(t *testing.T) {
 	for name, forget := range map[string]func(*forgetful){
 		"the claim":  func(s *forgetful) { s.forget(1) },
@@ -92,8 +92,8 @@ func TestLostClaim(t *testing.T) {
 	}
 }
 
-// TestLostClaimIsNotForgotten: whoever has seen that a claim was lost, and could not write that
-// down, still knows it in the next call.
+// TestLostClaimIsNotForgotten: a process that has seen that a claim was lost, and could not write
+// that down, still knows it in the next call.
 func TestLostClaimIsNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, backend := new(forgetful), &singleUse{work: 40 * time.Second}
@@ -145,7 +145,8 @@ func TestLostClaimOfADeadHolder(t *testing.T) {
 	})
 }
 
-// TestLostLogout: a logout that the store loses stays one for whoever made it, who puts it back.
+// TestLostLogout: a logout that the store loses stays one for the process that made it, which puts
+// it back.
 func TestLostLogout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, backend := new(forgetful), new(singleUse)
@@ -164,7 +165,7 @@ func TestLostLogout(t *testing.T) {
 	})
 }
 
-// TestSavedInTheBackground: the store is away when the answer comes, and comes back when nobody
+// TestSavedInTheBackground: the store is away when the answer comes, and comes back when no one
 // asks for a token.
 func TestSavedInTheBackground(t *testing.T) {
 	for _, away := range []time.Duration{16 * time.Second, 30 * time.Second, time.Minute, 9 * time.Minute} {
@@ -203,9 +204,9 @@ func TestSavedInTheBackground(t *testing.T) {
 	}
 }
 
-// TestLeaverFailsNobody: a caller that leaves just after its claim has made no attempt. Those who
+// TestLeaverFailsNoOne: a caller that leaves just after its claim has made no attempt. Those who
 // wait for it go on and ask.
-func TestLeaverFailsNobody(t *testing.T) {
+func TestLeaverFailsNoOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, backend := loggedIn(t), new(singleUse)
 		waiting := newLogin(backend, m, "alice")

@@ -24,7 +24,7 @@ import (
 // any point, operations of the store get lost, hang or come late, the store is away, takes no
 // writes or forgets, clocks are wrong, the backend is slower than the lease.
 //
-// No two calls of the backend may bring the same refresh token, no login may be lost and nobody may
+// No two calls of the backend may bring the same refresh token, no login may be lost and none may
 // be stuck, except through the gaps that the documentation of Login names; those are counted.
 //
 // STAYAUTH_MODEL=1000000 in the environment runs so many schedules, and others each time, instead
@@ -245,9 +245,10 @@ func (p *process) sawAll(t provider.Token) bool {
 	return n >= p.w.plan.lives
 }
 
-// mayEnd judges a session that is over. A process that was started while the store had lost the whole
-// login has nothing to go by. That is no loss as long as one runs that knows the login: it writes it
-// back. Where none is left the login is lost, through a gap that the documentation of Login names.
+// mayEnd judges a session that is over. A process that was started while the store had lost the
+// whole login has nothing to go by. That is no loss as long as one runs that knows the login: it
+// writes it back. Where none is left the login is lost, through a gap that the documentation of
+// Login names.
 func (p *process) mayEnd(err error) bool {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
@@ -264,7 +265,7 @@ func (p *process) mayEnd(err error) bool {
 	return true
 }
 
-// stuck fails if somebody has had no token for too long: a lease and the longest call for each of
+// stuck fails if a process has had no token for too long: a lease and the longest call for each of
 // two holders that die, and as long as the store was away.
 func (p *process) stuck(since time.Time) bool {
 	p.w.mu.Lock()

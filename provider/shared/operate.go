@@ -29,7 +29,7 @@ func (l *Login) load(ctx context.Context) (lease.Record, uint64, error) {
 	}
 	rec, err := lease.Decode(found.data)
 	if err != nil {
-		// Asking again won't mend it: whoever waits is told at once.
+		// Asking again won't mend it: those who wait are told at once.
 		return lease.Record{}, 0, provider.RetryAfter(fmt.Errorf("shared: the stored record of the login %q %w; it is left as it is: "+
 			"remove it from the store by hand, or use another program or key", l.Key, err), untilMended)
 	}

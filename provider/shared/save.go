@@ -92,7 +92,7 @@ func (k *leaseClaim) release(ctx context.Context, failure lease.Failure) {
 	})
 }
 
-// withdraw gives the lease back without an attempt: whoever waits goes on, and asks.
+// withdraw gives the lease back without an attempt: those who wait go on, and ask.
 func (k *leaseClaim) withdraw(ctx context.Context) {
 	_, _ = k.conclude(ctx, time.Now(), func(rec lease.Record) (lease.Record, bool) { return rec.Unclaimed(), k.holds(rec) })
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest"
 )
 
-// slowAnswer is a provider whose backend has spent the secret, and whose answer is on its way for
-// so long. It runs sent once the call has arrived.
+// slowAnswer is a provider whose backend has spent the refresh token, and whose answer is on its
+// way for so long. It runs sent once the call has arrived.
 type slowAnswer struct {
 	work time.Duration
 	sent func()
@@ -190,14 +190,14 @@ func TestUnsavedIsOvertaken(t *testing.T) {
 			wantToken(t, p, first(), "new")
 		})
 	})
-	// The others found the lease abandoned and were refused with the spent secret: the login looks
-	// dead, and is not.
-	t.Run("by a refusal", func(t *testing.T) {
+	// The others found the lease abandoned and were rejected with the spent refresh token: the
+	// login looks dead, and is not.
+	t.Run("by a rejection", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, net, p := unsaved(t)
 			net.set(down)
 			calls := 0
-			if _, err := newLogin(refuse(&calls), m, "alice").Token(t.Context(), first()); !errors.Is(err, errRevoked) {
+			if _, err := newLogin(reject(&calls), m, "alice").Token(t.Context(), first()); !errors.Is(err, errRevoked) {
 				t.Fatal(err)
 			}
 			net.set(nil)

@@ -231,7 +231,7 @@ func TestSuspended(t *testing.T) {
 	}
 }
 
-// TestSuspendedForGood: nobody waits for ever for a process that somebody has stopped.
+// TestSuspendedForGood: no process waits for ever for one that was stopped.
 func TestSuspendedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t)

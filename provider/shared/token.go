@@ -60,15 +60,15 @@ type call struct {
 
 	awaited bool // a new login, where the last one has ended
 
-	refused lease.Record // what this call was rejected with for good, after it had lost the lease
-	refusal error        // how
+	rejected  lease.Record // what this call was rejected with for good, after it had lost the lease
+	rejection error        // how
 }
 
 // run looks at the record and does what it calls for, until there is a token or an error.
 func (c *call) run(ctx context.Context) (provider.Token, error) {
 	if c.asRemembered() {
-		// The usual refresh: nobody has touched the record since this process saw it last. If
-		// somebody has, this finds out.
+		// The usual refresh: no other process has touched the record since this process saw it
+		// last. If one has, this finds out.
 		if t, done, err := c.refresh(ctx, c.last, c.at); done {
 			return t, err
 		}
@@ -173,7 +173,7 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 }
 
 // askAbout asks the store about the holder, where it can tell, and does not insist on an answer.
-// Its clock is asked once: who watches for longer sees for himself.
+// Its clock is asked once: a process that watches for longer sees for itself.
 func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, first bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.opLimit()/5)
 	defer cancel()
@@ -217,8 +217,8 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 // caller looks again. A permanent rejection is kept then: should the other one leave the record as
 // it is, the next refresh gets it, and does not ask again.
 func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t provider.Token, done bool, err error) {
-	if rec.Login != c.refused.Login || rec.Generation != c.refused.Generation {
-		c.refusal = nil
+	if rec.Login != c.rejected.Login || rec.Generation != c.rejected.Generation {
+		c.rejection = nil
 	}
 	claim, err := c.claim(ctx, rec, version)
 	switch {
@@ -232,13 +232,13 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	defer func() { claim.unlock() }()
 	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
 	ctx = context.WithoutCancel(ctx)
-	if c.refusal != nil {
-		t, done, err = claim.rejected(ctx, c.refusal)
+	if c.rejection != nil {
+		t, done, err = claim.rejected(ctx, c.rejection)
 	} else {
 		t, done, err = claim.ask(ctx, c.given(rec))
 	}
 	if !done {
-		c.refused, c.refusal = rec, err
+		c.rejected, c.rejection = rec, err
 	}
 	return t, done, err
 }

@@ -133,7 +133,7 @@ func TestAloneAndEnded(t *testing.T) {
 		p := newLogin(answer(provider.NewToken("token-0", time.Time{})), net, "alice")
 		wantToken(t, p, provider.Token{}, "token-0")
 		net.set(map[string]func(string) (bool, error){"read-only": readOnly, "down": down}[fault])
-		p.Provider = refuse(&calls)
+		p.Provider = reject(&calls)
 		_, err := p.Token(t.Context(), provider.NewToken("token-0", time.Time{}))
 		if provider.IsPermanent(err) != permanent || !errors.Is(err, errRevoked) || errors.Is(err, shared.ErrEnded) != permanent {
 			t.Errorf("%s: %v; want the provider's own error, permanent: %v", fault, err, permanent)

@@ -63,7 +63,7 @@ func (anyVersion) Age(context.Context, string, uint64) (time.Duration, error) {
 // trying has one lock for each key.
 type trying struct {
 	open     bool // lets everyone in
-	careless bool // unlocks whoever has it
+	careless bool // unlocks it for any owner
 	coarse   bool // all keys are one
 
 	mu     sync.Mutex // guards the fields below; held for a moment

@@ -101,7 +101,7 @@ func RunLoss(t *testing.T, open func(t *testing.T) shared.Store, lose func(t *te
 	}
 }
 
-// newKey returns a key that nobody used before.
+// newKey returns a key that was not used before.
 func newKey() string { return "storetest " + rand.Text() }
 
 func mustSwap(t *testing.T, s shared.Store, key, record string, version uint64) uint64 {

@@ -47,7 +47,7 @@ type Action struct {
 //	usable     has a token that is not old, whatever the clock says          Use
 //	ended      is that of a login that is over, for a process that had it    End
 //	failed     tells of an attempt that failed during this call              Share, or End
-//	robbed     has lost writes less than a lease ago, maybe a claim, and     Mend: keep the place, as if somebody held it
+//	robbed     has lost writes less than a lease ago, maybe a claim, and     Mend: keep the place, as if another held it
 //	           has none, or one that says nothing: this process's, or noted
 //	free       has no claim                                                  Claim
 //	own        has a claim that this process left behind                     Claim
@@ -57,11 +57,11 @@ type Action struct {
 //
 // Silence is counted in steps that are written into the record: the first after two fifths of the
 // lease, when a holder that lives has missed a renewal, and then one for each fifth. So those who
-// watch need not live as long as a lease; whoever notes a step has shown that the store takes
-// writes, so that the holder's silence means something; and a holder that only could not be heard
-// sees the note and answers it. Where the store itself can tell that the holder is dead the first
-// note says three fifths: the rest is watched by somebody, or the holder is told twice, because the
-// store may have been away for everyone until now.
+// watch need not live as long as a lease; who notes a step has shown that the store takes writes,
+// so that the holder's silence means something; and a holder that only could not be heard sees the
+// note and answers it. Where the store itself can tell that the holder is dead the first note says
+// three fifths: the rest is watched by a process, or the holder is told twice, because the store
+// may have been away for everyone until now.
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
 	switch {
@@ -97,7 +97,7 @@ func watch(r Record, s *Sight) Action {
 		noted.Silent = 3 * fifth
 	case !told && aged: // told once more
 		noted.Silent = 4 * fifth
-	case silence >= nextStep(r): // one step, however long nobody could write
+	case silence >= nextStep(r): // one step, however long no process could write
 		noted.Silent = nextStep(r)
 	default: // held
 		left := nextStep(r) - silence
@@ -126,7 +126,7 @@ func (k Known) mended(r Record) Record {
 	next := k.Newest.Unclaimed()
 	next.Attempts, next.Failure = max(next.Attempts, r.Attempts+1), nil
 	if !k.Unsaved && !next.Ended() {
-		// The store has lost writes. Somebody's claim may be among them: he gets the time to write
+		// The store has lost writes. Another's claim may be among them: it gets the time to write
 		// it again.
 		next = next.Claimed(Lost, k.Lease, false)
 	}
@@ -139,7 +139,7 @@ type Fate int
 // What can become of a claim.
 const (
 	Held      Fate = iota // it is there, or was and is not lost to anyone: its holder writes it again
-	TakenOver             // somebody else has the place, or it is not the same login any more
+	TakenOver             // another has the place      , or it is not the same login any more
 )
 
 // Fate says what has become of the claim c, which was last seen at version over, where found is now

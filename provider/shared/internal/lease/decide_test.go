@@ -74,7 +74,7 @@ func TestDecide(t *testing.T) {
 		{name: "robbed", record: second(), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
 		{name: "robbed, and an old claim came back", record: second().Claimed("me/1", length, false), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
 		{name: "robbed, and an old note came back", record: held(6 * time.Second), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
-		{name: "robbed, but somebody has claimed it", record: held(0), old: token("two"), lost: true, want: lease.Wait, within: 6 * time.Second},
+		{name: "robbed, but another has claimed it", record: held(0), old: token("two"), lost: true, want: lease.Wait, within: 6 * time.Second},
 
 		{name: "free", record: second(), old: token("two"), want: lease.Claim},
 		{name: "no login", want: lease.Claim},
@@ -88,7 +88,7 @@ func TestDecide(t *testing.T) {
 		{name: "quiet still", record: held(6 * time.Second), old: token("two"), watched: 3 * time.Second, want: lease.Note, holder: "other/1", silent: 9 * time.Second},
 		{name: "the last step", record: held(12 * time.Second), old: token("two"), watched: 2 * time.Second, want: lease.Wait, within: time.Second},
 		{name: "abandoned", record: held(12 * time.Second), old: token("two"), watched: 3 * time.Second, want: lease.Claim},
-		{name: "quiet for a whole lease, and nobody could note it", record: held(0), old: token("two"), watched: 15 * time.Second, want: lease.Note, holder: "other/1", silent: 6 * time.Second},
+		{name: "quiet for a whole lease, and no process could note it", record: held(0), old: token("two"), watched: 15 * time.Second, want: lease.Note, holder: "other/1", silent: 6 * time.Second},
 
 		{name: "old", record: held(0), old: token("two"), aged: true, want: lease.Note, holder: "other/1", silent: 9 * time.Second},
 		{name: "old, and told once", record: held(9 * time.Second), old: token("two"), aged: true, want: lease.Note, holder: "other/1", silent: 12 * time.Second},

@@ -9,21 +9,21 @@ import (
 )
 
 // A Record is what the processes that share a login know about it. Its secrets sit in a Token, so
-// that it shows none when somebody prints it. The zero Record is what a store without one stands
+// that it shows none when it is printed. The zero Record is what a store without one stands
 // for.
 type Record struct {
-	Login      string // names one login: made anew whenever somebody logs in, kept through its refreshes
+	Login      string // names one login: made anew at each login, kept through its refreshes
 	Generation uint64 // counts the tokens, logins and logouts under the key
 	Base       string // the login in whose place this record was put; in memory only
 
 	Token     provider.Token
-	Dead      string // why the backend refused the login for good; "" if it did not
+	Dead      string // why the backend rejected the login for good; "" if it did not
 	Forgotten bool   // logged out: the tombstone
 
 	Attempts uint64   // counts the attempts that have ended, however they did
-	Failure  *Failure // how the last one failed; nil if it brought a token or a permanent refusal
+	Failure  *Failure // how the last one failed; nil if it brought a token or a permanent rejection
 
-	Holder string        // the claim of whoever works on the next token: its process, a slash and a number; "" for none
+	Holder string        // the claim of the process that works on the next token: its process, a slash and a number; "" for none
 	Lease  time.Duration // how long the holder may be silent
 	Silent time.Duration // how much of it others have noted
 	Locked bool          // the holder has the store's lock, too, for as long as it lives
@@ -41,7 +41,7 @@ const Lost = "lost"
 // Empty reports whether there is nothing to refresh with.
 func (r Record) Empty() bool { return r.Token.IsZero() && r.Token.RefreshToken() == "" }
 
-// Ended reports whether the login is over: refused for good, or forgotten.
+// Ended reports whether the login is over: rejected for good, or forgotten.
 func (r Record) Ended() bool { return r.Forgotten || r.Dead != "" }
 
 // Why says how the login ended.
@@ -52,9 +52,9 @@ func (r Record) Why() string {
 	return "it was logged out"
 }
 
-// Follows reports whether r is a successor of s and may take its place, whoever holds the lease in
-// s and also if s was marked dead: r's token came from the backend, while s holds the secret that
-// was spent on it.
+// Follows reports whether r is a successor of s and may take its place, no matter which process
+// holds the lease in s and also if s was marked dead: r's token came from the backend, while s
+// holds the refresh token that was spent on it.
 func (r Record) Follows(s Record) bool {
 	switch {
 	case s.Generation == 0: // there was no login yet, or the store lost it

@@ -18,7 +18,7 @@ type Sight struct {
 }
 
 // A mark is what can't come back in a record unless the store has lost writes. A smaller version
-// says so, too, but only until somebody writes over what came back.
+// says so, too, but only until a process writes over what came back.
 type mark struct {
 	login      string
 	generation uint64
@@ -40,8 +40,8 @@ type Lock int
 // The zero Lock says that nothing is known.
 const (
 	Unknown Lock = iota
-	Taken        // somebody has it: the holder lives, and may be suspended
-	Free         // nobody has it
+	Taken        // a process has it: the holder lives, and may be suspended
+	Free         // no process has it
 )
 
 // Look takes in that the process that id names sees r at version now. The time since the last look
@@ -86,8 +86,8 @@ func (s *Sight) Doubt(now time.Time) {
 }
 
 // Age takes in how long the record has been there by the store's own clock. That counts the time,
-// too, in which nobody could reach the store; so it proves nothing to a process that has met such a
-// time less than a lease ago.
+// too, in which no process could reach the store; so it proves nothing to a process that has met
+// such a time less than a lease ago.
 func (s *Sight) Age(r Record, age time.Duration, now time.Time) {
 	blind := !s.blindAt.IsZero() && now.Sub(s.blindAt) < r.Lease
 	s.aged = !blind && r.Silent+age >= r.Lease
@@ -108,7 +108,7 @@ func (s *Sight) Lost(now time.Time, lease time.Duration) bool {
 }
 
 // patience is how much longer than its lease a holder that has the store's lock may be silent: it
-// is alive and may be suspended, but nobody waits for ever.
+// is alive and may be suspended, but no process waits for ever.
 const patience = 5
 
 // silence returns for how long the holder has been silent, as far as this process can count it.
