@@ -40,8 +40,9 @@
 // next step for one Lease to the process that may have claimed it, see [shared.Login]. The login is
 // lost only where none of them is left, where one that has seen nothing of it is the first to ask,
 // or where the newest token was lost together with all traces of it, except in the one process that
-// saved it and does not ask again in time. Two masters at a time, as in a network split, can give
-// the lease away twice.
+// saved it and does not ask again in time. Two masters at a time, as in a network split or after a
+// Sentinel that was too impatient, can give the lease away twice, unless the one that was replaced
+// takes no writes: set min-replicas-to-write to 1.
 //
 // Versions follow the server's clock, so that they grow after a loss, too. Where a replica is
 // promoted whose clock is behind by more than the time since the last write, the next writes look

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -163,6 +164,43 @@ func TestFailover(t *testing.T) {
 			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: replica.client()}, Key: "alice", Lease: lease}, token, "token-2")
 			next(t, p, token, "token-2")
 			backend.want(t, 2)
+		})
+	}
+}
+
+// TestTwoMasters: a replica is promoted while its master is alive, and hosts still use that one. It
+// gives the lease away once more, unless it has min-replicas-to-write, as the documentation says.
+func TestTwoMasters(t *testing.T) {
+	for _, least := range []string{"1", "0"} {
+		t.Run("min-replicas-to-write "+least, func(t *testing.T) {
+			master, backend := startRedis(t, "--repl-diskless-sync-delay", "0"), new(rotating)
+			replica := startRedis(t, "--replicaof", "127.0.0.1", master.port)
+			goodReplicas := func() string {
+				info := fmt.Sprint(master.do("INFO", "replication"))
+				_, after, _ := strings.Cut(info, "min_slaves_good_slaves:")
+				return strings.Fields(after + " 0")[0]
+			}
+			master.do("CONFIG", "SET", "min-replicas-max-lag", "10")
+			master.do("CONFIG", "SET", "min-replicas-to-write", "1") // also in the control, to count them
+			for within(t).Err() == nil && goodReplicas() != "1" {
+				// it takes a moment
+			}
+			old := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: master.client()}, Key: "alice", Lease: lease}
+			login(t, old)
+			for version := uint64(0); version == 0 && within(t).Err() == nil; {
+				_, version, _ = (&redisstore.Store{Client: replica.client()}).Load(within(t), "alice")
+			}
+			replica.do("REPLICAOF", "NO", "ONE")
+			for within(t).Err() == nil && goodReplicas() != "0" {
+				// it takes a moment
+			}
+			master.do("CONFIG", "SET", "min-replicas-to-write", least)
+
+			next(t, &shared.Login{Provider: backend, Store: &redisstore.Store{Client: replica.client()}, Key: "alice", Lease: lease}, first(), "token-1")
+			_, err := old.Token(within(t), first())
+			if reused := map[string]int{"1": 0, "0": 1}[least]; err == nil || provider.IsPermanent(err) != (reused == 1) || backend.reused != reused {
+				t.Errorf("Token at the old master: %v, and the backend saw %d used refresh tokens; want %d", err, backend.reused, reused)
+			}
 		})
 	}
 }
