@@ -57,6 +57,9 @@ func pauseWrites(ctx context.Context, s *store) (what string, err error) {
 	if err == nil && !sleep(ctx, pause) {
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = s.awaitAnswer(ctx)
+	}
 	return fmt.Sprintf("had paused writes for %v", pause), errors.Join(err, s.setPatience(ctx, patience))
 }
 

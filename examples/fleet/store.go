@@ -129,6 +129,17 @@ func (s *store) setPatience(ctx context.Context, d time.Duration) (err error) {
 	return err
 }
 
+// awaitAnswer waits until the master has answered the Sentinel a moment ago.
+func (s *store) awaitAnswer(ctx context.Context) error {
+	return await(ctx, "the master does not answer the Sentinel", func() bool {
+		return s.ask(func(c *redis.SentinelClient) bool {
+			m, err := c.Master(ctx, masterName).Result()
+			ago, aerr := strconv.Atoi(m["last-ok-ping-reply"])
+			return err == nil && aerr == nil && ago < 500
+		})
+	})
+}
+
 // awaitReplica waits until there is a replica that could become the master.
 func (s *store) awaitReplica(ctx context.Context) error {
 	return await(ctx, "the Sentinel has no replica", func() bool {
