@@ -69,9 +69,10 @@ import (
 // several goroutines at once. Its fields must not be changed after its first use.
 type Store struct {
 	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS.
-	// Required. The Store does not close it. Its timeouts bound how long a connection is kept that
-	// has stalled; the Store's methods return when their context is done, whatever they are. It
-	// repeats reads, but not writes: a repeated one would find itself and report a conflict.
+	// Required. The Store does not close it. The Store's methods return when their context is done,
+	// whatever the client's timeouts are; give a Cluster client ContextTimeoutEnabled, so that a
+	// server that hangs does not keep all its connections. It repeats reads, but not writes: a
+	// repeated one would find itself and report a conflict.
 	//
 	// Reads must come from the master: a Cluster client must not have ReadOnly, RouteByLatency or
 	// RouteRandomly set.
@@ -86,11 +87,11 @@ type Store struct {
 	TTL time.Duration
 }
 
-// script writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing.
+// swapScript writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing.
 // The new version is the server's time in microseconds, or one more than the last if the clock was
 // turned back; Lua's numbers hold either exactly. ARGV[3] is the TTL in milliseconds. It tells
 // those who watch, if it may.
-const script = `
+var swapScript = newScript(`
 local found = redis.call('HGET', KEYS[1], 'version')
 if not found and redis.call('EXISTS', KEYS[1]) == 1 then
 	return redis.error_reply('ERR the key holds something else than a login')
@@ -109,7 +110,7 @@ else
 end
 redis.pcall('PUBLISH', KEYS[1], version)
 return version
-`
+`)
 
 // Load implements [shared.Store].
 func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
@@ -121,7 +122,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 		if s.Client == nil {
 			return result{}, errNoClient
 		}
-		values, err := s.Client.HMGet(ctx, s.name(key), "version", "record").Result()
+		values, err := s.within(ctx).HMGet(ctx, s.name(key), "version", "record").Result()
 		if err != nil || len(values) != 2 || values[0] == nil && values[1] == nil {
 			return result{}, err
 		}
@@ -143,7 +144,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, v
 		if s.Client == nil {
 			return 0, errNoClient
 		}
-		next, err := s.run(ctx, script, key, strconv.FormatUint(version, 10), string(record), max(ttl, 0)).Text()
+		next, err := s.run(ctx, swapScript, key, strconv.FormatUint(version, 10), record, max(ttl, 0)).Text()
 		if errors.Is(err, redis.Nil) {
 			return 0, shared.ErrConflict
 		}
@@ -154,18 +155,42 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, v
 	})
 }
 
+// A script is what the server runs, and its hash, by which the server knows it.
+type script struct{ source, hash string }
+
+func newScript(source string) script {
+	return script{source, fmt.Sprintf("%x", sha1.Sum([]byte(source)))}
+}
+
 // run runs a script on the key, by its hash if the server knows it.
-func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis.Cmd {
-	send := func(command, script string) *redis.Cmd {
-		cmd := redis.NewCmd(ctx, append([]any{command, script, 1, s.name(key)}, args...)...)
-		_ = s.Client.Process(ctx, once{cmd}) // the error is in cmd, too
+func (s *Store) run(ctx context.Context, script script, key string, args ...any) *redis.Cmd {
+	send := func(command, what string) *redis.Cmd {
+		cmd := redis.NewCmd(ctx, append([]any{command, what, 1, s.name(key)}, args...)...)
+		_ = s.within(ctx).Process(ctx, once{cmd}) // the error is in cmd, too
 		return cmd
 	}
-	cmd := send("evalsha", fmt.Sprintf("%x", sha1.Sum([]byte(script))))
+	cmd := send("evalsha", script.hash)
 	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") { // and has done nothing
-		return send("eval", script)
+		return send("eval", script.source)
 	}
 	return cmd
+}
+
+// within returns the client with timeouts that end just after ctx. By itself an operation that its caller
+// has left would keep its connection for longer, and while a server hangs there would soon be none for
+// those that come after it. Only the plain client can be told so; others have an option for it.
+func (s *Store) within(ctx context.Context) redis.UniversalClient {
+	client, ok := s.Client.(*redis.Client)
+	deadline, limited := ctx.Deadline()
+	if !ok || !limited {
+		return s.Client
+	}
+	left := time.Until(deadline)
+	long := func(timeout time.Duration) bool { return timeout <= 0 || timeout > left } // or for ever
+	if o := client.Options(); o.ContextTimeoutEnabled || !long(o.ReadTimeout) && !long(o.WriteTimeout) {
+		return s.Client
+	}
+	return client.WithTimeout(max(left, 0) + 10*time.Millisecond)
 }
 
 // once is a command that the client does not send again after a network error, as it may have been

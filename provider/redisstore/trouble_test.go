@@ -91,6 +91,26 @@ func TestStopped(t *testing.T) {
 	backend.want(t, 2)
 }
 
+// TestHungWrites: operations that their callers have left don't keep the client's connections, so that
+// one that comes after them gets one.
+func TestHungWrites(t *testing.T) {
+	server := startRedis(t)
+	client := redis.NewClient(&redis.Options{Addr: server.addr(), PoolSize: 3, ReadTimeout: time.Hour, PoolTimeout: time.Hour})
+	defer client.Close()
+	store := &redisstore.Store{Client: client}
+	server.do("CLIENT", "PAUSE", "60000", "WRITE")
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if _, err := store.CompareAndSwap(ctx, "alice", []byte("x"), 0); err == nil {
+			t.Error("CompareAndSwap of a server that takes no writes succeeded")
+		}
+		cancel()
+	}
+	if _, _, err := store.Load(within(t), "alice"); err != nil {
+		t.Errorf("Load while writes hang: %v", err)
+	}
+}
+
 // TestCut: the connection breaks after a write was carried out, before its answer arrives. That is
 // no conflict, and a refresh gets over it.
 func TestCut(t *testing.T) {

@@ -41,13 +41,13 @@ func (s *Store) Watch(ctx context.Context, key string, version uint64) error {
 
 // ageScript returns for how long, in microseconds, the record has been at version ARGV[1], by the
 // server's own clock.
-const ageScript = `
+var ageScript = newScript(`
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then
 	return '0'
 end
 local time = redis.call('TIME')
 return string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]) - tonumber(ARGV[1]))
-`
+`)
 
 // Age implements [shared.Ager]. A version is the server's time, so it needs to keep none. After a
 // failover to a server whose clock is ahead it may say too much, of records that are older than the
