@@ -12,11 +12,14 @@ import (
 // again.
 const chaosPause = 3 * time.Second
 
-// chaos makes trouble for the store until ctx is done: it loses all its data, it takes no writes
-// for a while, its master dies. One after the other, so that each has its turn.
+// chaos makes trouble for the store: it loses all its data, it takes no writes for a while, its master
+// dies. One after the other, so that each has its turn. The last trouble begins two leases before the
+// end at the latest: a worker that goes home when the store has just lost its answer takes that with it.
 func (f *fleet) chaos(ctx context.Context, s *store) error {
+	begins, stop := context.WithTimeout(ctx, f.duration-2*lease)
+	defer stop()
 	troubles := []func(context.Context, *store) (string, error){flush, pauseWrites, failOver}
-	for n := 0; sleep(ctx, chaosPause/2+rand.N(chaosPause)); n++ {
+	for n := 0; sleep(begins, chaosPause/2+rand.N(chaosPause)); n++ {
 		what, err := troubles[n%len(troubles)](ctx, s)
 		if err != nil {
 			if ctx.Err() != nil {
