@@ -29,9 +29,10 @@ import (
 //
 // STAYAUTH_MODEL=1000000 in the environment runs so many schedules, and others each time, instead
 // of the same 10,000, and STAYAUTH_SEED=n the one that a failure has told of. The same seed draws
-// the same faults; what runs at the same time may come in another order.
+// the same faults; what runs at the same time may come in another order, and with STAYAUTH_MODEL as
+// well it is run so many times.
 func TestModel(t *testing.T) {
-	schedules, first := 10_000, uint64(1) // the same in each ordinary run
+	schedules, first, step := 10_000, uint64(1), uint64(1) // the same in each ordinary run
 	if raceEnabled {
 		schedules = 500 // which take as long
 	}
@@ -39,7 +40,10 @@ func TestModel(t *testing.T) {
 		schedules, first = n, rand.Uint64()>>1
 	}
 	if seed, err := strconv.ParseUint(os.Getenv("STAYAUTH_SEED"), 10, 64); err == nil {
-		schedules, first = 1, seed
+		if os.Getenv("STAYAUTH_MODEL") == "" {
+			schedules = 1
+		}
+		first, step = seed, 0
 	}
 	t.Logf("%d schedules from the seed %d", schedules, first)
 
@@ -67,7 +71,7 @@ func TestModel(t *testing.T) {
 		})
 	}
 	for i := range schedules {
-		seeds <- first + uint64(i)
+		seeds <- first + uint64(i)*step
 	}
 	close(seeds)
 	wg.Wait()
