@@ -77,15 +77,11 @@ type badNetwork struct{ fail, hang float64 }
 
 // keepsLogin reports whether a fleet comes through with one call of the backend for each expiry.
 func (n badNetwork) keepsLogin(t *testing.T, seed uint64) bool {
-	var mu sync.Mutex // guards dice
-	dice := rand.New(rand.NewPCG(seed, 0))
+	dice := diceOf(seed)
 	backend := &singleUse{life: life, work: 20 * time.Second}
-	kept := runFleet(t, backend, 10, func(s shared.Store) shared.Store {
+	kept := runFleet(t, dice, backend, 10, func(s shared.Store) shared.Store {
 		s.(*network).set(func(string) (bool, error) {
-			mu.Lock()
-			x := dice.Float64()
-			mu.Unlock()
-			switch {
+			switch x := dice.share(); {
 			case x < n.fail:
 				return x < n.fail/2, errLost
 			case x < n.fail+n.hang:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,7 +27,7 @@ func expiries() int { return runs(10, 200) }
 
 // runFleet lets hosts share a login until its token has expired so many times. The backend is
 // slower than the lease. It returns how many hosts kept their login to the end.
-func runFleet(t *testing.T, backend *singleUse, expiries int, through func(shared.Store) shared.Store) (kept int) {
+func runFleet(t *testing.T, dice *dice, backend *singleUse, expiries int, through func(shared.Store) shared.Store) (kept int) {
 	m := new(storetest.Memory)
 	start := provider.NewToken("token-0", time.Now().Add(life)).WithRefreshToken("secret-0")
 	if err := newLogin(backend, m, "fleet").Login(t.Context(), start); err != nil {
@@ -37,7 +36,7 @@ func runFleet(t *testing.T, backend *singleUse, expiries int, through func(share
 	var mu sync.Mutex // guards kept
 	var wg sync.WaitGroup
 	for range hosts {
-		s := through(&network{Store: m, delay: time.Millisecond + rand.N(20*time.Millisecond)})
+		s := through(&network{Store: m, delay: time.Millisecond + dice.below(20*time.Millisecond)})
 		p := &shared.Login{Provider: backend, Store: s, Key: "fleet", Logger: slog.New(slog.DiscardHandler)}
 		wg.Go(func() {
 			token := start
@@ -45,7 +44,7 @@ func runFleet(t *testing.T, backend *singleUse, expiries int, through func(share
 				time.Sleep(time.Until(token.Expiry()))
 				next, err := p.Token(t.Context(), token)
 				for ; err != nil && !provider.IsPermanent(err); next, err = p.Token(t.Context(), token) {
-					time.Sleep(rand.N(time.Second))
+					time.Sleep(dice.below(time.Second))
 				}
 				if err != nil {
 					return
@@ -64,7 +63,7 @@ func runFleet(t *testing.T, backend *singleUse, expiries int, through func(share
 func TestFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, expiries(), func(s shared.Store) shared.Store { return s })
+		kept := runFleet(t, newDice(t), backend, expiries(), func(s shared.Store) shared.Store { return s })
 		backend.want(t, expiries())
 		if kept != hosts || backend.most != 1 {
 			t.Errorf("%d hosts kept their login, with up to %d calls at a time; want %d and 1", kept, backend.most, hosts)
@@ -77,7 +76,7 @@ func TestFleet(t *testing.T) {
 func TestFleetNeedsRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &singleUse{life: life, work: 20 * time.Second}
-		kept := runFleet(t, backend, expiries(), func(s shared.Store) shared.Store { return unrenewed{s} })
+		kept := runFleet(t, newDice(t), backend, expiries(), func(s shared.Store) shared.Store { return unrenewed{s} })
 		if kept != 0 || backend.most < 2 || backend.reused == 0 {
 			t.Errorf("%d hosts kept their login, with up to %d calls at a time and %d used refresh tokens; want 0, more than 1 and some: "+
 				"the test above can't tell a store with a lease from one without", kept, backend.most, backend.reused)

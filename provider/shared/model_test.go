@@ -199,7 +199,7 @@ func (p *process) live() (all bool) {
 			case provider.IsPermanent(err):
 				return !p.mayEnd(err)
 			default:
-				time.Sleep(time.Duration(rand.Int64N(int64(time.Second))))
+				time.Sleep(p.patience())
 			}
 			if p.stuck(missing) {
 				return true
@@ -225,6 +225,13 @@ func (p *process) live() (all bool) {
 			return true
 		}
 	}
+}
+
+// patience is what a transport waits for after an error, more or less.
+func (p *process) patience() time.Duration {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return time.Duration(p.rng.Int64N(int64(time.Second)))
 }
 
 // works reports whether the API takes the token.

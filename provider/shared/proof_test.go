@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -29,12 +28,12 @@ func runs(few, many int) int {
 
 // TestProofCutThenHangs: the holder's way to the store is cut for 7 s, and then an operation hangs.
 func TestProofCutThenHangs(t *testing.T) {
-	n, lost := runs(20, 100), 0
+	n, lost, dice := runs(20, 100), 0, newDice(t)
 	for range n {
 		synctest.Test(t, func(t *testing.T) {
 			m, backend := loggedIn(t), &singleUse{work: 30 * time.Second}
-			net := &network{Store: m, delay: rand.N(20 * time.Millisecond)}
-			start := time.Now().Add(rand.N(5 * time.Second))
+			net := &network{Store: m, delay: dice.below(20 * time.Millisecond)}
+			start := time.Now().Add(dice.below(5 * time.Second))
 			var hung atomic.Bool
 			net.set(func(string) (bool, error) {
 				switch since := time.Since(start); {
@@ -54,7 +53,7 @@ func TestProofCutThenHangs(t *testing.T) {
 						if err == nil || provider.IsPermanent(err) {
 							return
 						}
-						time.Sleep(rand.N(time.Second))
+						time.Sleep(dice.below(time.Second))
 					}
 				})
 			}
@@ -75,6 +74,7 @@ func TestProofCutThenHangs(t *testing.T) {
 func TestProofTakingOver(t *testing.T) {
 	for _, fails := range []float64{0, 0.05, 0.1, 0.2, 0.3} {
 		var waited []time.Duration
+		dice := newDice(t)
 		for range runs(40, 600) {
 			synctest.Test(t, func(t *testing.T) {
 				m, backend := loggedIn(t), new(singleUse)
@@ -85,8 +85,8 @@ func TestProofTakingOver(t *testing.T) {
 				for range 5 {
 					net := &network{Store: m, delay: time.Millisecond}
 					net.set(func(string) (bool, error) {
-						if rand.Float64() < fails {
-							return rand.N(2) == 0, errors.New("network: lost")
+						if x := dice.share(); x < fails {
+							return x < fails/2, errLost
 						}
 						return true, nil
 					})
@@ -103,7 +103,7 @@ func TestProofTakingOver(t *testing.T) {
 								t.Errorf("Token: %v", err)
 								break
 							}
-							time.Sleep(rand.N(time.Second))
+							time.Sleep(dice.below(time.Second))
 						}
 						mu.Lock()
 						defer mu.Unlock()
@@ -130,7 +130,7 @@ func TestProofTakingOver(t *testing.T) {
 func TestProofIdle(t *testing.T) {
 	for _, life := range []time.Duration{0, 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			m, backend := loggedIn(t), &singleUse{life: life, work: 200 * time.Millisecond}
+			m, backend, dice := loggedIn(t), &singleUse{life: life, work: 200 * time.Millisecond}, newDice(t)
 			var nets []*network
 			start := time.Now()
 			var wg sync.WaitGroup
@@ -143,7 +143,7 @@ func TestProofIdle(t *testing.T) {
 					net.reset()
 					for life > 0 {
 						// Early, as a transport does, with its jitter.
-						time.Sleep(time.Until(token.Expiry()) - life/5 - rand.N(life/20))
+						time.Sleep(time.Until(token.Expiry()) - life/5 - dice.below(life/20))
 						if time.Since(start) > time.Hour {
 							return
 						}
