@@ -223,6 +223,10 @@ func obey[T any](ctx context.Context, doing string, operation func() (T, error))
 	}()
 	select {
 	case r := <-done:
+		if deadline, ok := ctx.Deadline(); r.err != nil && ok && !time.Now().Before(deadline) {
+			<-ctx.Done() // the client's timeout came first, and this comes in a moment
+			return none, fmt.Errorf("redisstore: %s: %w", doing, ctx.Err())
+		}
 		if r.err != nil {
 			return none, fmt.Errorf("redisstore: %s: %w", doing, judged(r.err))
 		}
