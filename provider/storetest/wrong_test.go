@@ -132,7 +132,7 @@ func TestWrongStoreFails(t *testing.T) {
 	for _, w := range wrongStores {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWrongStore$", "-test.timeout=1m")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWrongStore$", "-test.timeout=10m")
 			cmd.Env = append(os.Environ(), wrongEnv+"="+w.name)
 			out, err := cmd.CombinedOutput()
 			if err == nil {

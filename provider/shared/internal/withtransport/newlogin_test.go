@@ -1,18 +1,39 @@
-package shared_test
+package withtransport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/shared"
+	"github.com/stayauth/stayauth/provider/storetest"
 	"github.com/stayauth/stayauth/transport"
 )
+
+// counted counts operations, each of which takes a millisecond.
+type counted struct {
+	shared.Store
+	operations atomic.Int64
+}
+
+func (c *counted) Load(ctx context.Context, key string) ([]byte, uint64, error) {
+	c.operations.Add(1)
+	time.Sleep(time.Millisecond)
+	return c.Store.Load(ctx, key)
+}
+
+func (c *counted) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	c.operations.Add(1)
+	time.Sleep(time.Millisecond)
+	return c.Store.CompareAndSwap(ctx, key, record, version)
+}
 
 // A telling store is a [shared.Watcher].
 type telling struct {
@@ -76,21 +97,19 @@ func TestNewLoginIsSeen(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const services, without = 20, time.Hour
-				m, b := loggedIn(t), new(bell)
-				operator := newLogin(new(singleUse), test.open(m, b), "alice")
+				m, b := &counted{Store: new(storetest.Memory)}, new(bell)
+				permanent := provider.Func(func(context.Context) (string, error) { return "", provider.Permanent(errors.New("no login")) })
+				operator := &shared.Login{Provider: permanent, Store: test.open(m, b), Key: "alice"}
 				if err := operator.Forget(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				var nets []*network
 				var mu sync.Mutex // guards had
 				had := make(map[string]int)
 				began := time.Now()
 				var wg sync.WaitGroup
 				for i := range services {
-					net := &network{Store: m, delay: time.Millisecond}
-					nets = append(nets, net)
 					tr := &transport.Transport{Provider: &shared.Login{
-						Provider: new(singleUse), Store: test.open(net, b), Key: "alice", WaitForLogin: true, Logger: slog.New(slog.DiscardHandler),
+						Provider: permanent, Store: test.open(m, b), Key: "alice", WaitForLogin: true, Logger: slog.New(slog.DiscardHandler),
 					}}
 					wg.Go(func() { // ends with the new login
 						defer tr.Close()
@@ -112,12 +131,7 @@ func TestNewLoginIsSeen(t *testing.T) {
 					})
 				}
 				time.Sleep(without)
-				ops := 0
-				for _, net := range nets {
-					net.mu.Lock()
-					ops += net.loads + net.swaps
-					net.mu.Unlock()
-				}
+				ops := int(m.operations.Load())
 				if err := operator.Login(t.Context(), provider.NewToken("new", time.Time{}).WithRefreshToken("r")); err != nil {
 					t.Fatal(err)
 				}
