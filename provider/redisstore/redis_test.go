@@ -246,7 +246,7 @@ func (p *proxy) lose(s string) {
 
 // within bounds what waits in these tests; nothing should take nearly as long.
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

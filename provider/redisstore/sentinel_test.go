@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// startSentinel starts a Sentinel that watches over the master and promotes a replica half a second
+// startSentinel starts a Sentinel that watches over the master and promotes a replica two seconds
 // after that has died. It returns its address.
 func startSentinel(t testing.TB, master *server) (addr string) {
 	t.Helper()
@@ -27,7 +27,7 @@ func startSentinel(t testing.TB, master *server) (addr string) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor fleet 127.0.0.1 %s 1\n"+
-		"sentinel down-after-milliseconds fleet 500\nsentinel failover-timeout fleet 3000\n", port, dir, master.port)
+		"sentinel down-after-milliseconds fleet 2000\nsentinel failover-timeout fleet 3000\n", port, dir, master.port)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func awaitReplica(t testing.TB, sentinel string) {
 	t.Helper()
 	c := redis.NewSentinelClient(&redis.Options{Addr: sentinel})
 	defer c.Close()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		replicas, err := c.Replicas(t.Context(), "fleet").Result()
 		if err == nil && len(replicas) > 0 && replicas[0]["master-link-status"] == "ok" && replicas[0]["flags"] == "slave" {
 			return
