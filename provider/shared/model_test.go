@@ -47,8 +47,8 @@ func TestModel(t *testing.T) {
 	}
 	t.Logf("%d schedules from the seed %d", schedules, first)
 
-	var mu sync.Mutex // guards gaps
-	gaps := make(map[string]int)
+	var mu sync.Mutex // guards done and gaps
+	done, gaps := 0, make(map[string]int)
 	seeds := make(chan uint64)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -57,6 +57,7 @@ func TestModel(t *testing.T) {
 				if t.Failed() {
 					continue
 				}
+				parent := t
 				t.Run("", func(t *testing.T) {
 					w := newWorld(seed)
 					synctest.Test(t, func(*testing.T) { w.run() })
@@ -66,6 +67,9 @@ func TestModel(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					gaps[w.gap]++
+					if done++; done%20_000 == 0 {
+						parent.Logf("%d schedules so far, none red: %v", done, !parent.Failed())
+					}
 				})
 			}
 		})
