@@ -12,9 +12,10 @@ import (
 // again.
 const chaosPause = 3 * time.Second
 
-// chaos makes trouble for the store: it loses all its data, it takes no writes for a while, its master
-// dies. One after the other, so that each has its turn. The last trouble begins two leases before the
-// end at the latest: a worker that goes home when the store has just lost its answer takes that with it.
+// chaos makes trouble for the store: it loses all its data, it takes no writes for a while, its
+// master dies. One after the other, so that each has its turn. The last trouble begins two leases
+// before the end at the latest: a worker that goes home when the store has just lost its answer
+// takes that with it.
 func (f *fleet) chaos(ctx context.Context, s *store) error {
 	begins, stop := context.WithTimeout(ctx, f.duration-2*lease)
 	defer stop()
@@ -43,11 +44,12 @@ func flush(ctx context.Context, s *store) (string, error) {
 	return "flushed Redis", client.FlushAll(ctx).Err()
 }
 
-// pauseWrites has the store answer to no write for longer than a lease. It returns when that is over.
+// pauseWrites has the store answer to no write for longer than a lease. It returns when that is
+// over.
 //
-// The pause holds back the Sentinel's own messages, too. If it took the master for dead then there would
-// be two masters for a while, and each would give the lease away when the pause is over: the gap that
-// package redisstore tells how to close. So it is told to be patient.
+// The pause holds back the Sentinel's own messages, too. If it took the master for dead then there
+// would be two masters for a while, and each would give the lease away when the pause is over: the
+// gap that package redisstore tells how to close. So it is told to be patient.
 func pauseWrites(ctx context.Context, s *store) (what string, err error) {
 	master, _, _ := s.master(ctx)
 	client := master.client()

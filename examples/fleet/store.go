@@ -18,8 +18,8 @@ const noDisk = "save \"\"\nappendonly no\n"
 // masterName is what the Sentinel calls the master.
 const masterName = "fleet"
 
-// patience is for how long the master may be silent until the Sentinel takes it for dead: longer than a
-// busy machine keeps it from running.
+// patience is for how long the master may be silent until the Sentinel takes it for dead: longer
+// than a busy machine keeps it from running.
 const patience = 1500 * time.Millisecond
 
 // A place is where the login is: how a worker reaches it.

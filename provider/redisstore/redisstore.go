@@ -87,10 +87,10 @@ type Store struct {
 	TTL time.Duration
 }
 
-// swapScript writes ARGV[2] if the version is still ARGV[1], and returns the new version, or nothing.
-// The new version is the server's time in microseconds, or one more than the last if the clock was
-// turned back; Lua's numbers hold either exactly. ARGV[3] is the TTL in milliseconds. It tells
-// those who watch, if it may.
+// swapScript writes ARGV[2] if the version is still ARGV[1], and returns the new version, or
+// nothing. The new version is the server's time in microseconds, or one more than the last if the
+// clock was turned back; Lua's numbers hold either exactly. ARGV[3] is the TTL in milliseconds. It
+// tells those who watch, if it may.
 var swapScript = newScript(`
 local found = redis.call('HGET', KEYS[1], 'version')
 if not found and redis.call('EXISTS', KEYS[1]) == 1 then
@@ -176,9 +176,10 @@ func (s *Store) run(ctx context.Context, script script, key string, args ...any)
 	return cmd
 }
 
-// within returns the client with timeouts that end just after ctx. By itself an operation that its caller
-// has left would keep its connection for longer, and while a server hangs there would soon be none for
-// those that come after it. Only the plain client can be told so; others have an option for it.
+// within returns the client with timeouts that end just after ctx. By itself an operation that its
+// caller has left would keep its connection for longer, and while a server hangs there would soon
+// be none for those that come after it. Only the plain client can be told so; others have an option
+// for it.
 func (s *Store) within(ctx context.Context) redis.UniversalClient {
 	client, ok := s.Client.(*redis.Client)
 	deadline, limited := ctx.Deadline()

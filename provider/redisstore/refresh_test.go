@@ -18,11 +18,12 @@ import (
 )
 
 // BenchmarkRefresh is what a refresh costs with the login in Redis beside one without, where the
-// backend is as near as it can be: Redis and the backend are both on the loopback interface. It is the
-// median ratio of interleaved rounds, time-ratio, beside those of two floors. floor-ratio is the call
-// and two bare round trips to Redis, without which nothing can be claimed and saved. leaving-ratio is
-// the same with each round trip in a goroutine of its own, without which no caller can leave before the
-// client does: the client obeys a deadline at best, and not the end of a context.
+// backend is as near as it can be: Redis and the backend are both on the loopback interface. It is
+// the median ratio of interleaved rounds, time-ratio, beside those of two floors. floor-ratio is
+// the call and two bare round trips to Redis, without which nothing can be claimed and saved.
+// leaving-ratio is the same with each round trip in a goroutine of its own, without which no caller
+// can leave before the client does: the client obeys a deadline at best, and not the end of a
+// context.
 func BenchmarkRefresh(b *testing.B) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a token") }))
 	defer backend.Close()

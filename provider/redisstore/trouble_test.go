@@ -91,8 +91,8 @@ func TestStopped(t *testing.T) {
 	backend.want(t, 2)
 }
 
-// TestHungWrites: operations that their callers have left don't keep the client's connections, so that
-// one that comes after them gets one.
+// TestHungWrites: operations that their callers have left don't keep the client's connections, so
+// that one that comes after them gets one.
 func TestHungWrites(t *testing.T) {
 	server := startRedis(t)
 	client := redis.NewClient(&redis.Options{Addr: server.addr(), PoolSize: 3, ReadTimeout: time.Hour, PoolTimeout: time.Hour})

@@ -118,9 +118,10 @@ type Login struct {
 	// caller is over.
 	WaitForLogin bool
 
-	// Logger gets a Warn when a token could not be saved, and when the record was found to be older than what this process
-	// knows. A person has to know of both, so nil means slog.Default(), as it does in a transport.Transport; to silence it use
-	// slog.New(slog.DiscardHandler). Each message begins with "stayauth: ". No token or secret is logged.
+	// Logger gets a Warn when a token could not be saved, and when the record was found to be older
+	// than what this process knows. A person has to know of both, so nil means slog.Default(), as
+	// it does in a transport.Transport; to silence it use slog.New(slog.DiscardHandler). Each
+	// message begins with "stayauth: ". No token or secret is logged.
 	Logger *slog.Logger
 
 	once sync.Once

@@ -81,9 +81,9 @@ func (s telling) Watch(ctx context.Context, key string, version uint64) error {
 	}
 }
 
-// TestNewLoginIsSeen: a login has ended for an hour, and services that wait for the next go on asking
-// their transports for a token. They have the new one within the longest pause that a transport makes,
-// of half a minute, and cost the store little meanwhile.
+// TestNewLoginIsSeen: a login has ended for an hour, and services that wait for the next go on
+// asking their transports for a token. They have the new one within the longest pause that a
+// transport makes, of half a minute, and cost the store little meanwhile.
 func TestNewLoginIsSeen(t *testing.T) {
 	for _, test := range []struct {
 		name    string
