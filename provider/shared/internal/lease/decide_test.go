@@ -276,3 +276,18 @@ func TestCameBack(t *testing.T) {
 		}
 	}
 }
+
+// TestLossIsRemembered: a process that has seen a loss and then gives its own claim back still leaves the
+// next step to the one whose claim may be lost.
+func TestLossIsRemembered(t *testing.T) {
+	now, s := time.Unix(0, 0), new(lease.Sight)
+	claim := second().Claimed("me/1", length, false)
+	s.Look(claim, 12, "me", now)
+	s.Look(claim, 10, "me", now) // the store went back
+	released := second()
+	released.Attempts++
+	s.Wrote(released, 14, "me", 1, now)
+	if a := lease.Decide(released, lease.Known{ID: "me", Lease: length, Sight: s, Since: 3}, token("two"), now); a.Do != lease.Mend || a.Record.Holder != lease.Lost {
+		t.Errorf("Decide: verb %d, holder %q; want the place to be kept", a.Do, a.Record.Holder)
+	}
+}

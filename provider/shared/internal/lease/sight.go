@@ -68,7 +68,11 @@ func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 // Wrote takes in that the process that id names has written r as version now. It has made so many
 // claims so far.
 func (s *Sight) Wrote(r Record, version uint64, id string, claims uint64, now time.Time) {
-	*s = Sight{version: version, last: now, blindAt: s.blindAt, mark: mark{r.Login, r.Generation, r.Attempts, claims}}
+	var lostAt time.Time
+	if r.Holder == "" && r.Login == s.mark.login && r.Generation == s.mark.generation {
+		lostAt = s.lostAt // what was lost may be a claim of this token, and nothing keeps its place
+	}
+	*s = Sight{version: version, last: now, lostAt: lostAt, blindAt: s.blindAt, mark: mark{r.Login, r.Generation, r.Attempts, claims}}
 	if n := r.claimOf(id); n > 0 {
 		s.mark.gone = n - 1
 	}
