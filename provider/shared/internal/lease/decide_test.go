@@ -208,7 +208,7 @@ func TestFate(t *testing.T) {
 		{"lost with the token, and its place is kept", first.Claimed(lease.Lost, length, false), 11, lease.Held},
 		{"an older claim came back", first.Claimed("other/1", length, false), 5, lease.Held},
 		{"taken over", second().Claimed("other/1", length, false), 11, lease.TakenOver},
-		{"given back by one who took over", second(), 11, lease.TakenOver},
+		{"given back by one who took over and did not ask", second(), 11, lease.Held},
 		{"answered", third, 12, lease.TakenOver},
 		{"answered in a store that has lost the claim", third, 9, lease.TakenOver},
 		{"another login", lease.Record{Login: "M", Generation: 3}, 11, lease.TakenOver},
