@@ -26,6 +26,7 @@ func (a *answer) begin(status int) {
 		return
 	}
 	a.begun = true
+	a.visit.status = status
 	if a.counts && status < 400 {
 		a.guard.mu.Lock()
 		a.guard.authority.Ledger.Effect(a.visit.attempt, a.visit.r.Method+" "+a.visit.r.URL.Path)

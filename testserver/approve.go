@@ -35,7 +35,8 @@ type code struct {
 
 // serveAuthorize is the authorization endpoint: it approves what makes sense, and sends the browser
 // back with a code.
-func (g *Guard) serveAuthorize(w http.ResponseWriter, r *http.Request, _ bool) {
+func (g *Guard) serveAuthorize(w http.ResponseWriter, v *visit) {
+	r := v.r
 	q := r.URL.Query()
 	back, err := url.Parse(q.Get("redirect_uri"))
 	client := q.Get("client_id")
@@ -66,7 +67,8 @@ func (g *Guard) serveAuthorize(w http.ResponseWriter, r *http.Request, _ bool) {
 
 // serveDevice is the device authorization endpoint (RFC 8628 section 3.1). What it gives out is
 // approved soon, by nobody.
-func (g *Guard) serveDevice(w http.ResponseWriter, r *http.Request, _ bool) {
+func (g *Guard) serveDevice(w http.ResponseWriter, v *visit) {
+	r := v.r
 	f, e := g.readForm(r)
 	if e == nil && f.client == "" {
 		e = invalidRequest("client_id is missing")
@@ -89,7 +91,7 @@ func (g *Guard) serveDevice(w http.ResponseWriter, r *http.Request, _ bool) {
 }
 
 // serveDevicePage is where a person would type the user code.
-func (g *Guard) serveDevicePage(w http.ResponseWriter, _ *http.Request, _ bool) {
+func (g *Guard) serveDevicePage(w http.ResponseWriter, _ *visit) {
 	// An error means that the client has gone.
 	_, _ = fmt.Fprintln(w, "Approved. There is nothing to type here: go back to the program.")
 }

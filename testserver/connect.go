@@ -39,7 +39,11 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, d dialect) {
 	if d == chatSocket {
 		rt.access = anybody
 	}
-	c := s.arrive(r, rt)
+	c := &call{r: r, route: rt, start: time.Now()}
+	if p := s.page.Load(); p != nil {
+		defer func() { p.tellCall(c) }() // a second time does nothing
+	}
+	s.arrive(c)
 	if c.fault.Status != 0 || c.fault.Answer != nil || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		s.finish(w, c)
 		return
@@ -75,6 +79,13 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, d dialect) {
 		return
 	}
 	s.recordAnswer(c, refusal)
+	c.refusal, c.status = refusal, http.StatusSwitchingProtocols
+	if f != nil {
+		c.status = f.status
+	}
+	if p := s.page.Load(); p != nil {
+		p.tellCall(c)
+	}
 	if k.write(hello) != nil {
 		return
 	}
@@ -118,6 +129,7 @@ func (s *Server) admit(c *call, k *socket, g greeting) (hello []byte, f *failure
 		return encode(k.dialect.refusal(s.now(), f.body(c.route.op, c.duration()))), f
 	}
 	k.id, k.user, k.anonymous, k.token, k.record = newUUID(), c.user, c.user == "", c.token, c.attempt.Token
+	k.tokenID, k.since = c.attempt.TokenID, time.Now()
 	s.sockets[k.id] = k
 	s.authority.Ledger.Sockets++
 	return encode(k.dialect.welcome(s.now(), k.id, me)), nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stayauth/stayauth/testserver/internal/login"
@@ -147,10 +148,11 @@ type Guard struct {
 	Fault func(*http.Request) Fault
 
 	once      sync.Once
-	endpoints map[string]endpoint // by path; written by init, then only read
-	done      chan struct{}       // closed by Close: ends every delay
-	closing   sync.Once           // the closing of done
-	pipe      pipe                // the connections in memory; it has its own lock
+	endpoints map[string]endpoint  // by path; written by init, then only read
+	done      chan struct{}        // closed by Close: ends every delay
+	closing   sync.Once            // the closing of done
+	pipe      pipe                 // the connections in memory; it has its own lock
+	page      atomic.Pointer[Page] // nil: no one has asked for it
 
 	mu        sync.Mutex // guards the fields below; never held across a wait or a call of yours
 	authority login.Authority

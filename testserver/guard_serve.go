@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
@@ -18,10 +19,19 @@ type visit struct {
 	attempt login.Attempt // its place in the ledger
 	token   login.Token   // what its token says
 	reason  Reason        // why it has none, or one that says nothing; "" otherwise
+
+	// For the page, if there is one:
+	start     time.Time
+	tokenCall bool   // it is for the token endpoint
+	status    int    // that was answered; 0: none so far
+	rejected  bool   // for its token
+	asker     string // who asks for a token, as far as that can be told before the answer
+	issued    login.Grant
+	about     string // a request to an endpoint: what it asked for, and what was wrong with it
 }
 
-// An endpoint is one of the guard's own. dead is [Fault.Dead].
-type endpoint func(w http.ResponseWriter, r *http.Request, dead bool)
+// An endpoint is one of the guard's own.
+type endpoint func(w http.ResponseWriter, v *visit)
 
 func (g *Guard) routes() map[string]endpoint {
 	routes := map[string]endpoint{g.Prefix + tokenPath: g.serveToken, g.Prefix + "/revoke": g.serveRevoke}
@@ -44,12 +54,20 @@ const (
 // It panics with [http.ErrAbortHandler] to cut a connection, as net/http provides for.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.init()
-	v := &visit{r: r}
+	v := &visit{r: r, start: time.Now(), tokenCall: g.isTokenCall(r)}
 	if g.Fault != nil {
 		v.fault = g.Fault(r)
 	}
 	serve, own := g.endpoints[r.URL.Path]
+	page := g.page.Load()
+	if page != nil {
+		v.fault = page.fault(v.fault, v.tokenCall)
+		defer page.tellVisit(v, own) // also if it is cut off
+	}
 	g.record(v, own)
+	if page != nil && v.tokenCall {
+		v.asker = page.askedGuard(r)
+	}
 	if v.fault.Latency > 0 || v.fault.Hang {
 		readAhead(r) // net/http notices that a client has gone only once the body was read
 	}
@@ -59,16 +77,18 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case v.fault.Answer != nil:
 		g.release(v, false)
+		v.status = v.fault.Status
 		v.fault.Answer.ServeHTTP(w, r)
 	case v.fault.Status == http.StatusUnauthorized && !own:
 		g.reject(w, v, Revoked)
 	case v.fault.Status != 0:
 		g.release(v, false)
+		v.status = v.fault.Status
 		v.fault.setHeader(w.Header())
 		writeFault(w, v.fault.Status)
 	case own:
 		a := &answer{ResponseWriter: w, guard: g, visit: v}
-		serve(a, r, v.fault.Dead)
+		serve(a, v)
 		a.end()
 	default:
 		g.admit(w, v)
@@ -84,7 +104,7 @@ func (g *Guard) record(v *visit, own bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.authority.Ledger.Arrived++
-	if v.r.URL.Path == g.Prefix+tokenPath {
+	if v.tokenCall {
 		g.authority.Ledger.TokenCalls++
 	}
 	if in.Value == "" {
@@ -98,6 +118,8 @@ func (g *Guard) record(v *visit, own bool) {
 	}
 	v.attempt = g.authority.Arrive(in)
 }
+
+func (g *Guard) isTokenCall(r *http.Request) bool { return r.URL.Path == g.Prefix+tokenPath }
 
 // sent returns the token that a request carries, or "".
 func (g *Guard) sent(r *http.Request) string {
@@ -154,6 +176,7 @@ func (g *Guard) reject(w http.ResponseWriter, v *visit, reason Reason) {
 	g.mu.Lock()
 	g.authority.Ledger.AnswerRefusal(v.attempt)
 	g.mu.Unlock()
+	v.rejected, v.status = true, http.StatusUnauthorized // or whatever Reject answers
 	v.fault.setHeader(w.Header())
 	if g.Reject != nil {
 		g.Reject(w, v.r, reason)

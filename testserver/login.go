@@ -37,13 +37,16 @@ const (
 func (s *Server) token(c *call) (object, *failure) {
 	req, f := readTokenRequest(c.body, s.Session)
 	if f != nil {
+		c.why = f.inner
 		return nil, f
 	}
 	g, f := req.grant(&s.authority, c.fault.Dead)
 	if f != nil {
+		c.why = f.inner
 		return nil, f
 	}
 	s.ensureUser(g.User)
+	c.issued = g
 	ans := object{"token": g.Token}
 	fillGrant(ans, g, s.now())
 	return ans, nil

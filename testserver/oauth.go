@@ -38,21 +38,24 @@ type form struct {
 }
 
 // serveToken is the token endpoint.
-func (g *Guard) serveToken(w http.ResponseWriter, r *http.Request, dead bool) {
+func (g *Guard) serveToken(w http.ResponseWriter, v *visit) {
+	r := v.r
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" {
-		g.serveBackend(w, r, dead)
+		g.serveBackend(w, v)
 		return
 	}
 	f, e := g.readForm(r)
+	var grant login.Grant
+	if e == nil {
+		v.about = f.values.Get("grant_type")
+		grant, e = g.grant(f, v.fault.Dead)
+	}
 	if e != nil {
+		v.about += ": " + e.description
 		writeError(w, r, e)
 		return
 	}
-	grant, e := g.grant(f, dead)
-	if e != nil {
-		writeError(w, r, e)
-		return
-	}
+	v.issued = grant
 	ans := map[string]any{"access_token": grant.Token, "token_type": "Bearer"}
 	fillGrant(ans, grant, g.now())
 	if grant.Scope != "" {
@@ -163,7 +166,8 @@ func (g *Guard) authenticate(r *http.Request) (client string, e *oauthError) {
 }
 
 // serveRevoke is the revocation endpoint (RFC 7009). What it doesn't know is as good as revoked.
-func (g *Guard) serveRevoke(w http.ResponseWriter, r *http.Request, _ bool) {
+func (g *Guard) serveRevoke(w http.ResponseWriter, v *visit) {
+	r := v.r
 	f, e := g.readForm(r)
 	if e == nil {
 		e = g.revoke(f)
@@ -194,7 +198,8 @@ func (g *Guard) revoke(f form) *oauthError {
 }
 
 // serveBackend is the token endpoint for the JSON of a backend of one's own.
-func (g *Guard) serveBackend(w http.ResponseWriter, r *http.Request, dead bool) {
+func (g *Guard) serveBackend(w http.ResponseWriter, v *visit) {
+	r := v.r
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil || r.Method != http.MethodPost {
 		writeError(w, r, invalidRequest("the request is no POST, or its body can't be read"))
@@ -204,10 +209,12 @@ func (g *Guard) serveBackend(w http.ResponseWriter, r *http.Request, dead bool) 
 	var grant login.Grant
 	if f == nil {
 		g.mu.Lock()
-		grant, f = req.grant(&g.authority, dead)
+		grant, f = req.grant(&g.authority, v.fault.Dead)
 		g.mu.Unlock()
 	}
+	v.about, v.issued = "JSON", grant
 	if f != nil {
+		v.about += ": " + f.inner
 		writeJSON(w, f.status, f.oauthBody())
 		return
 	}

@@ -47,6 +47,14 @@ type call struct {
 	server bool   // a server token
 
 	quota quota // what is left of the rate limit; written by limit
+
+	// For the page, if there is one:
+	status  int    // that was answered; 0: none so far
+	refusal bool   // the answer said that the token is rejected
+	asker   string // who asks for a token, as far as that can be told before the answer
+	issued  login.Grant
+	why     string // it got no token
+	told    bool   // the page knows of it
 }
 
 // ServeHTTP answers one request. It implements [http.Handler].
@@ -59,15 +67,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve takes a request through its faults, its judgement and its effect to its answer.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
-	c := s.arrive(r, rt)
+	c := &call{r: r, route: rt, start: time.Now()}
+	if p := s.page.Load(); p != nil {
+		defer p.tellCall(c) // also if it is cut off
+	}
+	s.arrive(c)
 	s.finish(w, c)
 }
 
 // arrive takes a request through whatever happens before it is judged. It cuts the request off if that is its fault.
-func (s *Server) arrive(r *http.Request, rt route) *call {
-	c := &call{r: r, route: rt, start: time.Now()}
+func (s *Server) arrive(c *call) {
 	if s.Fault != nil {
-		c.fault = s.Fault(r)
+		c.fault = s.Fault(c.r)
+	}
+	page := s.page.Load()
+	if page != nil {
+		c.fault = page.fault(c.fault, c.route.access == tokenEndpoint)
 	}
 	s.recordArrival(c)
 	// The body comes before any delay: net/http notices that a client has gone only once the body was read.
@@ -75,10 +90,12 @@ func (s *Server) arrive(r *http.Request, rt route) *call {
 		cut()
 	}
 	s.recordBody(c)
-	if !c.fault.arrive(r.Context(), s.done) {
+	if page != nil && c.route.access == tokenEndpoint {
+		c.asker = page.asked(c.r, c.body)
+	}
+	if !c.fault.arrive(c.r.Context(), s.done) {
 		cut()
 	}
-	return c
 }
 
 // finish judges the request, lets it take effect and answers it.
@@ -88,6 +105,7 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 			cut()
 		}
 		c.r.Body = io.NopCloser(bytes.NewReader(c.body))
+		c.status = c.fault.Status
 		c.fault.Answer.ServeHTTP(w, c.r)
 		return
 	}
@@ -96,6 +114,7 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 		cut()
 	}
 	s.recordAnswer(c, refusal)
+	c.status, c.refusal = status, refusal
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store") // answers hold tokens (RFC 6749 section 5.1)

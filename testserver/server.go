@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stayauth/stayauth/testserver/internal/login"
@@ -75,9 +76,10 @@ type Server struct {
 	Fault func(*http.Request) Fault
 
 	once sync.Once
-	mux  *http.ServeMux // written by init, then only read
-	done chan struct{}  // closed by Close: ends every delay
-	pipe pipe           // the connections in memory; it has its own lock
+	mux  *http.ServeMux       // written by init, then only read
+	done chan struct{}        // closed by Close: ends every delay
+	pipe pipe                 // the connections in memory; it has its own lock
+	page atomic.Pointer[Page] // nil: no one has asked for it
 
 	mu        sync.Mutex // guards the fields below; never held across a wait or while an answer is written
 	closed    bool

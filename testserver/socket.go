@@ -34,6 +34,8 @@ type socket struct {
 	anonymous bool
 	token     login.Token
 	record    *login.TokenRecord
+	tokenID   string
+	since     time.Time // by the real clock
 
 	watching map[string]bool // feeds, as "group:id"; guarded by server.mu
 }

@@ -9,6 +9,12 @@
 //	go run ./examples/testserver -guard -ttl 5s
 //	go run ./examples/testserver -guard -upstream http://127.0.0.1:9000 -client my-tool -client-secret SECRET
 //
+// With -page it shows what happens, live, in a browser, and has switches to revoke tokens and to
+// make things go wrong. With -demo clients of this module come, so that there is something to see:
+//
+//	go run ./examples/testserver -page -demo
+//	go run ./examples/testserver -guard -page -demo
+//
 // It prints what to do when it is ready, and stops on SIGINT and SIGTERM.
 package main
 
@@ -22,6 +28,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +45,7 @@ func main() {
 type server interface {
 	http.Handler
 	io.Closer
+	Page() *testserver.Page
 }
 
 // run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if args make no
@@ -58,21 +66,50 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "testserver: %v\n", err)
 		return 1
 	}
-	var srv server
+	defer l.Close() // Serve does it as well
 	url := "http://" + l.Addr().String()
-	if o.guard {
-		guard := o.newGuard()
-		welcomeGuard(stdout, url, guard, o)
-		srv = guard
-	} else {
+	guard := o.newGuard()
+	var srv server = guard
+	if !o.guard {
 		srv = o.newServer()
+	}
+	handler := http.Handler(srv)
+	var p *page
+	if o.page {
+		if p, err = openPage(o.pageAddr, srv.Page()); err != nil {
+			fmt.Fprintf(stderr, "testserver: %v\n", err)
+			return 1
+		}
+		defer p.listener.Close()
+		if o.upstream == nil {
+			handler = p.orPage(srv)
+		}
+	}
+	if o.guard {
+		welcomeGuard(stdout, url, guard, o)
+	} else {
 		ready := "testserver is ready at " + url + " with API key " + o.key
 		if o.secret == testserver.DefaultSecret { // nobody's secret, so it may be shown
 			ready += " and secret " + o.secret
 		}
 		fmt.Fprintln(stdout, ready)
 	}
-	if err := serve(ctx, l, srv); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel()
+	if p != nil {
+		p.welcome(stdout)
+		others.Go(func() {
+			if err := p.serve(ctx); err != nil {
+				fmt.Fprintf(stderr, "testserver: the page: %v\n", err)
+			}
+		})
+	}
+	if o.withDemo {
+		others.Go(func() { o.demo(ctx, "http://"+reachable(l.Addr()), srv) })
+	}
+	if err := serve(ctx, l, srv, handler); err != nil {
 		fmt.Fprintf(stderr, "testserver: %v\n", err)
 		return 1
 	}
@@ -86,8 +123,8 @@ func (o options) newServer() *testserver.Server {
 }
 
 // serve answers at l until ctx is done.
-func serve(ctx context.Context, l net.Listener, srv server) error {
-	hs := &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second}
+func serve(ctx context.Context, l net.Listener, srv server, h http.Handler) error {
+	hs := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stopped := make(chan struct{})

@@ -28,6 +28,10 @@ type options struct {
 	rotation             testserver.Rotation
 	rotationRevokes      bool
 	opaque               bool
+
+	page     bool
+	pageAddr string
+	withDemo bool
 }
 
 // errSaid is a mistake that package flag has told already.
@@ -61,6 +65,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.rotationRevokes, "rotation-revokes", false, "with -guard: a refresh ends the old access token at once")
 	flags.BoolVar(&o.opaque, "opaque", false, "with -guard: tokens are random strings, not JWTs")
 
+	flags.BoolVar(&o.page, "page", false, "show what happens, live, in a browser, with switches")
+	flags.StringVar(&o.pageAddr, "page-addr", "127.0.0.1:8081", "with -page: `host:port` of the page; one that others can reach gets a key, which is printed")
+	flags.BoolVar(&o.withDemo, "demo", false, "have clients of this module send requests, so that there is something to see; their tokens live for "+demoTTL.String()+" unless -ttl says otherwise")
+
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return o, err
@@ -89,13 +97,27 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		}
 		o.upstream = u
 	}
-	return o, misplaced(flags, o.guard)
+	if o.withDemo && o.upstream != nil {
+		return o, errors.New("-demo would send its requests to the -upstream: use one of the two")
+	}
+	if o.withDemo && !given(flags, "ttl") {
+		o.ttl = demoTTL
+	}
+	return o, o.misplaced(flags)
+}
+
+// given reports whether a flag is on the command line.
+func given(flags *flag.FlagSet, name string) (found bool) {
+	flags.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // misplaced returns an error for a flag that means nothing in the mode that the program is in.
-func misplaced(flags *flag.FlagSet, guard bool) (err error) {
+func (o options) misplaced(flags *flag.FlagSet) (err error) {
 	flags.Visit(func(f *flag.Flag) {
-		switch {
+		switch guard := o.guard; {
+		case !o.page && strings.HasPrefix(f.Usage, "with -page"):
+			err = fmt.Errorf("-%s needs -page", f.Name)
 		case guard && strings.HasSuffix(f.Usage, "not with -guard"):
 			err = fmt.Errorf("-%s means nothing with -guard", f.Name)
 		case !guard && strings.HasPrefix(f.Usage, "with -guard"):

@@ -139,6 +139,27 @@ func (a *Authority) EndLogin(refresh, client string) bool {
 	return true
 }
 
+// A Login is what is known of one login, without its refresh token.
+type Login struct {
+	ID, User, Client, Scope string
+
+	Refreshes   int // how often its refresh token was used, where each is used once
+	Rotated     time.Time
+	Ended, Used bool // Used: it has ended because a used refresh token came again
+}
+
+// Logins returns the newest n logins, newest first.
+func (a *Authority) Logins(n int) []Login {
+	logins := []Login{}
+	for id, f := range a.families.Newest() {
+		if len(logins) == n {
+			break
+		}
+		logins = append(logins, Login{id, f.user, f.client, f.scope, f.turn, f.rotated, f.ended, f.reused})
+	}
+	return logins
+}
+
 // find returns a refresh token's family and turn, or nil if it was not made here.
 func (a *Authority) find(value string) (id string, turn int, f *family) {
 	id, rest, _ := strings.Cut(value, ".")
@@ -158,4 +179,12 @@ func (a *Authority) refreshToken(id string, turn int) string {
 	mac := hmac.New(sha256.New, []byte(a.Instance))
 	mac.Write([]byte(head))
 	return head + "." + hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// Owner returns whose login a refresh token belongs to, or "".
+func (a *Authority) Owner(refresh string) (user string) {
+	if _, _, f := a.find(refresh); f != nil {
+		return f.user
+	}
+	return ""
 }

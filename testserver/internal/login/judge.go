@@ -54,32 +54,5 @@ func (a *Authority) RevokeToken(value string, t Token, client string) bool {
 	return true
 }
 
-// A revocation is the newest one of a user.
-type revocation struct {
-	serial uint64 // tokens up to this number are dead
-	at     time.Time
-}
-
-// Revoke kills the tokens that the user has at this moment, and none that comes later. What was
-// minted elsewhere, and is not yet known here, dies if its iat lies in an earlier second.
-func (a *Authority) Revoke(user string) {
-	a.revocations.Put(user, revocation{a.serial, a.Now()}, 0)
-}
-
-func (a *Authority) revoked(t Token, rec *TokenRecord) bool {
-	r, _ := a.revocations.Get(t.User) // one that was forgotten is undone
-	serial := t.Serial
-	if serial == 0 {
-		serial = rec.serial
-	}
-	switch {
-	case serial <= r.serial:
-		return true
-	case t.Serial == 0 && !t.IssuedAt.IsZero() && !r.at.IsZero() && t.IssuedAt.Before(Floor(r.at)):
-		return true // minted elsewhere and first seen after the revocation, but older than it
-	}
-	return false
-}
-
 // Floor returns t without the fraction of its second.
 func Floor(t time.Time) time.Time { return time.Unix(t.Unix(), 0) }

@@ -54,9 +54,10 @@ type TokenRecord struct {
 // An Attempt is the place in the ledger of one arrival of a request. The records stay good when the
 // ledger forgets them.
 type Attempt struct {
-	Token *TokenRecord // nil: it carries no token
+	Token   *TokenRecord // nil: it carries no token
+	TokenID string       // empty: it carries no token
+	Replay  bool         // its request id has come before
 
-	tokenID string
 	request *RequestRecord // nil: the request has no id
 	id      string
 }
@@ -94,8 +95,8 @@ func (a *Authority) Arrive(in Arrival) Attempt {
 	l := &a.Ledger
 	var at Attempt
 	if in.Value != "" {
-		at.tokenID = ID(in.Value)
-		at.Token = a.meet(at.tokenID, in.Token)
+		at.TokenID = ID(in.Value)
+		at.Token = a.meet(at.TokenID, in.Token)
 		at.Token.Uses++
 	}
 	if in.RequestID == "" || len(in.RequestID) > maxRequestID {
@@ -110,15 +111,16 @@ func (a *Authority) Arrive(in Arrival) Attempt {
 	}
 	at.request, at.id = r, in.RequestID
 	r.Attempts++
+	at.Replay = r.Attempts > 1
 	if len(r.Tokens) < maxAttempts {
-		r.Tokens = append(r.Tokens, at.tokenID)
+		r.Tokens = append(r.Tokens, at.TokenID)
 	}
 	l.Requests.Put(at.id, r, len(at.id)+64*len(r.Tokens)) // a token's id twice: as sent and as refused
 	if at.Token == nil {
 		return at
 	}
-	if slices.Contains(r.refused, at.tokenID) {
-		l.Violation("request %q was replayed with token %s, with which it had been refused", at.id, at.tokenID)
+	if slices.Contains(r.refused, at.TokenID) {
+		l.Violation("request %q was replayed with token %s, with which it had been refused", at.id, at.TokenID)
 	}
 	if in.Malformed {
 		return at
@@ -147,6 +149,9 @@ func (a *Authority) meet(id string, t Token) *TokenRecord {
 		a.serial++
 		rec = &TokenRecord{User: t.User, serial: a.serial}
 		a.Ledger.Tokens.Put(id, rec, 0)
+		if a.Met != nil {
+			a.Met(id, t, rec)
+		}
 	}
 	if rec.FirstUsed.IsZero() {
 		rec.FirstUsed = time.Now()
@@ -187,7 +192,7 @@ func (l *Ledger) AnswerRefusal(at Attempt) {
 		return
 	}
 	at.request.Refusals++
-	if at.Token != nil && len(at.request.refused) < maxAttempts && !slices.Contains(at.request.refused, at.tokenID) {
-		at.request.refused = append(at.request.refused, at.tokenID)
+	if at.Token != nil && len(at.request.refused) < maxAttempts && !slices.Contains(at.request.refused, at.TokenID) {
+		at.request.refused = append(at.request.refused, at.TokenID)
 	}
 }

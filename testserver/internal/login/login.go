@@ -26,14 +26,20 @@ type Authority struct {
 
 	Ledger Ledger
 
+	// Met, if not nil, is told of each token that is minted here or seen for the first time. It must not call the Authority.
+	Met func(id string, t Token, rec *TokenRecord)
+
 	offset      time.Duration // the clock's, see Advance
 	serial      uint64        // the newest token's; see Token.Serial
-	revocations memory.Map[revocation]
+	revocations revocations
 	families    memory.Map[*family]
 }
 
 // Advance moves the authority's clock by d.
 func (a *Authority) Advance(d time.Duration) { a.offset += d }
+
+// Offset returns how far the clock was moved.
+func (a *Authority) Offset() time.Duration { return a.offset }
 
 // Now returns the time by the authority's clock.
 func (a *Authority) Now() time.Time { return time.Now().Round(0).Add(a.offset) }

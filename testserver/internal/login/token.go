@@ -27,6 +27,11 @@ func ID(token string) string {
 // Issue mints a token for a user and returns it with its end, which is zero if it has none. A dead
 // one is revoked already.
 func (a *Authority) Issue(user string, dead bool) (value string, exp time.Time) {
+	return a.IssueFor(user, a.TTL, dead)
+}
+
+// IssueFor is Issue with a life other than TTL; 0 or less: for ever.
+func (a *Authority) IssueFor(user string, ttl time.Duration, dead bool) (value string, exp time.Time) {
 	now := a.Now()
 	a.serial++
 	t := Token{User: user, IssuedAt: Floor(now), Signed: true, Serial: a.serial}
@@ -35,8 +40,8 @@ func (a *Authority) Issue(user string, dead bool) (value string, exp time.Time) 
 		"iat":   now.Unix(),
 		"jti":   a.Instance + "-" + strconv.FormatUint(a.serial, 10),
 	}
-	if a.TTL > 0 {
-		exp = now.Add(a.TTL)
+	if ttl > 0 {
+		exp = now.Add(ttl)
 		if up := exp.Truncate(time.Second); up.Before(exp) {
 			exp = up.Add(time.Second)
 		}
@@ -50,7 +55,11 @@ func (a *Authority) Issue(user string, dead bool) (value string, exp time.Time) 
 		value = a.Sign(claims)
 	}
 	a.Ledger.Issued++
-	a.Ledger.Tokens.Put(ID(value), rec, 0)
+	id := ID(value)
+	a.Ledger.Tokens.Put(id, rec, 0)
+	if a.Met != nil {
+		a.Met(id, t, rec)
+	}
 	return value, exp
 }
 

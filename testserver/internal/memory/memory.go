@@ -84,3 +84,14 @@ func (m *Map[V]) All() iter.Seq2[string, V] {
 		}
 	}
 }
+
+// Newest goes through the entries, newest first.
+func (m *Map[V]) Newest() iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for e := m.order.Back(); e != nil; e = e.Prev() {
+			if en := e.Value.(*entry[V]); !yield(en.key, en.value) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,173 @@
+// Package browser_test looks at the test server's page with a real browser, Chromium. Where there
+// is none its tests are skipped, and say so.
+//
+// With SCREENSHOTS=dir TestScreenshots writes the pictures of the README there.
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a test waits for what must come. Nothing is expected to take as long: it is
+// there so that what never comes ends.
+const patience = 60 * time.Second
+
+var (
+	allocator context.Context // the browser; nil: there is none here
+	firstTab  context.Context
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		return m.Run()
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+	)
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // Chromium does not start as root otherwise
+	}
+	var cancel context.CancelFunc
+	allocator, cancel = chromedp.NewExecAllocator(context.Background(), options...) // with a fresh profile
+	defer cancel()
+	firstTab, cancel = chromedp.NewContext(allocator)
+	defer cancel()
+	if err := chromedp.Do(firstTab); err != nil {
+		fmt.Fprintf(os.Stderr, "%s does not start: %v\n", path, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// A tab is one page in a profile of its own.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// A look is how a tab shows a page.
+type look struct {
+	width, height int64
+	dark          bool
+}
+
+var desktop = look{width: 1240, height: 1000}
+
+// open shows a page. The test fails if the page says an error on the console, which is also where
+// the browser tells that the page's policy has kept something away.
+func open(t *testing.T, url string, l look) *tab {
+	t.Helper()
+	if allocator == nil {
+		t.Skip("NOT RUN: there is no Chromium here (Debian: apt-get install chromium)")
+	}
+	ctx, cancel := chromedp.NewContext(firstTab, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 3*patience)
+	t.Cleanup(cancel)
+	var mu sync.Mutex
+	var wrong []string
+	messages := chromedp.Console(ctx)
+	read := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(read)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == "error" || m.Type == "warning" {
+				mu.Lock()
+				wrong = append(wrong, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line+1))
+				mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(wrong) > 0 {
+			t.Errorf("the page is not silent:\n%s", strings.Join(wrong, "\n"))
+		}
+	})
+	scheme := "light"
+	if l.dark {
+		scheme = "dark"
+	}
+	tb := &tab{t, ctx}
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+		t.Fatalf("the browser: %v", err)
+	}
+	tb.run(chromedp.EmulateViewport(l.width, l.height), chromedp.Navigate(url))
+	return tb
+}
+
+func (tb *tab) run(actions ...chromedp.Action[chromedp.Void]) {
+	tb.t.Helper()
+	if err := chromedp.Do(tb.ctx, actions...); err != nil {
+		tb.t.Fatalf("the browser: %v", err)
+	}
+}
+
+// get runs an action and returns its value.
+func get[T any](tb *tab, action chromedp.Action[T]) T {
+	tb.t.Helper()
+	v, err := chromedp.Run(tb.ctx, action)
+	if err != nil {
+		tb.t.Fatalf("the browser: %v", err)
+	}
+	return v
+}
+
+// eval returns the value of an expression in the page.
+func eval[T any](tb *tab, expression string) T {
+	tb.t.Helper()
+	return get(tb, chromedp.Evaluate[T](expression))
+}
+
+// until waits until an expression in the page is true.
+func (tb *tab) until(what, expression string) {
+	tb.t.Helper()
+	for end := time.Now().Add(patience); ; {
+		if eval[bool](tb, expression) {
+			return
+		}
+		if time.Now().After(end) {
+			tb.t.Fatalf("it never came that %s; the page says:\n%s", what, eval[string](tb, "document.body.innerText"))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// click clicks an element, which scrolls into view.
+func (tb *tab) click(selector string) {
+	tb.t.Helper()
+	tb.run(chromedp.Click(selector))
+}
+
+// set chooses a value of a select or an input, as a person does.
+func (tb *tab) set(selector, value string) {
+	tb.t.Helper()
+	eval[any](tb, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event("change", {bubbles: true})); })()`, selector, value))
+}

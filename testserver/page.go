@@ -1,0 +1,134 @@
+package testserver
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/live"
+	"github.com/stayauth/stayauth/testserver/internal/login"
+)
+
+// A Page shows a [Server] or a [Guard] at work to a person with a browser: each user's tokens from
+// issue to end, the requests that are served, rejected and replayed, the calls of the token
+// endpoint, the ledger and the verdict of Check. It has switches to revoke tokens, to mint them and
+// to make things go wrong. [Server.Page] and [Guard.Page] return it.
+//
+// It is an [http.Handler] that is served at an address of its own, so that nothing that the API
+// serves is of the same origin:
+//
+//	srv := &testserver.Server{TTL: 10 * time.Second}
+//	go http.ListenAndServe("127.0.0.1:8081", srv.Page())
+//
+// The page can mint tokens and revoke users. So it answers to this machine alone, and under the
+// names of this machine, unless it has a Key. It accepts nothing from another website. It needs no
+// other host, and shows no token except one that was asked for.
+//
+// It remembers the newest 4,096 events and the newest 64 users, with 24 tokens each. Of more than 50
+// requests a second of one user it keeps a sample, and says so.
+type Page struct {
+	// Key is a secret that a visitor has to know. Empty: the page answers to requests from this
+	// machine alone. Set it before the page is served. The page reads it from the fragment of its
+	// URL, which browsers don't send: http://host:port/#KEY.
+	Key string
+
+	once    sync.Once
+	handler *live.Handler // written by once
+
+	feed    *live.Feed
+	subject live.Subject
+	faults  atomic.Pointer[live.Faults] // nil: none
+	revoke  func(token string)          // for TokenEndpoint
+	owner   func(refresh string) string
+}
+
+// ServeHTTP serves the page. It implements [http.Handler].
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.once.Do(func() { p.handler = live.NewHandler(p.feed, p.subject, p.Key) })
+	p.handler.ServeHTTP(w, r)
+}
+
+// Waiting tells the page that from now on the user's client holds its requests back until it has a
+// token: what no server can see. In the hooks of a transport.Trace of this module it is
+// RefreshStart, unless the reason is that the token is about to end.
+//
+// The page infers pauses from what the server sees. For a user whose client tells of itself it
+// infers none.
+func (p *Page) Waiting(userID string) { p.feed.PauseBegan(userID) }
+
+// Resumed tells the page that the client's requests go on, that so many had waited, and why they
+// have no token, if they have none.
+func (p *Page) Resumed(userID string, waited int, err error) {
+	words := ""
+	if err != nil {
+		words = err.Error()
+	}
+	p.feed.PauseEnded(userID, waited, words)
+}
+
+// HeldBack tells the page that the client has held one request back for so long, until now.
+func (p *Page) HeldBack(userID string, d time.Duration) { p.feed.RequestWaited(userID, d) }
+
+// fault adds to a fault what the page's switches say.
+func (p *Page) fault(f Fault, tokenEndpoint bool) Fault {
+	on := p.faults.Load()
+	if on == nil {
+		return f
+	}
+	status := 0
+	if tokenEndpoint {
+		f.Latency += on.TokenDelay.Duration()
+		f.Dead = f.Dead || on.TokenDead
+		if on.TokenFails {
+			status = http.StatusServiceUnavailable
+		}
+	} else {
+		f.Latency += on.APIDelay.Duration()
+		if on.APIFails {
+			status = http.StatusInternalServerError
+		}
+	}
+	if f.Status == 0 {
+		f.Status = status
+	}
+	return f
+}
+
+// setFaults turns the switches.
+func (p *Page) setFaults(f live.Faults) {
+	if f == (live.Faults{}) {
+		p.faults.Store(nil)
+		return
+	}
+	p.faults.Store(&f)
+}
+
+func (p *Page) settings() live.Faults {
+	if f := p.faults.Load(); f != nil {
+		return *f
+	}
+	return live.Faults{}
+}
+
+// kindOf says what a request was to its client.
+func kindOf(status int, rejected, replay bool) live.Kind {
+	switch {
+	case rejected:
+		return live.Rejected
+	case status == 0 || status >= 400:
+		return live.Failed
+	case replay:
+		return live.Replayed
+	default:
+		return live.Served
+	}
+}
+
+// tokenID returns the id of the token of a grant, or "".
+func tokenID(g login.Grant) string {
+	if g.Token == "" {
+		return ""
+	}
+	return TokenID(g.Token)
+}

@@ -1,0 +1,78 @@
+package testserver
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stayauth/stayauth/testserver/internal/live"
+	"github.com/stayauth/stayauth/testserver/internal/login"
+)
+
+// What the page shows of each, at most.
+const (
+	shownSockets    = 50
+	shownLogins     = 50
+	shownViolations = 20
+)
+
+// look fills in how a token stands. The authority's lock is held.
+func look(a *login.Authority, t *live.Token, anySignature bool) {
+	t.State = live.StateOf(a.Judge(t.Claims, t.Record, anySignature))
+	if !t.Claims.Expires.IsZero() {
+		t.Ends = live.TimeOf(t.Claims.Expires.Add(-a.Offset()))
+	}
+}
+
+// latest returns the last of the times.
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
+
+// violations are the lines of Check. The authority's lock is held.
+func violations(l *login.Ledger) []string {
+	err := l.Check()
+	if err == nil {
+		return []string{}
+	}
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) > shownViolations {
+		lines = append(lines[:shownViolations], "and more")
+	}
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "testserver: ")
+	}
+	return lines
+}
+
+// counts are the ledger's numbers with words for them. The authority's lock is held.
+func counts(l *login.Ledger) []live.Count {
+	return []live.Count{
+		{Name: "Requests arrived", Value: l.Arrived, Hint: "all of them, calls of the token endpoint too"},
+		{Name: "Rejected", Value: l.Refused, Hint: "requests whose token was not valid"},
+		{Name: "Effects", Value: l.Effects, Hint: "requests that changed something"},
+		{Name: "Token calls", Value: l.TokenCalls, Hint: "calls of the token endpoint"},
+		{Name: "Tokens issued", Value: l.Issued, Hint: "by this server"},
+		{Name: "Refresh tokens reused", Value: l.Reused, Hint: "a used refresh token came again, as if it were stolen", Bad: l.Reused > 0},
+		{Name: "Without a request id", Value: l.Unnamed, Hint: "requests that Check can't compare with anything"},
+	}
+}
+
+// logins are the newest ones. The authority's lock is held.
+func logins(a *login.Authority) []live.Login {
+	list := []live.Login{}
+	for _, l := range a.Logins(shownLogins) {
+		list = append(list, live.LoginOf(l))
+	}
+	return list
+}
+
+func sortSockets(list []live.Socket) {
+	slices.SortFunc(list, func(a, b live.Socket) int {
+		if a.Since != b.Since {
+			if a.Since < b.Since {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+}
