@@ -86,7 +86,7 @@ func (p *Page) tellTokenCall(asker string, r live.Request) {
 // it. It understands the JSON and the forms that [Guard]'s endpoint does.
 func (p *Page) TokenEndpoint(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		call := live.Request{Begin: time.Now(), Op: "token endpoint"}
+		call := live.Request{Begin: time.Now()}
 		user := p.asked(r, peek(r))
 		rec := &recorder{ResponseWriter: w}
 		defer func() {

@@ -46,7 +46,7 @@ func (g *Guard) owner(refresh string) string {
 func (p *Page) tellVisit(v *visit, own bool) {
 	r := live.Request{Begin: v.start, End: time.Now(), Status: v.status, Op: v.r.Method, Detail: v.r.URL.Path}
 	if v.tokenCall {
-		r.User, r.Token, r.Op, r.Detail = v.issued.User, tokenID(v.issued), "token endpoint", v.about
+		r.User, r.Token, r.Op, r.Detail = v.issued.User, tokenID(v.issued), v.about, ""
 		p.tellTokenCall(v.asker, r)
 		return
 	}

@@ -58,7 +58,7 @@ func (p *Page) tellCall(c *call) {
 	c.told = true
 	r := live.Request{Begin: c.start, End: time.Now(), Status: c.status, Op: c.route.op}
 	if c.route.access == tokenEndpoint {
-		r.User, r.Token, r.Detail = c.issued.User, tokenID(c.issued), c.why
+		r.User, r.Token, r.Op = c.issued.User, tokenID(c.issued), c.why
 		p.tellTokenCall(c.asker, r)
 		return
 	}

@@ -4,6 +4,10 @@
 //
 // It starts a test server that speaks Stream's protocol, and a token backend on another port, both on this machine. A bot
 // logs in and posts to a feed from many goroutines for about 10 s, while tokens of 2 s end under it and one is revoked.
+//
+//	go run ./examples/quickstart -page
+//
+// shows the same in a browser, slowly, until Ctrl-C: open the page that it names, and press Revoke.
 package main
 
 import (
@@ -13,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +31,6 @@ import (
 
 const (
 	user      = "alice"
-	session   = "alice's session with the backend"
 	tokenLife = 2 * time.Second
 	duration  = 10 * time.Second
 	posters   = 20
@@ -35,10 +39,15 @@ const (
 func main() {
 	frame.Main(func(ctx context.Context) int {
 		p := frame.New("quickstart", os.Stderr)
+		page := p.Bool("page", false, "show it in a browser, slowly, until Ctrl-C")
 		if status, done := p.Parse(os.Args[1:], 0, ""); done {
 			return status
 		}
-		if err := run(ctx); err != nil {
+		work := run
+		if *page {
+			work = func(ctx context.Context) error { return live(ctx, os.Stdout) }
+		}
+		if err := work(ctx); err != nil {
 			return p.Fail(frame.Failed, "%v", err)
 		}
 		return frame.OK
@@ -55,7 +64,7 @@ func run(ctx context.Context) error {
 	defer api.Close()
 
 	// Your backend: it knows who is asking, and mints the tokens with the API secret.
-	b := &backend{}
+	b := &backend{life: tokenLife}
 	tokens, err := serve(b.handler())
 	if err != nil {
 		return err
@@ -65,7 +74,7 @@ func run(ctx context.Context) error {
 	// The bot. This is all that it takes.
 	seen := &observer{server: server, backend: b}
 	client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: api.url, Trace: seen.trace()}
-	bot, err := client.ConnectUser(ctx, feeds.User{ID: user}, provider.HTTP{URL: tokens.url, UserID: user, Session: provider.NewSecret(session)})
+	bot, err := client.ConnectUser(ctx, feeds.User{ID: user}, provider.HTTP{URL: tokens.url, UserID: user, Session: provider.NewSecret(sessionOf(user))})
 	if err != nil {
 		return err
 	}
@@ -101,6 +110,7 @@ func run(ctx context.Context) error {
 
 // A backend is what your servers do: it tells who is asking, and mints tokens for them.
 type backend struct {
+	life   time.Duration // of a token
 	calls  atomic.Int64
 	minted atomic.Int64 // when the last token was, in Unix nanoseconds
 }
@@ -114,15 +124,19 @@ func (b *backend) handler() http.Handler {
 			if err != nil {
 				return "", err
 			}
-			if in.Session.Value() != session {
+			owner, ok := strings.CutSuffix(in.Session.Value(), sessionOf(""))
+			if !ok {
 				return "", provider.ErrDenied
 			}
 			b.minted.Store(time.Now().UnixNano())
-			return user, nil // whose session it is
+			return owner, nil
 		},
-		Signer: provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Validity: tokenLife},
+		Signer: provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Validity: b.life},
 	}
 }
+
+// sessionOf is what a user's session with the backend looks like here. A real one is a secret.
+func sessionOf(user string) string { return user + "'s session with the backend" }
 
 // revoke revokes the user's tokens, as an operator would: from the server side. A token says only in which second it was
 // issued, so a revocation bites for certain when a second has just begun and the token is of the one before. It is also

@@ -22,10 +22,9 @@ import (
 // there so that what never comes ends.
 const patience = 60 * time.Second
 
-var (
-	allocator context.Context // the browser; nil: there is none here
-	firstTab  context.Context
-)
+var browser context.Context // with one empty tab; nil: there is none here
+
+const missing = "NOT RUN: there is no Chromium here (Debian: apt-get install chromium)"
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -49,12 +48,11 @@ func run(m *testing.M) int {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium does not start as root otherwise
 	}
-	var cancel context.CancelFunc
-	allocator, cancel = chromedp.NewExecAllocator(context.Background(), options...) // with a fresh profile
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...) // with a fresh profile
 	defer cancel()
-	firstTab, cancel = chromedp.NewContext(allocator)
+	browser, cancel = chromedp.NewContext(allocator)
 	defer cancel()
-	if err := chromedp.Do(firstTab); err != nil {
+	if err := chromedp.Do(browser); err != nil {
 		fmt.Fprintf(os.Stderr, "%s does not start: %v\n", path, err)
 		return 1
 	}
@@ -65,6 +63,9 @@ func run(m *testing.M) int {
 type tab struct {
 	t   *testing.T
 	ctx context.Context
+
+	mu    sync.Mutex // guards the fields below
+	wrong []string   // what the page has said on its console
 }
 
 // A look is how a tab shows a page.
@@ -79,34 +80,29 @@ var desktop = look{width: 1240, height: 1000}
 // the browser tells that the page's policy has kept something away.
 func open(t *testing.T, url string, l look) *tab {
 	t.Helper()
-	if allocator == nil {
-		t.Skip("NOT RUN: there is no Chromium here (Debian: apt-get install chromium)")
+	if browser == nil {
+		t.Skip(missing)
 	}
-	ctx, cancel := chromedp.NewContext(firstTab, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 3*patience)
 	t.Cleanup(cancel)
-	var mu sync.Mutex
-	var wrong []string
+	tb := &tab{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
-	read := make(chan struct{})
 	go func() { // ends with ctx
-		defer close(read)
 		for m, err := range messages {
 			if err != nil {
 				return
 			}
 			if m.IsException() || m.Type == "error" || m.Type == "warning" {
-				mu.Lock()
-				wrong = append(wrong, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line+1))
-				mu.Unlock()
+				tb.mu.Lock()
+				tb.wrong = append(tb.wrong, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line+1))
+				tb.mu.Unlock()
 			}
 		}
 	}()
 	t.Cleanup(func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if len(wrong) > 0 {
+		if wrong := tb.said(); len(wrong) > 0 {
 			t.Errorf("the page is not silent:\n%s", strings.Join(wrong, "\n"))
 		}
 	})
@@ -114,13 +110,20 @@ func open(t *testing.T, url string, l look) *tab {
 	if l.dark {
 		scheme = "dark"
 	}
-	tb := &tab{t, ctx}
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
 	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
 		t.Fatalf("the browser: %v", err)
 	}
 	tb.run(chromedp.EmulateViewport(l.width, l.height), chromedp.Navigate(url))
 	return tb
+}
+
+// said returns the errors and warnings on the console, and forgets them.
+func (tb *tab) said() (wrong []string) {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	wrong, tb.wrong = tb.wrong, nil
+	return wrong
 }
 
 func (tb *tab) run(actions ...chromedp.Action[chromedp.Void]) {

@@ -3,10 +3,12 @@ package browser_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,4 +117,62 @@ func (w *world) send(ctx context.Context, c *http.Client, user string) error {
 		return fmt.Errorf("status %d", resp.StatusCode)
 	}
 	return nil
+}
+
+// post sends a request with a token, and returns the status of the answer.
+func (w *world) post(token, id string) (status int) {
+	w.t.Helper()
+	path, scheme := "/things", "Bearer "
+	if _, ok := w.srv.(*testserver.Server); ok {
+		path, scheme = "/api/v2/feeds/activities?api_key="+testserver.DefaultKey, ""
+	}
+	req, err := http.NewRequest("POST", w.api+path, strings.NewReader(`{"type":"post","text":"hello","feeds":["user:x"]}`))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", scheme+token)
+	req.Header.Set("Stream-Auth-Type", "jwt")
+	if id != "" {
+		req.Header.Set(testserver.RequestID, id)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// login logs a user in at the server's token endpoint.
+func (w *world) login(user string) (status int, token string) {
+	w.t.Helper()
+	resp, err := http.Post(w.api+"/token", "application/json", strings.NewReader(`{"user_id":"`+user+`"}`))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var out struct{ Token string }
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		w.t.Fatal(err)
+	}
+	return resp.StatusCode, out.Token
+}
+
+// refresh spends a refresh token at the guard's token endpoint.
+func (w *world) refresh(token string) (status int) {
+	w.t.Helper()
+	resp, err := http.PostForm(w.api+"/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {"cli"}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// issue mints a token for a user.
+func (w *world) issue(user string) string {
+	if g, ok := w.srv.(*testserver.Guard); ok {
+		return g.Issue(user)
+	}
+	return w.srv.(*testserver.Server).Issue(user)
 }

@@ -22,7 +22,7 @@ async function turn(action, words) {
     return value;
   } catch (e) {
     say(e.message);
-    drawSwitches(); // as the server has them
+    drawSwitches(true); // as the server has them
     return undefined;
   }
 }
@@ -59,10 +59,15 @@ function faults() {
   };
 }
 
-/** drawSwitches shows the switches as the server has them. */
-export function drawSwitches() {
+let drawn; // the settings as they were drawn last
+
+/** drawSwitches shows the switches as the server has them. What a person is about to set stays, unless another page has set it. */
+export function drawSwitches(anew = false) {
   const view = model.view;
   if (!view) return;
+  const now = JSON.stringify([view.can, view.settings]);
+  if (now === drawn && !anew) return;
+  drawn = now;
   const can = new Set(view.can), s = view.settings;
   for (const e of document.querySelectorAll("[data-can]")) {
     e.hidden = !can.has(e.dataset.can);
@@ -70,16 +75,12 @@ export function drawSwitches() {
   }
   $("undo-all").hidden = !s.revoked;
   $("auth-off").checked = !s.authChecks;
-  choose($("token-delay"), s.faults.tokenDelay);
-  choose($("api-delay"), s.faults.apiDelay);
+  $("token-delay").value = s.faults.tokenDelay;
+  $("api-delay").value = s.faults.apiDelay;
   $("token-fails").checked = s.faults.tokenFails;
   $("token-dead").checked = s.faults.tokenDead;
   $("api-fails").checked = s.faults.apiFails;
-  if (document.activeElement !== $("offset")) $("offset").value = s.offset / 1000;
-}
-
-function choose(select, value) {
-  if (document.activeElement !== select || +select.value === value) select.value = value;
+  $("offset").value = s.offset / 1000;
 }
 
 /** start makes the switches work. */
