@@ -38,10 +38,10 @@ func TestCommands(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			defer func() {
+			t.Cleanup(func() { // after the tab has been closed
 				_ = cmd.Process.Kill()
 				_ = cmd.Wait() // killed
-			}()
+			})
 			said := regexp.MustCompile(`(?:see it live at|open) (http://\S+)`)
 			url := ""
 			for lines := bufio.NewScanner(out); url == "" && lines.Scan(); {

@@ -150,6 +150,9 @@ func (f *Feed) Request(r Request) {
 		f.inferEnd(l, r)
 	default:
 		l.failed++
+		if r.Status != 0 { // another error, under a token that was accepted
+			f.inferEnd(l, r)
+		}
 	}
 	if f.admit(l, r.Kind, r.End) {
 		f.shown++
@@ -171,7 +174,7 @@ func (f *Feed) inferPause(l *lane, r Request) {
 
 // inferEnd ends such a pause with the first request under another token than the rejected one.
 func (f *Feed) inferEnd(l *lane, r Request) {
-	if l.told || l.paused.IsZero() || r.Begin.Before(l.paused) {
+	if l.told || l.paused.IsZero() || r.Begin.Before(l.paused) || len(l.tokens) == 0 || l.tokens[len(l.tokens)-1].id != r.Token {
 		return
 	}
 	f.endPause(l, r.Begin, "inferred: no request came between a rejection and the next token")
