@@ -13,7 +13,7 @@ import (
 )
 
 // started runs the program until the test ends, and returns what it has printed up to the line that
-// ends in last.
+// ends in last, or that says where the page is.
 func started(t *testing.T, last string, args ...string) (said string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -33,7 +33,7 @@ func started(t *testing.T, last string, args ...string) (said string) {
 	for {
 		line, err := lines.ReadString('\n')
 		said += line
-		if err != nil || strings.HasSuffix(line, last+"\n") {
+		if err != nil || last != "" && strings.HasSuffix(line, last+"\n") || strings.HasPrefix(line, "see it live at ") {
 			return said
 		}
 	}

@@ -28,7 +28,7 @@ type page struct {
 func openPage(addr string, h *testserver.Page) (*page, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("the page has no address: %w (-page-addr 127.0.0.1:0 picks a free port)", err)
+		return nil, fmt.Errorf("the page can't listen: %w (-page-addr 127.0.0.1:0 picks a free port)", err)
 	}
 	if !loopbackOnly(l.Addr()) {
 		h.Key = rand.Text()
@@ -62,7 +62,7 @@ func (p *page) welcome(w io.Writer) {
 			at = "http://THIS-HOST:" + port + "/"
 		}
 	}
-	fmt.Fprintf(w, "see it live at %s#%s\n  (others can reach this address, so the page has a key: the part after the #, new at every start)\n", at, p.handler.Key)
+	fmt.Fprintf(w, "others can reach the page, so it has a key: what follows the #, a new one at each start\nsee it live at %s#%s\n", at, p.handler.Key)
 }
 
 // serve answers until ctx is done.
