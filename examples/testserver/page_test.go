@@ -14,7 +14,7 @@ func TestPage(t *testing.T) {
 	for _, args := range [][]string{{"-key", "k"}, {"-guard"}} {
 		said := started(t, "", append(args, "-page", "-page-addr", "127.0.0.1:0")...)
 		page := word(t, said, "see it live at ")
-		if status, body := get(t, page, ""); status != 200 || !strings.Contains(body, "<title>Test server") {
+		if status, body := get(t, page, ""); status != 200 || !strings.Contains(body, "<title>stayauth test server") {
 			t.Errorf("%v: the page: status %d, %.80s", args, status, body)
 		}
 		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

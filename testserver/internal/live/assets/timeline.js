@@ -67,9 +67,11 @@ class Lane {
     }
     this.ahead = svg("rect", { class: "future", y: 0, height });
     this.line = svg("line", { class: "now-line", y1: 0, y2: height });
-    this.plot.append(this.moving, this.ahead, this.line);
+    this.above = svg("g"); // moves too, and is not faded
+    this.groups.labels = this.above;
+    this.plot.append(this.moving, this.ahead, this.line, this.above);
     this.root.append(head, this.plot);
-    this.kept = { pauses: new Map(), bars: new Map(), calls: new Map() };
+    this.kept = { pauses: new Map(), bars: new Map(), calls: new Map(), labels: new Map() };
     this.growing = []; // what ends now, and so grows with each frame
     this.names = []; // of bars, which stay in sight
   }
@@ -144,10 +146,10 @@ class Lane {
       const g = svg("g");
       g.dataset.token = t.id;
       g.append(svg("path", { class: "ghost" }), svg("rect", { class: "bar", rx: 4, height: rowHeight }), svg("path", { class: "cut" }),
-        svg("text", { class: "bar-name" }), svg("text", { class: "cut-name" }), svg("title"));
+        svg("text", { class: "bar-name" }), svg("title"));
       return g;
     }, (g, t) => {
-      const [ghost, bar, cut, name, cutName, title] = g.children;
+      const [ghost, bar, cut, name, title] = g.children;
       const y = rows[t.row], from = x(Math.max(t.issued, left - span)), to = x(endOf(t)), revoked = t.state === "revoked";
       g.dataset.state = t.state;
       g.dataset.end = endOf(t);
@@ -163,10 +165,15 @@ class Lane {
       const planned = t.ends ? x(t.ends) : x(right + span);
       ghost.setAttribute("d", revoked && planned > to + 4 ? `M${to} ${y + 0.5}H${planned}v${rowHeight - 1}H${to}` : "");
       cut.setAttribute("d", revoked ? `M${to} ${y - 3}l-2.500 5.750 5 5.750-5 5.750 2.500 5.750` : "");
-      cutName.setAttribute("x", to + 8);
-      cutName.setAttribute("y", y + 12.5);
-      cutName.textContent = revoked && planned > to + 64 ? "revoked" : "";
       title.textContent = `Token ${short(t.id)}: ${t.state}`;
+    });
+    // What a revoked token would have lived to has its words at the far end, out of the way of the next token's arrow.
+    const farEnd = (t) => Math.min(t.ends ? x(t.ends) : Infinity, this.width - this.nowX);
+    const cut = tokens.filter((t) => t.state === "revoked" && farEnd(t) > x(endOf(t)) + 74);
+    this.each("labels", cut, (t) => t.id, () => svg("text", { class: "cut-name", "text-anchor": "end" }), (e, t) => {
+      e.setAttribute("x", farEnd(t) - 8);
+      e.setAttribute("y", rows[t.row] + 12.5);
+      e.textContent = "revoked";
     });
   }
 
@@ -175,21 +182,23 @@ class Lane {
     if (user?.calling) calls.push({ key: "open", from: user.calling, open: true });
     this.each("calls", calls, (c) => c.key, () => {
       const g = svg("g");
-      g.append(svg("path"), svg("title"));
+      g.append(svg("path", { class: "halo" }), svg("path"), svg("title")); // the halo keeps it apart from a bar that it crosses
       return g;
     }, (g, c) => {
-      const [path, title] = g.children;
+      const [halo, path, title] = g.children;
       const failed = !c.open && c.status !== 200;
       path.setAttribute("class", failed ? "call failed" : "call");
       const from = x(c.from);
       if (c.open) {
         this.growing.push([path, from, (end) => `M${from} ${callY - 5}v5H${end}m-5 -4 5 4-5 4`]);
         title.textContent = "The client asks for a token";
+        halo.setAttribute("d", "");
         return;
       }
       const to = Math.max(x(c.to), from + 6), top = rows[model.tokens.get(c.token)?.row ?? 0] - 2;
       const end = failed ? `m-4 -4 8 8m0-8-8 8` : `V${top}m-4 -5 4 5 4-5`;
       path.setAttribute("d", `M${from} ${callY - 5}v5H${to}${end}`);
+      halo.setAttribute("d", `M${to} ${callY}V${failed ? callY : top - 1}`);
       title.textContent = failed ? `The token endpoint answered ${c.status || "nothing"} after ${words(c.to - c.from)}` :
         `The client got a token after ${words(c.to - c.from)}`;
     });
@@ -233,7 +242,7 @@ class Lane {
   // move puts the picture where it belongs at the time t.
   move(t) {
     const shift = this.nowX - (t - this.zero) * this.scale;
-    this.moving.setAttribute("transform", `translate(${shift.toFixed(2)} 0)`);
+    for (const g of [this.moving, this.above]) g.setAttribute("transform", `translate(${shift.toFixed(2)} 0)`);
     const end = this.nowX - shift;
     for (const [e, from, path] of this.growing) {
       if (path) e.setAttribute("d", path(Math.max(end, from + 6)));
