@@ -122,14 +122,14 @@ class Lane {
       return g;
     }, (g, p) => {
       const [rect, text, title] = g.children;
-      const wide = p.open ? 0 : Math.max(3, x(p.to) - x(p.from));
+      const wide = Math.max(3, x(p.open ? time() : p.to) - x(p.from));
       rect.setAttribute("x", x(p.from));
       rect.setAttribute("width", wide);
       if (p.open) this.growing.push([rect, x(p.from)]);
       title.textContent = p.open ? p.words : `Pause of ${words(p.to - p.from)}: ${p.words}`;
       text.setAttribute("x", x(p.from) + 5);
       const label = p.open ? p.words : p.words.replace(/^inferred.*/, "inferred");
-      text.textContent = wide > label.length * 6 + 10 || p.open ? label : "";
+      text.textContent = wide > label.length * 6.5 + 10 ? label : "";
     });
   }
 
@@ -227,7 +227,7 @@ class Lane {
   say(user, events) {
     const token = current(this.user), last = tokensOf(this.user).at(-1);
     let text, kind = "";
-    if (user?.paused) [text, kind] = [`waiting for a token, ${words(Math.max(0, now() - user.paused))}`, "wait"];
+    if (user?.paused) [text, kind] = [`waiting for ${words(Math.max(0, now() - user.paused))}`, "wait"];
     else if (token) text = token.ends ? `token ${short(token.id)} ends in ${words(Math.max(0, token.ends - now()))}` : `token ${short(token.id)} has no end`;
     else if (last) [text, kind] = [last.state === "revoked" ? "the token is revoked" : `the token is ${last.state}`, last.state === "expired" ? "" : "bad"];
     else text = isUser(this.user) ? "no token" : "requests without a user's token";
@@ -258,6 +258,7 @@ class Lane {
 
 /** start draws from now on. buttons makes a user's buttons. */
 export function start(buttons) {
+  makeButtons = buttons;
   drawAxis();
   new ResizeObserver(() => { drawAxis(); draw(); }).observe(document.getElementById("lanes"));
   const frame = () => {
@@ -265,8 +266,10 @@ export function start(buttons) {
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
-  setInterval(() => draw(buttons), 250);
-  makeButtons = buttons;
+  let n = 0;
+  setInterval(() => { // one who wants little motion gets a step a second
+    if (n++ % 4 === 0 || !calm.matches) draw();
+  }, 250);
 }
 
 let makeButtons = () => new DocumentFragment();
