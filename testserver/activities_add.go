@@ -100,7 +100,8 @@ func (s *Server) putActivity(user string, req *activityRequest, size int) (*acti
 	return a, notified
 }
 
-// insert puts a new activity into feeds, which come into being if need be, and tells those who watch.
+// insert puts a new activity into feeds, which come into being if need be, and tells those who
+// watch.
 func (s *Server) insert(a *activity, fids []string) {
 	s.ensureUser(a.user)
 	a.feeds = slices.Compact(slices.Sorted(slices.Values(fids)))

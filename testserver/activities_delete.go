@@ -42,7 +42,8 @@ func (s *Server) deleteActivities(c *call) (object, *failure) {
 	return object{"deleted_ids": deleted}, nil
 }
 
-// removeActivity deletes an activity with all that is about it, and tells those who watch. s.mu is held.
+// removeActivity deletes an activity with all that is about it, and tells those who watch. s.mu is
+// held.
 func (s *Server) removeActivity(a *activity) {
 	s.acts.Remove(a.id)
 	for _, fid := range a.feeds {
@@ -99,8 +100,8 @@ func (s *Server) deleteFeeds(c *call) (object, *failure) {
 	return object{"task_id": newUUID()}, nil
 }
 
-// removeFeed deletes a feed, and tells those who watch. by is who did it, or empty for a server. s.mu is
-// held.
+// removeFeed deletes a feed, and tells those who watch. by is who did it, or empty for a server.
+// s.mu is held.
 func (s *Server) removeFeed(f *feed, by string) {
 	for _, e := range only(&s.follows, func(e *follow) bool { return e.source == f.fid || e.target == f.fid }) {
 		s.removeFollow(e)

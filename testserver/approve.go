@@ -41,7 +41,7 @@ func (g *Guard) serveAuthorize(w http.ResponseWriter, v *visit) {
 	back, err := url.Parse(q.Get("redirect_uri"))
 	client := q.Get("client_id")
 	if _, known := g.Clients[client]; client == "" || g.Clients != nil && !known || err != nil || !back.IsAbs() {
-		// RFC 6749 section 4.1.2.1: not to be told at an address that may be anybody's.
+		// RFC 6749 section 4.1.2.1: the address may be a stranger's, so it is not told.
 		http.Error(w, "The client_id is missing or unknown, or the redirect_uri is no absolute URI.", http.StatusBadRequest)
 		return
 	}
@@ -66,7 +66,7 @@ func (g *Guard) serveAuthorize(w http.ResponseWriter, v *visit) {
 }
 
 // serveDevice is the device authorization endpoint (RFC 8628 section 3.1). What it gives out is
-// approved soon, by nobody.
+// approved soon, by itself.
 func (g *Guard) serveDevice(w http.ResponseWriter, v *visit) {
 	r := v.r
 	f, e := g.readForm(r)
@@ -142,7 +142,7 @@ func (g *Guard) poll(f form, dead bool) (login.Grant, *oauthError) {
 	case !last.IsZero() && c.asked.Sub(last) < pollPause:
 		return login.Grant{}, &oauthError{400, "slow_down", "the client asks more often than once in the interval"}
 	case c.asked.Sub(c.issued) < approvalTime:
-		return login.Grant{}, &oauthError{400, "authorization_pending", "nobody has approved the device so far"}
+		return login.Grant{}, &oauthError{400, "authorization_pending", "the device has not been approved so far"}
 	}
 	return g.begin(c, dead), nil
 }

@@ -11,7 +11,7 @@ type access int
 
 const (
 	anybody         access = iota // users, servers and, for reading, anonymous callers
-	usersAndServers               // whoever has a token
+	usersAndServers               // anyone who has a token
 	serversOnly                   // only with a server token
 	withoutToken                  // needs the API key alone
 	tokenEndpoint                 // POST /token: no part of the API, and judged by its own rules
@@ -20,8 +20,8 @@ const (
 
 const msgRevoked = "This token has been revoked, please generate a new token"
 
-// authenticate judges the request in the API's order: API key, auth type, the token's form, its signature, nbf, iat, exp,
-// and whether it was revoked. s.mu is held.
+// authenticate judges the request in the API's order: API key, auth type, the token's form, its
+// signature, nbf, iat, exp, and whether it was revoked. s.mu is held.
 func (s *Server) authenticate(c *call) *failure {
 	need := c.route.access
 	if need == tokenEndpoint {
@@ -86,7 +86,8 @@ func (s *Server) judge(t login.Token, rec *login.TokenRecord) *failure {
 	return nil
 }
 
-// sentToken returns the token that a request carries, or "". Stream wants it bare, without "Bearer".
+// sentToken returns the token that a request carries, or "". Stream wants it bare, without
+// "Bearer".
 func sentToken(r *http.Request) string {
 	if v := r.Header.Get("Authorization"); v != "" {
 		return v

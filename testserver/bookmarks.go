@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-const maxBookmarks = 1000 // of one thing; the package comment names it
+const maxBookmarks = 1000 // of one thing; the comment of Server names it
 
 // A bookmark is one user's, of an activity or of a comment on one. A user may have the same thing
 // in several folders, and in each of them once.

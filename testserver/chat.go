@@ -93,7 +93,7 @@ func (d dialect) welcome(now time.Time, connectionID string, u userResponse) obj
 	return event
 }
 
-// refusal is the event that says that the token is not, or no longer, good. body is the API's
+// refusal is the event that says that the token is not valid, or no longer. body is the API's
 // error.
 func (d dialect) refusal(now time.Time, body object) object {
 	if d == chatSocket {

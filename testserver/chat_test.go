@@ -44,7 +44,7 @@ func TestChatSocket(t *testing.T) {
 		c.wantClose(1008)
 		c, event = chatConnect(t, srv, value, `{}`)
 		if code := (answer{body: event["error"].(map[string]any)}).code(); code != 40 {
-			t.Errorf("a dead token is refused with %v", event)
+			t.Errorf("a dead token is rejected with %v", event)
 		}
 		c.wantClose(1000)
 		if l := srv.Ledger(); l.Tokens[testserver.TokenID(value)].Uses != 2 || l.Tokens[testserver.TokenID(value)].Refusals != 1 || l.Sockets != 1 {

@@ -14,7 +14,7 @@ import (
 
 const (
 	greetingLimit = 10 * time.Second // for a new socket's first frame
-	maxSockets    = 10_000           // that are open at a time; the package comment names it
+	maxSockets    = 10_000           // that are open at a time; the comment of Server names it
 )
 
 // A dialect is one of the two protocols that sockets are opened with.
@@ -25,7 +25,8 @@ const (
 	chatSocket                 // /connect: the token comes in the query, dates are strings
 )
 
-// A greeting is what a client says of itself when it opens a socket: in the first frame, or in the query's json parameter.
+// A greeting is what a client says of itself when it opens a socket: in the first frame, or in the
+// query's json parameter.
 type greeting struct {
 	Token string      `json:"token"`
 	User  userRequest `json:"user_details"`
@@ -96,7 +97,8 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, d dialect) {
 	k.run(c.fault.Socket)
 }
 
-// greeting reads what the client says of itself. It returns false if it says nothing for too long, or nothing that makes sense.
+// greeting reads what the client says of itself. It returns false if it says nothing for too long,
+// or nothing that makes sense.
 func (k *socket) greeting(c *call) (g greeting, ok bool) {
 	if k.dialect == chatSocket {
 		_ = json.Unmarshal([]byte(c.r.URL.Query().Get("json")), &g) // what can't be read says nothing
@@ -115,8 +117,8 @@ func (k *socket) greeting(c *call) (g greeting, ok bool) {
 	return g, true
 }
 
-// admit judges a socket's token as it would a request's, and registers the socket. It returns the first event, which says
-// how that went.
+// admit judges a socket's token as it would a request's, and registers the socket. It returns the
+// first event, which says how that went.
 func (s *Server) admit(c *call, k *socket, g greeting) (hello []byte, f *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +149,7 @@ func (s *Server) logIn(c *call, details userRequest) (userResponse, *failure) {
 	case len(s.sockets) >= maxSockets:
 		return userResponse{}, &failure{status: http.StatusTooManyRequests, code: codeRateLimit, inner: "too many connections are open"}
 	case c.user == "":
-		anonymous := user{id: "!anon", role: "anonymous", created: s.now(), updated: s.now()} // who is nobody's to keep
+		anonymous := user{id: "!anon", role: "anonymous", created: s.now(), updated: s.now()} // who is not kept
 		return anonymous.response(), nil
 	}
 	u := s.ensureUser(c.user)
@@ -164,7 +166,8 @@ func (s *Server) logIn(c *call, details userRequest) (userResponse, *failure) {
 	return u.response(), nil
 }
 
-// enter notes that a connection has left net/http's care. It returns false if the server is closed; otherwise leave must follow.
+// enter notes that a connection has left net/http's care. It returns false if the server is closed;
+// otherwise leave must follow.
 func (s *Server) enter(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,8 +186,8 @@ func (s *Server) leave(conn net.Conn) {
 	s.sockWork.Done()
 }
 
-// cutSockets breaks the connections of all sockets and waits for their goroutines, which then have nothing left to wait for.
-// s.closed is set.
+// cutSockets breaks the connections of all sockets and waits for their goroutines, which then have
+// nothing left to wait for. s.closed is set.
 func (s *Server) cutSockets() {
 	s.mu.Lock()
 	conns := make([]net.Conn, 0, len(s.upgraded))
@@ -198,8 +201,8 @@ func (s *Server) cutSockets() {
 	s.sockWork.Wait()
 }
 
-// A hijacker remembers the connection that is taken out of net/http's hands: package websocket has no way to break one that
-// is in its closing handshake.
+// A hijacker remembers the connection that is taken out of net/http's hands: package websocket has
+// no way to break one that is in its closing handshake.
 type hijacker struct {
 	http.ResponseWriter
 	conn net.Conn

@@ -16,7 +16,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// All that a request needs: the API key in the query, the kind of authentication, and the bare token.
+// All that a request needs: the API key in the query, the kind of authentication, and the bare
+// token.
 func Example() {
 	srv := &testserver.Server{}
 	defer srv.Close()
@@ -48,7 +49,8 @@ func Example() {
 	// 401 true
 }
 
-// The same with a transport that refreshes: of the revocation nothing is to be seen but in the ledger.
+// The same with a transport that refreshes: of the revocation nothing is to be seen but in the
+// ledger.
 func Example_transport() {
 	srv := &testserver.Server{}
 	defer srv.Close()
@@ -122,7 +124,8 @@ func ExampleServer() {
 	// 201 Created
 }
 
-// RoundTrip needs no port: the server is the client's transport. Wherever a URL points, the request stays in memory.
+// RoundTrip needs no port: the server is the client's transport. Wherever a URL points, the request
+// stays in memory.
 func ExampleServer_RoundTrip() {
 	srv := &testserver.Server{}
 	defer srv.Close()

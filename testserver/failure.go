@@ -7,7 +7,7 @@ type failure struct {
 	status  int
 	code    int
 	inner   string // the message without the operation's name; it holds no token and no secret
-	refused bool   // the token was judged and refused
+	refused bool   // the token was judged and rejected
 }
 
 // Stream's error codes.
@@ -43,7 +43,8 @@ func notAllowed(format string, args ...any) *failure {
 	return &failure{status: 403, code: codeNotAllowed, inner: fmt.Sprintf(format, args...)}
 }
 
-// failure returns the answer that f asks for in place of the real one, or nil. Below 400 it is a success without content.
+// failure returns the answer that f asks for in place of the real one, or nil. Below 400 it is a
+// success without content.
 func (f Fault) failure() *failure {
 	if f.Status == 0 {
 		return nil
@@ -69,7 +70,8 @@ func (f Fault) failure() *failure {
 	return e
 }
 
-// body returns the JSON of the error as the API words it, every field present: Stream's clients count on that.
+// body returns the JSON of the error as the API words it, every field present: Stream's clients
+// count on that.
 func (f *failure) body(op, duration string) object {
 	return object{
 		"code":       f.code,

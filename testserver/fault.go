@@ -31,9 +31,10 @@ type Fault struct {
 
 	// Status, if not 0, is answered in place of anything else: no token is judged and nothing takes
 	// effect. The body is an API error with code Code, or by Status where that is 0 (401: 40, 403:
-	// 17, 404: 16, 429: 9, other 4xx: 4, 5xx: -1); at POST /token and everywhere at a [Guard], which
-	// has no codes, it is an OAuth error, and below 400 it is an empty answer. A 401 counts as a
-	// refusal of the token that was sent, and of a Guard looks like any, except at its endpoints.
+	// 17, 404: 16, 429: 9, other 4xx: 4, 5xx: -1); at POST /token and everywhere at a [Guard],
+	// which has no codes, it is an OAuth error, and below 400 it is an empty answer. A 401 counts
+	// as a rejection of the token that was sent, and a Guard's looks like any other, except at its
+	// endpoints.
 	Status int
 	Code   int
 
@@ -51,12 +52,12 @@ type Fault struct {
 	// so much of its life gone.
 	Hold time.Duration
 
-	// HoldRefusal passes between the refusal of the request's token and the 401 that says so, on
+	// HoldRefusal passes between the rejection of the request's token and the 401 that says so, on
 	// top of Hold: it makes a 401 late, and no other answer.
 	HoldRefusal time.Duration
 
 	// Socket happens to the socket that this request opens at a Server. Up to there all of the
-	// above is as with any request, the socket's first event in place of the answer: Status refuses
+	// above is as with any request, the socket's first event in place of the answer: Status rejects
 	// the handshake, CutAfter breaks the connection instead of connection.ok.
 	Socket SocketFault
 }

@@ -100,8 +100,8 @@ func (d feedData) validate() *failure {
 	return checkMembers(d.Members)
 }
 
-// makeFeed makes a feed of the owner's, whose data takes size bytes, and tells those who watch. s.mu
-// is held.
+// makeFeed makes a feed of the owner's, whose data takes size bytes, and tells those who watch.
+// s.mu is held.
 func (s *Server) makeFeed(fid, owner string, data feedData, size int) *feed {
 	s.seq++
 	now := s.now()
@@ -141,7 +141,7 @@ func (s *Server) ensureFeed(fid, owner string) *feed {
 }
 
 // getOrCreateFeed returns a feed with its newest activities, those of the feeds that it follows
-// among them. Anybody who has a token makes the feed if there is none.
+// among them. Anyone who has a token makes the feed if there is none.
 func (s *Server) getOrCreateFeed(c *call) (object, *failure) {
 	var req struct {
 		acting

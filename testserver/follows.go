@@ -104,8 +104,8 @@ func (s *Server) checkFollow(c *call, req followRequest) *failure {
 	return nil
 }
 
-// makeFollow makes a follow that has been checked, and tells those who watch. It returns the one that is
-// there already, if there is. s.mu is held.
+// makeFollow makes a follow that has been checked, and tells those who watch. It returns the one
+// that is there already, if there is. s.mu is held.
 func (s *Server) makeFollow(req followRequest, size int) (e *follow, created, notified bool) {
 	key := followKey(req.Source, req.Target)
 	if e, ok := s.follows.Get(key); ok {

@@ -94,8 +94,8 @@ type Guard struct {
 	// section 2: client_secret_basic or client_secret_post. Empty: either.
 	ClientAuth string
 
-	// Session is the session secret without which the JSON endpoint lets nobody log in. Empty: any
-	// will do, and none too.
+	// Session is the session secret that a login at the JSON endpoint needs. Empty: any will do,
+	// and none too.
 	Session string
 
 	// ApproveAs is the user who approves every login at /authorize, at once and without a question,

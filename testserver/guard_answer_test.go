@@ -31,7 +31,7 @@ func TestGuardReject(t *testing.T) {
 			t.Errorf("%d rejections of the request, %d in all; want 1, 1", got.Refused, g.Ledger().Refused)
 		}
 		alice.do("GET", "/a", "")
-		want := `testserver: request "1" was replayed with token ` + testserver.TokenID(alice.token) + ", with which it had been refused"
+		want := `testserver: request "1" was replayed with token ` + testserver.TokenID(alice.token) + ", with which it had been rejected"
 		if err := g.Check(); err == nil || err.Error() != want {
 			t.Errorf("Check says %v, want %s", err, want)
 		}

@@ -103,8 +103,8 @@ func TestGuardAndClient(t *testing.T) {
 // slowly takes a while over every request, so that some are on the way while a token is replaced.
 func slowly(*http.Request) testserver.Fault { return testserver.Fault{Latency: 20 * time.Millisecond} }
 
-// When the answer to a refresh is lost, the spent refresh token is not sent again: the login is over,
-// and the caller is told so. The server never takes the client for a thief.
+// When the answer to a refresh is lost, the spent refresh token is not sent again: the login is
+// over, and the caller is told so. The server never takes the client for a thief.
 func TestGuardAndLostAnswer(t *testing.T) {
 	calls := 0
 	g := &testserver.Guard{TTL: time.Minute, Fault: func(r *http.Request) testserver.Fault {

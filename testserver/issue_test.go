@@ -40,7 +40,7 @@ func TestIssue(t *testing.T) {
 					t.Errorf("exp %v, want %v after %v", claims["exp"], tt.exp, start)
 				}
 				if code := (caller{rt: srv, token: value}).ping(); code != 0 {
-					t.Errorf("the new token is refused with code %d", code)
+					t.Errorf("the new token is rejected with code %d", code)
 				}
 				if srv.Issue("alice") == value {
 					t.Error("two tokens of the same second are the same")

@@ -17,7 +17,7 @@ const RequestID = "X-Client-Request-Id"
 // server's clock says.
 type Ledger struct {
 	// Arrived counts all requests, sockets among them. Refused counts those whose token was
-	// refused, and Effects the changes that took hold: something was made, changed or deleted.
+	// rejected, and Effects the changes that took hold: something was made, changed or deleted.
 	// Opening a socket is none.
 	Arrived, Refused, Effects int
 
@@ -53,7 +53,7 @@ type Ledger struct {
 // A Request is one request and its replays: whatever arrived under one id.
 type Request struct {
 	Attempts int      // how often it arrived
-	Refused  int      // how many of the attempts were answered that their token is refused
+	Refused  int      // how many of the attempts were told that their token is rejected
 	Effects  int      // how often it changed something
 	Tokens   []string // the [TokenID] that each attempt carried, "" for none; of the first 100
 }
@@ -66,7 +66,7 @@ type Token struct {
 	FirstRefused time.Time // zero: never
 	Refusal      string    // why, at first
 	Uses         int       // how many requests arrived with it
-	Refusals     int       // how many of them were refused for it
+	Refusals     int       // how many of them were rejected for it
 }
 
 // Ledger returns what has arrived so far.
@@ -97,7 +97,7 @@ func snapshot(l *login.Ledger, openSockets int) Ledger {
 // Check returns nil if nothing has happened so far that never must, or else an error that names it:
 //
 //   - a request took effect twice: more than one change under one [RequestID];
-//   - a request was replayed with the very token that it had been refused with;
+//   - a request was replayed with the very token with which it had been rejected;
 //   - a request was replayed with the token of another user;
 //   - a token, session secret, refresh token or client secret reached a server that is marked
 //     [Server.Foreign].

@@ -155,7 +155,7 @@ func TestReplayWithRefusedToken(t *testing.T) {
 				wantViolations(t, srv)
 				alice.id = "a"
 				wantCode(t, alice.post("hello"), 401, 40)
-				wantViolations(t, srv, `request "a" was replayed with token `+testserver.TokenID(alice.token)+`, with which it had been refused`)
+				wantViolations(t, srv, `request "a" was replayed with token `+testserver.TokenID(alice.token)+`, with which it had been rejected`)
 			})
 		})
 	}

@@ -45,7 +45,7 @@ func TestRateLimit(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		get(alice, 200, 1, "")
 
-		// A refused token is refused, and counts for nothing.
+		// A rejected token is rejected, and counts for nothing.
 		srv.Revoke("alice")
 		for range 3 {
 			wantCode(t, alice.do("GET", "/api/v2/app", ""), 401, 40)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-const maxMembers = 1000 // of one feed; the package comment names it
+const maxMembers = 1000 // of one feed; the comment of Server names it
 
 // A member is a user's membership in a feed, or an invitation to it.
 type member struct {

@@ -10,8 +10,8 @@ const (
 	// read.
 	notificationGroup = "notification"
 
-	maxGroup = 15  // activities that a group shows, the newest; the package comment names it
-	maxMarks = 100 // groups that are marked one by one; the package comment names it
+	maxGroup = 15  // activities that a group shows, the newest; the comment of Server names it
+	maxMarks = 100 // groups that are marked one by one; the comment of Server names it
 )
 
 // notifies reports whether f is a notification feed.

@@ -254,7 +254,7 @@ func writeError(w http.ResponseWriter, r *http.Request, e *oauthError) {
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
-	if err != nil { // only TokenAnswer can bring it about, and whoever wrote that should hear of it
+	if err != nil { // only TokenAnswer can cause it, and its author should see it
 		panic("testserver: TokenAnswer has left what JSON can't hold: " + err.Error())
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -25,8 +25,8 @@ import (
 // names of this machine, unless it has a Key. It accepts nothing from another website. It needs no
 // other host, and shows no token except one that was asked for.
 //
-// It remembers the newest 4,096 events and the newest 64 users, with 24 tokens each. Of more than 50
-// requests a second of one user it keeps a sample, and says so.
+// It remembers the newest 4,096 events and the newest 64 users, with 24 tokens each. Of more than
+// 50 requests a second of one user it keeps a sample, and says so.
 type Page struct {
 	// Key is a secret that a visitor has to know. Empty: the page answers to requests from this
 	// machine alone. Set it before the page is served. The page reads it from the fragment of its

@@ -43,7 +43,7 @@ func (p *Page) asked(r *http.Request, body []byte) (user string) {
 	return user
 }
 
-// askedGuard is asked for a request whose body nobody has read so far.
+// askedGuard is asked for a request whose body has not been read so far.
 func (p *Page) askedGuard(r *http.Request) (user string) {
 	return p.asked(r, peek(r))
 }

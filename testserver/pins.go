@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-const maxPins = 100 // of one feed; the package comment names it
+const maxPins = 100 // of one feed; the comment of Server names it
 
 // A pin keeps an activity on top of a feed.
 type pin struct {

@@ -8,16 +8,18 @@ import (
 	"sync"
 )
 
-// RoundTrip sends the request to the server through an [http.Transport] and an [http.Server] of the server's own, joined by
-// connections in memory ([net.Pipe]) instead of sockets. What a client meets is real HTTP/1.1, keep-alive and broken
-// connections included, and all of its waiting is visible to [testing/synctest].
+// RoundTrip sends the request to the server through an [http.Transport] and an [http.Server] of the
+// server's own, joined by connections in memory ([net.Pipe]) instead of sockets. What a client
+// meets is real HTTP/1.1, keep-alive and broken connections included, and all of its waiting is
+// visible to [testing/synctest].
 //
-// Every URL leads to this server, whatever its scheme (http or https, without any TLS), host and port. To join several
-// servers under several hosts, write a RoundTripper that picks one by req.URL.Host.
+// Every URL leads to this server, whatever its scheme (http or https, without any TLS), host and
+// port. To join several servers under several hosts, write a RoundTripper that picks one by
+// req.URL.Host.
 //
-// Like every http.Transport, RoundTrip itself repeats an idempotent request (a GET, or one with an Idempotency-Key whose body
-// can be rewound) when a connection that had been used before breaks ahead of the answer. Under [Fault.Cut] such a request
-// may arrive twice.
+// Like every http.Transport, RoundTrip itself repeats an idempotent request (a GET, or one with an
+// Idempotency-Key whose body can be rewound) when a connection that had been used before breaks
+// ahead of the answer. Under [Fault.Cut] such a request may arrive twice.
 //
 // The goroutines behind RoundTrip end with [Server.Close].
 func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -25,8 +27,8 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.pipe.trans.RoundTrip(req)
 }
 
-// DialContext connects to the server in memory; network and address are ignored. It is what an http.Transport with settings
-// of your own dials with inside a synctest bubble:
+// DialContext connects to the server in memory; network and address are ignored. It is what an
+// http.Transport with settings of your own dials with inside a synctest bubble:
 //
 //	base := &http.Transport{DialContext: srv.DialContext, MaxConnsPerHost: 1}
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -34,7 +36,8 @@ func (s *Server) DialContext(ctx context.Context, network, address string) (net.
 	return s.pipe.dial(ctx, network, address)
 }
 
-// CloseIdleConnections closes the connections of [Server.RoundTrip] that no request is using. [http.Client] forwards to it.
+// CloseIdleConnections closes the connections of [Server.RoundTrip] that no request is using.
+// [http.Client] forwards to it.
 func (s *Server) CloseIdleConnections() {
 	s.init()
 	s.pipe.trans.CloseIdleConnections()
@@ -54,7 +57,8 @@ type pipe struct {
 	serving sync.WaitGroup // the goroutine that accepts connections
 }
 
-// start prepares the pipe. Its goroutines start with the first dial, in the bubble of whoever dials.
+// start prepares the pipe. Its goroutines start with the first dial, in the bubble of the one who
+// dials.
 func (p *pipe) start(h http.Handler, done <-chan struct{}) {
 	p.listener = listener{conns: make(chan net.Conn), done: done}
 	p.server = &http.Server{Handler: h}
@@ -99,8 +103,8 @@ func (p *pipe) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	// Only once Serve has returned does the server know all of its connections: closed earlier, it could miss one that was
-	// just accepted.
+	// Only once Serve has returned does the server know all of its connections: closed earlier, it
+	// could miss one that was just accepted.
 	p.serving.Wait()
 	_ = p.server.Close()
 	p.trans.CloseIdleConnections()

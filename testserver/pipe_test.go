@@ -99,7 +99,8 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// Every URL leads to the server, https ones too, and net/http keeps connections alive and apart as it always does.
+// Every URL leads to the server, https ones too, and net/http keeps connections alive and apart as
+// it always does.
 func TestRoundTripURLs(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {
@@ -120,7 +121,8 @@ func TestRoundTripURLs(t *testing.T) {
 	})
 }
 
-// DialContext serves a transport with a limit of its own: two requests on one connection take turns.
+// DialContext serves a transport with a limit of its own: two requests on one connection take
+// turns.
 func TestDialContext(t *testing.T) {
 	srv := &testserver.Server{Fault: delay(time.Second)}
 	bubble(t, srv, func(t *testing.T) {
@@ -203,7 +205,8 @@ func (r rewrite) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.rt.RoundTrip(req)
 }
 
-// An hour of a client that asks for a token only when it is refused: one refusal for each token.
+// An hour of a client that asks for a token only when its own is rejected: one rejection for each
+// token.
 func TestHourOfExpiries(t *testing.T) {
 	srv := &testserver.Server{TTL: 10 * time.Second}
 	bubble(t, srv, func(t *testing.T) {

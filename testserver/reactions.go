@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	maxReactions    = 1000 // to one thing; the package comment names it
+	maxReactions    = 1000 // to one thing; the comment of Server names it
 	latestReactions = 10   // that a thing shows
 )
 

@@ -67,13 +67,13 @@ func (s *Server) recordBody(c *call) {
 	}
 }
 
-// recordRefusal writes down that the request's token was judged and refused. s.mu is held.
+// recordRefusal writes down that the request's token was judged and rejected. s.mu is held.
 func (s *Server) recordRefusal(c *call, f *failure) { s.authority.Ledger.Refuse(c.attempt, f.inner) }
 
 // recordEffect writes down that the request has changed something. s.mu is held.
 func (s *Server) recordEffect(c *call) { s.authority.Ledger.Effect(c.attempt, c.route.op) }
 
-// recordAnswer writes down that the client is about to be told that its token is refused.
+// recordAnswer writes down that the client is about to be told that its token is rejected.
 func (s *Server) recordAnswer(c *call, refusal bool) {
 	if !refusal {
 		return

@@ -28,7 +28,8 @@ func stamp(d time.Duration) string {
 	return `"` + time.Now().Add(d).UTC().Format(time.RFC3339Nano) + `"`
 }
 
-// Which tokens a cutoff kills, at both levels and in both precisions. The cutoff is at half past a second.
+// Which tokens a cutoff kills, at both levels and in both precisions. The cutoff is at half past a
+// second.
 func TestCutoff(t *testing.T) {
 	for _, level := range []string{"user", "app"} {
 		for _, strict := range []bool{false, true} {
@@ -90,7 +91,8 @@ func TestCutoff(t *testing.T) {
 	}
 }
 
-// Under strict precision every token minted in the second of the revocation is dead on arrival; the next second's lives.
+// Under strict precision every token minted in the second of the revocation is dead on arrival; the
+// next second's lives.
 func TestStrictSecond(t *testing.T) {
 	srv := &testserver.Server{StrictRevocation: true}
 	bubble(t, srv, func(t *testing.T) {

@@ -104,7 +104,7 @@ func (s *Server) routes() *http.ServeMux {
 		"PATCH /app":   {"UpdateApp", serversOnly, chat(s.updateApp)},
 
 		"/": {"Request", anybody, func(c *call) (object, *failure) {
-			return nil, notFound("github.com/stayauth/stayauth/testserver does not serve %s %s: its package comment lists what it does", c.r.Method, c.r.URL.Path)
+			return nil, notFound("github.com/stayauth/stayauth/testserver does not serve %s %s: the comment of its Server lists what it does", c.r.Method, c.r.URL.Path)
 		}},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })

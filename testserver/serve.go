@@ -12,7 +12,8 @@ import (
 	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
-// maxBody is how much of a request's body the server reads, uploads apart; the package comment names it.
+// maxBody is how much of a request's body the server reads, uploads apart; the comment of Server
+// names it.
 const maxBody = 1 << 20
 
 // An object is JSON that the server answers with.
@@ -23,8 +24,9 @@ type route struct {
 	op     string // its name in error messages, such as AddActivity
 	access access // who may call it
 
-	// do makes the answer. s.mu is held from the judgement of the token until the answer is encoded, so nothing can come
-	// between a token's judgement and the effect of its request, and answers may refer to the server's state.
+	// do makes the answer. s.mu is held from the judgement of the token until the answer is
+	// encoded, so nothing can come between a token's judgement and the effect of its request, and
+	// answers may refer to the server's state.
 	do func(*call) (object, *failure)
 }
 
@@ -75,7 +77,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	s.finish(w, c)
 }
 
-// arrive takes a request through whatever happens before it is judged. It cuts the request off if that is its fault.
+// arrive takes a request through whatever happens before it is judged. It cuts the request off if
+// that is its fault.
 func (s *Server) arrive(c *call) {
 	if s.Fault != nil {
 		c.fault = s.Fault(c.r)
@@ -85,7 +88,8 @@ func (s *Server) arrive(c *call) {
 		c.fault = page.fault(c.fault, c.route.access == tokenEndpoint)
 	}
 	s.recordArrival(c)
-	// The body comes before any delay: net/http notices that a client has gone only once the body was read.
+	// The body comes before any delay: net/http notices that a client has gone only once the body
+	// was read.
 	if !c.readBody() {
 		cut()
 	}
@@ -124,7 +128,8 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 	_, _ = w.Write(body) // an error means that the client has gone
 }
 
-// hold lets pass what a fault puts between a request's effect and its answer. It returns false if there is to be no answer.
+// hold lets pass what a fault puts between a request's effect and its answer. It returns false if
+// there is to be no answer.
 func (s *Server) hold(c *call, refusal bool) bool {
 	return c.fault.hold(c.r.Context(), s.done, refusal)
 }
@@ -198,7 +203,8 @@ func encode(o object) []byte {
 	return b
 }
 
-// successStatus returns 201 for POST and PUT and 200 for the rest, as the API does; POST /token is not part of it.
+// successStatus returns 201 for POST and PUT and 200 for the rest, as the API does; POST /token is
+// not part of it.
 func (c *call) successStatus() int {
 	if c.route.access != tokenEndpoint && (c.r.Method == "POST" || c.r.Method == "PUT") {
 		return http.StatusCreated
@@ -209,7 +215,8 @@ func (c *call) successStatus() int {
 // decode reads the request's body into v.
 func (c *call) decode(v any) *failure { return decode(c.body, v) }
 
-// decode reads a body into v. No body, and null, leave v alone: some SDKs send null where nothing is meant.
+// decode reads a body into v. No body, and null, leave v alone: some SDKs send null where nothing
+// is meant.
 func decode(body []byte, v any) *failure {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	maxQueued  = 1000             // events that wait for a client to read them; the package comment names it
+	maxQueued  = 1000             // events that wait for a client to read them; the comment of Server names it
 	writeLimit = 10 * time.Second // for a client to take one
 )
 
-// A socket is a client's open connection. The goroutine that net/http gave it writes, and a second one reads; both end with
-// the connection.
+// A socket is a client's open connection. The goroutine that net/http gave it writes, and a second
+// one reads; both end with the connection.
 type socket struct {
 	server  *Server
 	dialect dialect
@@ -28,7 +28,7 @@ type socket struct {
 	recheck chan struct{} // something has changed that may have killed the token
 	silent  atomic.Bool   // SocketFault.Silent has begun; written by run
 
-	// Written by admit, before anybody else knows the socket:
+	// Written by admit, before anyone else knows the socket:
 	id        string
 	user      string // empty: anonymous
 	anonymous bool
@@ -97,8 +97,8 @@ func (k *socket) run(fault SocketFault) {
 	}
 }
 
-// mayStay returns false if the client was told that its token is dead: see [Server.PushExpiry]. It sets the timer for the next
-// look at a token that will end.
+// mayStay returns false if the client was told that its token is dead: see [Server.PushExpiry]. It
+// sets the timer for the next look at a token that will end.
 func (k *socket) mayStay(next *time.Timer) bool {
 	s := k.server
 	if !s.PushExpiry || k.anonymous || k.silent.Load() {
@@ -142,7 +142,8 @@ func (k *socket) read() {
 	}
 }
 
-// isHealthCheck reports whether a frame is a sign of life. JavaScript clients send it in an array, others as an object.
+// isHealthCheck reports whether a frame is a sign of life. JavaScript clients send it in an array,
+// others as an object.
 func isHealthCheck(frame []byte) bool {
 	type message struct {
 		Type string `json:"type"`
@@ -154,13 +155,13 @@ func isHealthCheck(frame []byte) bool {
 	return json.Unmarshal(frame, &list[0]) == nil && list[0].Type == "health.check"
 }
 
-// pinged answers a WebSocket ping, which is how some clients give a sign of life: by a pong and by the event as well. It
-// returns false where nothing is to be answered.
+// pinged answers a WebSocket ping, which is how some clients give a sign of life: by a pong and by
+// the event as well. It returns false where nothing is to be answered.
 func (k *socket) pinged(context.Context, []byte) bool {
 	if k.silent.Load() {
 		return false
 	}
-	if k.id != "" { // or nobody knows yet whose it is
+	if k.id != "" { // or it is not known yet whose it is
 		k.sendHealthCheck()
 	}
 	return true
@@ -196,9 +197,10 @@ func (k *socket) write(frame []byte) error {
 	return k.ws.Write(ctx, websocket.MessageText, frame)
 }
 
-// CloseSockets closes the open sockets of a user, or everybody's if userID is empty, and returns how many there were. It is
-// what a restart of the API, or of something on the way to it, looks like to clients that are connected. The code is as
-// in [SocketFault]: 1006 breaks the connections, 1000 tells clients not to come back, and others to reconnect.
+// CloseSockets closes the open sockets of a user, or all of them if userID is empty, and returns
+// how many there were. It is what a restart of the API, or of something on the way to it, looks
+// like to clients that are connected. The code is as in [SocketFault]: 1006 breaks the connections,
+// 1000 tells clients not to come back, and others to reconnect.
 func (s *Server) CloseSockets(userID string, code int) int {
 	s.init()
 	s.mu.Lock()

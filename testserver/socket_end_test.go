@@ -11,7 +11,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// By default nothing is said about a dead token on an open socket; PushExpiry tells, at the moment it dies.
+// By default nothing is said about a dead token on an open socket; PushExpiry tells, at the moment
+// it dies.
 func TestPushExpiry(t *testing.T) {
 	for name, tt := range map[string]struct {
 		kill  func(*testserver.Server)
@@ -112,8 +113,8 @@ func TestCloseEndsSockets(t *testing.T) {
 	}
 }
 
-// A client that does not read loses its connection, and nobody waits for it. So does one that is too slow for what happens: it
-// is not to think that it has been told everything.
+// A client that does not read loses its connection, and nobody waits for it. So does one that is
+// too slow for what happens: it is not to think that it has been told everything.
 func TestSlowSocket(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

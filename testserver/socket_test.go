@@ -38,7 +38,8 @@ func (c *client) listen() {
 	}
 }
 
-// dial opens a socket without logging in. query, if there is one, comes ahead of what every socket needs, and ends in "&".
+// dial opens a socket without logging in. query, if there is one, comes ahead of what every socket
+// needs, and ends in "&".
 func dial(t *testing.T, rt http.RoundTripper, base, query string) *client {
 	t.Helper()
 	ws, _, err := websocket.Dial(t.Context(), base+"?"+query+"api_key="+testserver.DefaultKey+"&stream-auth-type=jwt",
@@ -84,7 +85,8 @@ func (c *client) send(frame string) {
 	}
 }
 
-// event returns the next event. That it comes at all is up to the bubble, which would be deadlocked.
+// event returns the next event. That it comes at all is up to the bubble, which would be
+// deadlocked.
 func (c *client) event() map[string]any {
 	c.t.Helper()
 	frame, ok := <-c.frames
@@ -101,8 +103,8 @@ func (c *client) event() map[string]any {
 	return event
 }
 
-// wantClose waits for the end of the connection, which must be the next thing and have the code. 1006: it was broken, without
-// a closing handshake.
+// wantClose waits for the end of the connection, which must be the next thing and have the code.
+// 1006: it was broken, without a closing handshake.
 func (c *client) wantClose(code websocket.StatusCode) {
 	c.t.Helper()
 	if frame, ok := <-c.frames; ok {

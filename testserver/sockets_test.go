@@ -79,7 +79,8 @@ func TestManySockets(t *testing.T) {
 	})
 }
 
-// Close at the same moment as everything else that happens to sockets leaves nothing behind, whichever comes first.
+// Close at the same moment as everything else that happens to sockets leaves nothing behind,
+// whichever comes first.
 func TestCloseWhileConnecting(t *testing.T) {
 	for i := range 100 {
 		synctest.Test(t, func(t *testing.T) {

@@ -24,8 +24,8 @@ func (s *Server) Issue(userID string) string {
 	return value
 }
 
-// ServerToken returns a server token: valid for ever, nobody's, and allowed to do everything, such
-// as PATCH /api/v2/users.
+// ServerToken returns a server token: valid for ever, of no user, and allowed to do everything,
+// such as PATCH /api/v2/users.
 func (s *Server) ServerToken() string {
 	s.init()
 	return s.authority.Sign(jwt.MapClaims{"server": true})
@@ -41,7 +41,7 @@ func (s *Server) issue(userID string, dead bool) (value string, exp time.Time) {
 	return s.authority.Issue(userID, dead)
 }
 
-// parse reads a token. It fails if the token makes no sense, whoever signed it.
+// parse reads a token. It fails if the token makes no sense. Who has signed it does not matter.
 func (s *Server) parse(value string) (login.Token, *failure) {
 	if len(value) > len(bearer) && strings.EqualFold(value[:len(bearer)], bearer) {
 		return login.Token{}, refused(codeMalformed, "token is malformed: it begins with Bearer, and has to stand alone in Authorization")
@@ -50,7 +50,7 @@ func (s *Server) parse(value string) (login.Token, *failure) {
 	var signed bool
 	var err error
 	if parts := strings.Split(value, "."); len(parts) == 3 && parts[2] == "devtoken" {
-		// jwt refuses a developer token's payload, which is in standard base64 with padding.
+		// jwt does not read a developer token's payload, which is in standard base64 with padding.
 		payload := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(parts[1], "="))
 		raw, decodeErr := base64.RawStdEncoding.DecodeString(payload)
 		if decodeErr != nil || json.Unmarshal(raw, &claims) != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// maxUpload is how large a file may be, in bytes; the package comment names it.
+// maxUpload is how large a file may be, in bytes; the comment of Server names it.
 const maxUpload = 16 << 20
 
 // bodyLimit returns how much of the request's body the server reads.

@@ -1,7 +1,7 @@
 package testserver
 
-// A viewer is whom an answer is for. The zero viewer is an anonymous caller, and those whom an event
-// goes to.
+// A viewer is whom an answer is for. The zero viewer is an anonymous caller, and those whom an
+// event goes to.
 type viewer struct {
 	user   string // whose own_ fields are filled; empty: no user
 	server bool   // from whom nothing is hidden

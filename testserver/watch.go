@@ -2,7 +2,7 @@ package testserver
 
 import "net/http"
 
-// maxWatched is how many feeds one socket may watch; the package comment names it.
+// maxWatched is how many feeds one socket may watch; the comment of Server names it.
 const maxWatched = 1000
 
 // watcher returns the caller's socket that is named in the query, to which a watched feed's events

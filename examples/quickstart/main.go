@@ -2,8 +2,9 @@
 //
 //	go run ./examples/quickstart
 //
-// It starts a test server that speaks Stream's protocol, and a token backend on another port, both on this machine. A bot
-// logs in and posts to a feed from many goroutines for about 10 s, while tokens of 2 s end under it and one is revoked.
+// It starts a test server that speaks Stream's protocol, and a token backend on another port, both
+// on this machine. A bot logs in and posts to a feed from many goroutines for about 10 s, while
+// tokens of 2 s end under it and one is revoked.
 //
 //	go run ./examples/quickstart -page
 //
@@ -86,7 +87,8 @@ func run(ctx context.Context) error {
 	for i := range posters {
 		work.Go(func() error {
 			for n := 0; working.Err() == nil; n++ {
-				// One that has begun is ended, also after Ctrl-C: what the summary says has to be true.
+				// One that has begun is ended, also after Ctrl-C: what the summary says has to be
+				// true.
 				_, err := bot.AddActivity(context.WithoutCancel(ctx), &feeds.AddActivityRequest{
 					Type: "post", Feeds: []string{"user:" + user}, Text: fmt.Sprintf("Post %d of poster %d", n, i),
 				})
@@ -138,9 +140,9 @@ func (b *backend) handler() http.Handler {
 // sessionOf is what a user's session with the backend looks like here. A real one is a secret.
 func sessionOf(user string) string { return user + "'s session with the backend" }
 
-// revoke revokes the user's tokens, as an operator would: from the server side. A token says only in which second it was
-// issued, so a revocation bites for certain when a second has just begun and the token is of the one before. It is also
-// young then, and its age no reason to replace it.
+// revoke revokes the user's tokens, as an operator would: from the server side. A token says only
+// in which second it was issued, so a revocation bites for certain when a second has just begun and
+// the token is of the one before. It is also young then, and its age no reason to replace it.
 func revoke(ctx context.Context, baseURL string, b *backend, seen *observer) error {
 	operator, err := feeds.NewClient(testserver.DefaultKey, testserver.DefaultSecret)
 	if err != nil {
@@ -160,7 +162,8 @@ func revoke(ctx context.Context, baseURL string, b *backend, seen *observer) err
 			if err != nil {
 				return err
 			}
-			// On a machine that is held up for long the token may have been replaced before the call arrived.
+			// On a machine that is held up for long the token may have been replaced before the
+			// call arrived.
 			if pause(ctx, 900*time.Millisecond); seen.sawRevocation() {
 				return nil
 			}

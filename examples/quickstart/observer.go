@@ -24,7 +24,7 @@ type observer struct {
 	failed   int
 	failure  error // the first
 	early    int   // tokens replaced before their end
-	ended    int   // tokens replaced after it, found by the clock or by a refusal
+	ended    int   // tokens replaced after it, found by the clock or by a rejection
 	revoked  int   // tokens replaced because they were revoked
 	held     int   // requests that waited for the token after
 	maxWait  time.Duration
@@ -81,7 +81,8 @@ func (o *observer) sawRevocation() bool {
 	return o.revoked > 0
 }
 
-// width is how long a line is at most: it fits into any terminal, so that redrawing one leaves nothing behind.
+// width is how long a line is at most: it fits into any terminal, so that redrawing one leaves
+// nothing behind.
 const width = 60
 
 func (o *observer) begin() {
@@ -106,8 +107,9 @@ func say(format string, args ...any) {
 	fmt.Println(line)
 }
 
-// show prints a line a second until ctx ends, and below it what happened in that second. On a terminal the line of the running
-// second is redrawn as it grows: it is always as long, so there is nothing to erase, and no need for escape sequences.
+// show prints a line a second until ctx ends, and below it what happened in that second. On a
+// terminal the line of the running second is redrawn as it grows: it is always as long, so there is
+// nothing to erase, and no need for escape sequences.
 func (o *observer) show(ctx context.Context) {
 	info, err := os.Stdout.Stat()
 	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
@@ -142,8 +144,8 @@ func (o *observer) happened() (news []string) {
 	return news
 }
 
-// summary tells what has happened, last in a line for machines, and returns what should not have. Whoever has stopped it early
-// gets the same summary, and no word about what did not happen.
+// summary tells what has happened, last in a line for machines, and returns what should not have. A
+// person who has stopped it early gets the same summary, and no word about what did not happen.
 func (o *observer) summary(stopped bool) error {
 	ledger := o.server.Ledger()
 	arrived := 0
@@ -161,7 +163,7 @@ func (o *observer) summary(stopped bool) error {
 		say("Stopped after %s.", time.Since(o.began).Round(time.Second))
 	}
 	say("%s, of which %d failed; %d took effect exactly once.", count(o.requests, "post"), o.failed, arrived)
-	say("%s came to an end: %d replaced in the background before anybody noticed, %d while requests waited.",
+	say("%s came to an end: %d replaced in the background before a request noticed, %d while requests waited.",
 		count(expiries, "token"), o.early, o.ended)
 	if o.revoked > 0 {
 		say("%s revoked: %s rejected, %s held back, all of them sent under the next token.",

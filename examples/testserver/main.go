@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		welcomeGuard(stdout, url, guard, o)
 	} else {
 		ready := "testserver is ready at " + url + " with API key " + o.key
-		if o.secret == testserver.DefaultSecret { // nobody's secret, so it may be shown
+		if o.secret == testserver.DefaultSecret { // it is public, so it may be shown
 			ready += " and secret " + o.secret
 		}
 		fmt.Fprintln(stdout, ready)

@@ -23,8 +23,8 @@ type page struct {
 	url      string // without the key
 }
 
-// openPage listens for the page. If anybody but this machine can reach the address, the page gets
-// a key.
+// openPage listens for the page. If other machines can reach the address, the page gets a
+// key.
 func openPage(addr string, h *testserver.Page) (*page, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// The pictures of the README: three clients, of which two have been revoked while the token endpoint
-// is slow. One of them still waits.
+// The pictures of the README: three clients, of which two have been revoked while the token
+// endpoint is slow. One of them still waits.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {

@@ -25,7 +25,7 @@ type Action struct {
 	Do string `json:"do"`
 
 	Users    []string     `json:"users"`    // of revoke, undo and log-out
-	User     string       `json:"user"`     // of generate; of cut-sockets, where empty is everybody
+	User     string       `json:"user"`     // of generate; of cut-sockets, where empty means all
 	On       bool         `json:"on"`       // of auth-checks
 	Validity Milliseconds `json:"validity"` // of generate; 0: for ever
 	Form     string       `json:"form"`     // of generate: token, developer or refresh

@@ -138,7 +138,7 @@ func StateOf(r login.Reason) string {
 
 // A User is one lane of the page.
 type User struct {
-	ID       string       `json:"id"`   // see Nobody and Server
+	ID       string       `json:"id"`   // or NobodyLane, or ServerLane
 	Told     bool         `json:"told"` // its client tells of itself
 	Paused   Milliseconds `json:"paused"`
 	Calling  Milliseconds `json:"calling"`

@@ -33,7 +33,7 @@ type RequestRecord struct {
 
 	Tokens []string // each attempt's token, by id; of the first 100
 
-	refused []string // the tokens with which this request was refused
+	refused []string // the tokens with which this request was rejected
 	user    *string  // whose token came first, "" a server's; nil: none came so far
 }
 
@@ -115,12 +115,12 @@ func (a *Authority) Arrive(in Arrival) Attempt {
 	if len(r.Tokens) < maxAttempts {
 		r.Tokens = append(r.Tokens, at.TokenID)
 	}
-	l.Requests.Put(at.id, r, len(at.id)+64*len(r.Tokens)) // a token's id twice: as sent and as refused
+	l.Requests.Put(at.id, r, len(at.id)+64*len(r.Tokens)) // a token's id twice: as sent and as rejected
 	if at.Token == nil {
 		return at
 	}
 	if slices.Contains(r.refused, at.TokenID) {
-		l.Violation("request %q was replayed with token %s, with which it had been refused", at.id, at.TokenID)
+		l.Violation("request %q was replayed with token %s, with which it had been rejected", at.id, at.TokenID)
 	}
 	if in.Malformed {
 		return at
@@ -159,7 +159,7 @@ func (a *Authority) meet(id string, t Token) *TokenRecord {
 	return rec
 }
 
-// Refuse writes down that the attempt's token was judged and refused.
+// Refuse writes down that the attempt's token was judged and rejected.
 func (l *Ledger) Refuse(at Attempt, why string) {
 	l.Refused++
 	t := at.Token

@@ -26,7 +26,8 @@ type Authority struct {
 
 	Ledger Ledger
 
-	// Met, if not nil, is told of each token that is minted here or seen for the first time. It must not call the Authority.
+	// Met, if not nil, is told of each token that is minted here or seen for the first time. It
+	// must not call the Authority.
 	Met func(id string, t Token, rec *TokenRecord)
 
 	offset      time.Duration // the clock's, see Advance

@@ -80,8 +80,8 @@ type Token struct {
 	Serial                       uint64 // its number among the tokens that were minted here, 0 if it was not
 }
 
-// Parse reads a token. It fails if the token makes no sense, whoever signed it. Of opaque ones none
-// makes no sense.
+// Parse reads a token. It fails if the token makes no sense, which can't be said of an
+// opaque one. Who has signed it does not matter.
 func (a *Authority) Parse(value string) (Token, error) {
 	if a.Opaque {
 		if rec, ok := a.Ledger.Tokens.Get(ID(value)); ok && rec.says != nil {
@@ -97,7 +97,7 @@ func (a *Authority) Parse(value string) (Token, error) {
 }
 
 // Open takes a token apart and reports whether it is signed with the authority's secret. It fails
-// if the token makes no sense, whoever signed it. It needs no lock.
+// if the token makes no sense. Who has signed it does not matter. It needs no lock.
 func (a *Authority) Open(value string) (claims jwt.MapClaims, signed bool, err error) {
 	parts := strings.Split(value, ".")
 	if len(parts) != 3 {

@@ -6,7 +6,7 @@ import (
 	"iter"
 )
 
-// What is remembered of each kind of thing; the package comment of testserver names both numbers.
+// What is remembered of each kind of thing; the comment of testserver.Server names both numbers.
 const (
 	maxEntries = 100_000
 	maxBytes   = 64 << 20
