@@ -77,7 +77,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case v.fault.Answer != nil:
 		g.release(v, false)
-		v.status = v.fault.Status
+		v.status = http.StatusOK // or whatever Answer says
 		v.fault.Answer.ServeHTTP(w, r)
 	case v.fault.Status == http.StatusUnauthorized && !own:
 		g.reject(w, v, Revoked)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/testserver/internal/live"
+	"github.com/stayauth/stayauth/testserver/internal/login"
 )
 
 const maxTokenCall = 64 << 10 // bytes that are read of a request to a token endpoint, and of an answer
@@ -38,6 +39,9 @@ func (p *Page) asked(r *http.Request, body []byte) (user string) {
 	}
 	if user == "" && refresh != "" {
 		user = p.owner(refresh)
+	}
+	if len(user) > login.MaxUserID {
+		user = "" // no user has such an id
 	}
 	p.feed.CallBegan(user)
 	return user

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -65,14 +66,10 @@ func logins(a *login.Authority) []live.Login {
 	return list
 }
 
-func sortSockets(list []live.Socket) {
+// newestSockets returns those that were opened last, the newest first.
+func newestSockets(list []live.Socket) []live.Socket {
 	slices.SortFunc(list, func(a, b live.Socket) int {
-		if a.Since != b.Since {
-			if a.Since < b.Since {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(cmp.Compare(b.Since, a.Since), strings.Compare(a.ID, b.ID))
 	})
+	return list[:min(len(list), shownSockets)]
 }

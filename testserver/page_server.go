@@ -107,14 +107,11 @@ func (v *serverSubject) Look(tokens []live.Token, users []live.User) live.View {
 		Check: violations(l), Ledger: counts(l), Sockets: []live.Socket{}, Logins: logins(&v.authority),
 	}
 	for _, k := range v.sockets {
-		if len(view.Sockets) == shownSockets {
-			break
-		}
 		view.Sockets = append(view.Sockets, live.Socket{
 			ID: k.id, User: k.user, Token: k.tokenID, Since: live.TimeOf(k.since), Feeds: len(k.watching),
 		})
 	}
-	sortSockets(view.Sockets)
+	view.Sockets = newestSockets(view.Sockets)
 	view.Ledger = append(view.Ledger, live.Count{Name: "Sockets opened", Value: l.Sockets, Hint: "their token was accepted"})
 	return view
 }

@@ -210,7 +210,7 @@ func TestPageIsOne(t *testing.T) {
 	srv := &testserver.Server{}
 	defer srv.Close()
 	srv.Issue("before")
-	if srv.Page() != srv.Page() {
+	if first, second := srv.Page(), srv.Page(); first != second {
 		t.Error("two calls return two pages")
 	}
 	srv.Issue("after")

@@ -109,7 +109,7 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 			cut()
 		}
 		c.r.Body = io.NopCloser(bytes.NewReader(c.body))
-		c.status = c.fault.Status
+		c.status = http.StatusOK // or whatever Answer says
 		c.fault.Answer.ServeHTTP(w, c.r)
 		return
 	}

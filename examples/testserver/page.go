@@ -76,11 +76,11 @@ func (p *page) serve(ctx context.Context) error {
 	return nil
 }
 
-// orPage sends a browser that is at the root of the API on to the page. Everything else is for
-// next.
+// orPage sends a browser that is at the root of the API on to the page, unless that needs a key.
+// Everything else is for next.
 func (p *page) orPage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && r.URL.Path == "/" && r.URL.RawQuery == "" && r.Header.Get("Authorization") == "" &&
+		if p.handler.Key == "" && r.Method == http.MethodGet && r.URL.Path == "/" && r.URL.RawQuery == "" && r.Header.Get("Authorization") == "" &&
 			strings.Contains(r.Header.Get("Accept"), "text/html") {
 			http.Redirect(w, r, p.url, http.StatusSeeOther)
 			return

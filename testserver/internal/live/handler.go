@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"path"
 	"sync/atomic"
 )
 
@@ -36,7 +37,7 @@ func NewHandler(f *Feed, s Subject, key string) *Handler {
 	if err != nil {
 		panic(err) // not with a folder that is there
 	}
-	h.mux.Handle("GET /", http.FileServerFS(files))
+	h.mux.Handle("GET /", typed(http.FileServerFS(files)))
 	h.mux.HandleFunc("GET /events", h.events)
 	h.mux.HandleFunc("POST /act", h.act)
 	return h
@@ -50,6 +51,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// types are those of the page's files. A machine may have others in its settings, with which a
+// browser would not run the scripts.
+var types = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+func typed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if t, ok := types[path.Ext(r.URL.Path)]; ok {
+			w.Header().Set("Content-Type", t)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // act turns a switch.

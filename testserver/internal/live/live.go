@@ -92,7 +92,7 @@ func LoginOf(l login.Login) Login {
 	case l.Ended:
 		state = "ended"
 	}
-	return Login{l.ID, l.User, l.Client, l.Scope, l.Refreshes, since1970(l.Rotated), state}
+	return Login{l.ID, l.User, clip(l.Client, ""), clip(l.Scope, ""), l.Refreshes, since1970(l.Rotated), state}
 }
 
 // SocketSince makes the times of a socket.
