@@ -103,6 +103,7 @@ func TestDarkAndLight(t *testing.T) {
 			"h1", "#kind", ".lead", ".lead em", "#verdict", "h2", ".lane-state", ".lane [data-do=revoke]", ".legend", ".legend b", "th", "td",
 			".state.valid", ".ledger dt", ".toggle small", "button.primary", "#revoke-all", ".log time", ".none:not([hidden])",
 		} {
+			tb.until("there is "+selector, "!!document.querySelector(`"+selector+"`)")
 			if got := eval[float64](tb, contrast+`(`+"`"+selector+"`"+`)`); got < 4.5 {
 				t.Errorf("dark %t: the contrast of %s is %.2f, want 4.5", dark, selector, got)
 			}
