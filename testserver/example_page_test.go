@@ -48,6 +48,11 @@ func ExamplePage() {
 					page.Waiting("alice")
 				}
 			},
+			Rejected: func(e transport.Rejected) {
+				if !e.Late { // then a refresh has replaced the token already
+					page.Waiting("alice")
+				}
+			},
 			RefreshDone: func(e transport.RefreshDone) { page.Resumed("alice", e.Waiting, e.Err) },
 			Waited:      func(e transport.Waited) { page.HeldBack("alice", e.Duration) },
 		},

@@ -51,7 +51,8 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Waiting tells the page that from now on the user's client holds its requests back until it has a
 // token: what no server can see. In the hooks of a transport.Trace of this module it is
-// RefreshStart, unless the reason is that the token is about to end.
+// RefreshStart, unless the token is only about to end, and Rejected, unless that comes late. While
+// it waits, Waiting changes nothing.
 //
 // The page infers pauses from what the server sees. For a user whose client tells of itself it
 // infers none.

@@ -15,6 +15,11 @@ func Trace(p *testserver.Page, user string) *transport.Trace {
 				p.Waiting(user)
 			}
 		},
+		Rejected: func(e transport.Rejected) {
+			if !e.Late { // then the token has been replaced already
+				p.Waiting(user) // for a refresh that may have begun as one in the background
+			}
+		},
 		RefreshDone: func(e transport.RefreshDone) { p.Resumed(user, e.Waiting, e.Err) },
 		Waited:      func(e transport.Waited) { p.HeldBack(user, e.Duration) },
 	}

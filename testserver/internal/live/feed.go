@@ -17,6 +17,10 @@ const (
 	perKind   = 5                      // of one kind of one user
 	perWindow = 60                     // of all
 	maxWords  = 120                    // bytes of an event's words
+
+	// A client's words may come in another order than what they tell of. A pause in which requests
+	// are served for so long has ended.
+	stale = 2 * time.Second
 )
 
 // Lanes that are no user's. No user's id looks like them in the page, which marks them.
@@ -174,7 +178,13 @@ func (f *Feed) inferPause(l *lane, r Request) {
 
 // inferEnd ends such a pause with the first request under another token than the rejected one.
 func (f *Feed) inferEnd(l *lane, r Request) {
-	if l.told || l.paused.IsZero() || r.Begin.Before(l.paused) || len(l.tokens) == 0 || l.tokens[len(l.tokens)-1].id != r.Token {
+	if l.paused.IsZero() || r.Begin.Before(l.paused) || len(l.tokens) == 0 || l.tokens[len(l.tokens)-1].id != r.Token {
+		return
+	}
+	if l.told {
+		if r.Begin.Sub(l.paused) > stale {
+			l.paused = time.Time{}
+		}
 		return
 	}
 	f.endPause(l, r.Begin, "inferred: no request came between a rejection and the next token")

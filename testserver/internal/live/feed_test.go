@@ -128,6 +128,20 @@ func TestPauses(t *testing.T) {
 			time.Sleep(time.Second)
 			f.Request(request("alice", "b", live.Replayed))
 		}, 0, 0, ""},
+		{"told too late", func(f *live.Feed) {
+			f.PauseEnded("alice", 1, "")
+			f.PauseBegan("alice")
+			time.Sleep(time.Second)
+			f.Request(request("alice", "a", live.Served)) // perhaps the end is on its way
+			if f.News(newSubject(), 0).Users[0].Paused == 0 {
+				t.Error("the pause is over after a second")
+			}
+			time.Sleep(2 * time.Second)
+			f.Request(request("alice", "a", live.Served))
+			if f.News(newSubject(), 0).Users[0].Paused != 0 {
+				t.Error("the pause goes on while requests are served")
+			}
+		}, 0, 0, ""},
 		{"a rejection of a client that tells", func(f *live.Feed) {
 			f.RequestWaited("alice", time.Second)
 			f.Request(request("alice", "a", live.Rejected))
