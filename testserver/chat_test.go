@@ -48,7 +48,7 @@ func TestChatSocket(t *testing.T) {
 		}
 		c.wantClose(1000)
 		if l := srv.Ledger(); l.Tokens[testserver.TokenID(value)].Uses != 2 || l.Tokens[testserver.TokenID(value)].Refusals != 1 || l.Sockets != 1 {
-			t.Errorf("the ledger has %+v; want 2 uses of the token, 1 refusal and 1 socket", l)
+			t.Errorf("the ledger has %+v; want 2 uses of the token, 1 rejection and 1 socket", l)
 		}
 	})
 }

@@ -74,7 +74,7 @@ func TestUpdateActivity(t *testing.T) {
 			wantCode(t, alice.do("PUT", activities+"/a1", body), 400, 4)
 		}
 		if got := got(); !reflect.DeepEqual(got, any(want)) {
-			t.Errorf("a change that was refused left\n%v, want\n%v", got, want)
+			t.Errorf("a change that is not allowed left\n%v, want\n%v", got, want)
 		}
 		feed := func() any {
 			return alice.do("POST", "/api/v2/feeds/feed_groups/user/feeds/alice", "").get("feed", "activity_count")
@@ -132,7 +132,7 @@ func TestOwnership(t *testing.T) {
 				status int
 			}{
 				{"bob", caller{rt: srv, token: srv.Issue("bob")}, 403},
-				{"nobody", caller{rt: srv, auth: "anonymous"}, 403},
+				{"no user", caller{rt: srv, auth: "anonymous"}, 403},
 				{"alice", caller{rt: srv, token: srv.Issue("alice")}, 0},
 			} {
 				body := strings.ReplaceAll(tt.body, "%[1]s", by.name)
@@ -149,7 +149,7 @@ func TestOwnership(t *testing.T) {
 			}
 		}
 		if n := srv.Ledger().Refused; n != 0 {
-			t.Errorf("%d tokens were refused, want 0", n)
+			t.Errorf("%d tokens were rejected, want 0", n)
 		}
 	})
 }

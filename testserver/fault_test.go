@@ -35,9 +35,9 @@ func TestFaults(t *testing.T) {
 		{name: "none", status: 201, effects: 1},
 		{name: "latency", fault: testserver.Fault{Latency: 70 * ms}, status: 201, effects: 1, took: 70 * ms},
 		{name: "hold", fault: testserver.Fault{Hold: 30 * ms}, status: 201, effects: 1, took: 30 * ms},
-		{name: "hold of a refusal", fault: testserver.Fault{Hold: 30 * ms}, dead: true, status: 401, code: 40, took: 30 * ms},
-		{name: "refusal held back", fault: testserver.Fault{HoldRefusal: 50 * ms}, dead: true, status: 401, code: 40, took: 50 * ms},
-		{name: "no refusal to hold back", fault: testserver.Fault{HoldRefusal: 50 * ms}, status: 201, effects: 1},
+		{name: "hold of a rejection", fault: testserver.Fault{Hold: 30 * ms}, dead: true, status: 401, code: 40, took: 30 * ms},
+		{name: "rejection held back", fault: testserver.Fault{HoldRefusal: 50 * ms}, dead: true, status: 401, code: 40, took: 50 * ms},
+		{name: "no rejection to hold back", fault: testserver.Fault{HoldRefusal: 50 * ms}, status: 201, effects: 1},
 		{name: "all delays", fault: testserver.Fault{Latency: ms, Hold: 10 * ms, HoldRefusal: 100 * ms}, dead: true, status: 401, code: 40, took: 111 * ms},
 		{name: "cut before", fault: testserver.Fault{Cut: testserver.CutBefore}},
 		{name: "cut after", fault: testserver.Fault{Cut: testserver.CutAfter}, effects: 1},
@@ -205,7 +205,7 @@ func TestTokenFaults(t *testing.T) {
 			t.Errorf("issuing took %v, want 3s", took)
 		}
 		if n := srv.Ledger().Refused; n != 1 {
-			t.Errorf("%d refusals, want 1: a 401 of POST /token is none", n)
+			t.Errorf("%d rejections, want 1: a 401 of POST /token is none", n)
 		}
 	})
 }

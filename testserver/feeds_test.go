@@ -193,7 +193,7 @@ func TestCreateFeeds(t *testing.T) {
 			wantCode(t, alice.do("POST", batch, body), map[int]int{4: 400, 17: 403}[code], code)
 		}
 		if n := srv.Ledger().Effects; n != 0 {
-			t.Errorf("%d effects of what was refused", n)
+			t.Errorf("%d effects of what is not allowed", n)
 		}
 		a := alice.do("POST", batch, `{"feeds":[`+one+`},{"feed_group_id":"user","feed_id":"2","members":[{"user_id":"bob"}]}]}`)
 		wantStatus(t, a, 201)

@@ -210,7 +210,7 @@ func TestGuardAdvanceClock(t *testing.T) {
 	})
 }
 
-// An opaque token that nobody issued is unknown, and so is a JWT.
+// An opaque token that was never issued is unknown, and so is a JWT.
 func TestGuardOpaqueUnknown(t *testing.T) {
 	g := &testserver.Guard{Opaque: true}
 	guarded(t, g, func(t *testing.T) {

@@ -123,7 +123,7 @@ func TestJudgement(t *testing.T) {
 				if tt.code == 0 {
 					wantStatus(t, a, 200)
 					if srv.Ledger().Refused != 0 {
-						t.Error("the ledger counts a refusal")
+						t.Error("the ledger counts a rejection")
 					}
 					return
 				}

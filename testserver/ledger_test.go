@@ -161,7 +161,7 @@ func TestReplayWithRefusedToken(t *testing.T) {
 	}
 }
 
-// A client that was not told of the refusal can't know better.
+// A client that was not told of the rejection can't know better.
 func TestRefusalThatDidNotArrive(t *testing.T) {
 	fault := testserver.Fault{Cut: testserver.CutAfter} // written only between requests
 	srv := &testserver.Server{Fault: func(*http.Request) testserver.Fault { return fault }}

@@ -60,7 +60,7 @@ func TestTokenEndpoint(t *testing.T) {
 	})
 }
 
-// Without a Session anybody may log in, and a token without an end has no expires_in.
+// Without a Session anyone may log in, and a token without an end has no expires_in.
 func TestTokenEndpointZero(t *testing.T) {
 	srv := &testserver.Server{TTL: -1}
 	bubble(t, srv, func(t *testing.T) {

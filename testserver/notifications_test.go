@@ -211,7 +211,7 @@ func TestCreatedNotifications(t *testing.T) {
 			path, body    string
 			kind, told    string // the notification's type, and what it is about
 			flag          string // in the answer
-			byAliceNobody bool   // nobody notifies themselves
+			byAliceNobody bool   // no user notifies itself
 		}{
 			{"/api/v2/feeds/follows", `{"source":"timeline:bob","target":"user:alice",`, "follow", "user alice Alice", "notification_created", false},
 			{activities + "/a1/reactions", `{"type":"like",`, "reaction", "post a1 Hello", "notification_created", true},
@@ -229,7 +229,7 @@ func TestCreatedNotifications(t *testing.T) {
 					t.Errorf("%s: alice has notified herself: %v", tt.kind, a.body)
 				}
 			}
-			if tt.kind == "reaction" { // without the flag nobody is told
+			if tt.kind == "reaction" { // without the flag no one is told
 				wantStatus(t, bob.do("POST", tt.path, tt.body[:len(tt.body)-1]+`}`), 201)
 			}
 			a := bob.do("POST", tt.path, tt.body+create+`}`)

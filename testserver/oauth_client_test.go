@@ -32,7 +32,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"wrong secret", &testserver.Guard{Clients: clients}, "", []string{"client_id=web", "client_secret=x"}, 401, "invalid_client"},
 		{"no secret", &testserver.Guard{Clients: clients}, "", []string{"client_id=web"}, 401, "invalid_client"},
 		{"unknown", &testserver.Guard{Clients: clients}, "x:", nil, 401, "invalid_client"},
-		{"nobody", &testserver.Guard{Clients: clients}, "", nil, 401, "invalid_client"},
+		{"no client", &testserver.Guard{Clients: clients}, "", nil, 401, "invalid_client"},
 		{"public", &testserver.Guard{Clients: clients}, "", []string{"client_id=app"}, 200, ""},
 		{"public with a secret", &testserver.Guard{Clients: clients}, "", []string{"client_id=app", "client_secret=x"}, 401, "invalid_client"},
 		{"any client", &testserver.Guard{}, "who:ever", nil, 200, ""},

@@ -205,7 +205,7 @@ func TestPageHoldsNoSecret(t *testing.T) {
 	}
 }
 
-// There is one page for a server, whoever asks and however often, and without one nothing is kept.
+// A server has one page, however often it is asked for. What came before is not on it.
 func TestPageIsOne(t *testing.T) {
 	srv := &testserver.Server{}
 	defer srv.Close()

@@ -113,7 +113,7 @@ func TestCloseEndsSockets(t *testing.T) {
 	}
 }
 
-// A client that does not read loses its connection, and nobody waits for it. So does one that is
+// A client that does not read loses its connection, and no one waits for it. So does one that is
 // too slow for what happens: it is not to think that it has been told everything.
 func TestSlowSocket(t *testing.T) {
 	for _, tt := range []struct {

@@ -22,13 +22,13 @@ func TestSocketHandshakeFaults(t *testing.T) {
 		first  string
 		took   time.Duration
 	}{
-		{name: "refused", fault: testserver.Fault{Status: 503}, status: 503},
-		{name: "refused token", fault: testserver.Fault{Status: 401}, status: 401},
+		{name: "rejected", fault: testserver.Fault{Status: 503}, status: 503},
+		{name: "rejected token", fault: testserver.Fault{Status: 401}, status: 401},
 		{name: "cut before", fault: testserver.Fault{Cut: testserver.CutBefore}},
 		{name: "cut after", fault: testserver.Fault{Cut: testserver.CutAfter}},
 		{name: "latency", fault: testserver.Fault{Latency: time.Second}, first: "connection.ok", took: time.Second},
 		{name: "hold", fault: testserver.Fault{Hold: time.Second}, first: "connection.ok", took: time.Second},
-		{name: "held refusal", fault: testserver.Fault{HoldRefusal: time.Second}, dead: true, first: "connection.error", took: time.Second},
+		{name: "held rejection", fault: testserver.Fault{HoldRefusal: time.Second}, dead: true, first: "connection.error", took: time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := &testserver.Server{Fault: always(tt.fault)}

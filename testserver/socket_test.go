@@ -231,12 +231,12 @@ func TestSocketRefusals(t *testing.T) {
 				wantCode(t, a, tt.status, tt.code)
 				wantFields(t, event["error"], strings.Fields("code message StatusCode duration more_info details"))
 				if a.number("StatusCode") != float64(tt.status) || !strings.HasPrefix(a.text("message"), "Connect failed with error: ") || event["connection_id"] != "" {
-					t.Errorf("the refusal is %v", event)
+					t.Errorf("the rejection is %v", event)
 				}
 				c.wantClose(1000)
 				synctest.Wait()
 				if l := srv.Ledger(); l.Refused != tt.refused || l.Sockets != 0 || l.OpenSockets != 0 {
-					t.Errorf("the ledger has %+v; want %d refusals, and no socket", l, tt.refused)
+					t.Errorf("the ledger has %+v; want %d rejections, and no socket", l, tt.refused)
 				}
 			})
 		})

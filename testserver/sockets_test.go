@@ -15,7 +15,7 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// Everybody who watches a feed is told of everything once, and all in the same order.
+// Everyone who watches a feed is told of everything once, and all in the same order.
 func TestManySockets(t *testing.T) {
 	const sockets, posters, posts = 50, 4, 10
 	run := func(t *testing.T, srv *testserver.Server, rt http.RoundTripper, base string) {

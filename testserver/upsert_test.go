@@ -89,7 +89,7 @@ func TestBatches(t *testing.T) {
 			wantCode(t, alice.do("POST", activities+"/batch", body), map[int]int{4: 400, 16: 404, 17: 403}[code], code)
 		}
 		if n := srv.Ledger().Effects - before; n != 0 || found(t, alice, activities+"/query", "activities", "id", `{}`) != "" {
-			t.Errorf("%d effects of what was refused", n)
+			t.Errorf("%d effects of what is not allowed", n)
 		}
 		a := alice.do("POST", activities+"/batch", `{"activities":[`+one+`,"id":"1"},`+one+`,"id":"2"},`+one+`,"id":"1","text":"again"}]}`)
 		wantStatus(t, a, 201)

@@ -188,12 +188,12 @@ func TestWatchesAreBounded(t *testing.T) {
 		alice.watch(t, hello, "user", "0")
 		wantCode(t, alice.do("POST", "/api/v2/feeds/feed_groups/user/feeds/more?connection_id="+hello["connection_id"].(string), `{"watch":true}`), 400, 4)
 		if n := srv.Ledger().Effects; n != 1000 {
-			t.Errorf("%d effects, want 1000: what is refused makes no feed", n)
+			t.Errorf("%d effects, want 1000: what is not allowed makes no feed", n)
 		}
 	})
 }
 
-// Whoever makes a feed and watches it by the same call is told that it was made; who only finds it
+// A user who makes a feed and watches it by the same call is told that it was made. One who finds it
 // is not.
 func TestFeedCreated(t *testing.T) {
 	srv := &testserver.Server{}

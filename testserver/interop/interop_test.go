@@ -1,6 +1,6 @@
 // Package interop_test runs Stream's own published clients for JavaScript, unmodified, against the
 // test server. They are the referee: what they can't tell from the real API is good enough for
-// everybody else.
+// everyone else.
 //
 // The tests need Node 20 or later, npm, and a registry to install from, so they run only if the
 // environment variable INTEROP is set. With INTEROP=1 they skip, and say so, where something is

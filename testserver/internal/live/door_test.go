@@ -78,7 +78,7 @@ func TestDoor(t *testing.T) {
 	}
 }
 
-// Every answer has the headers, refusals too, and none allows another origin anything.
+// Every answer has the headers, those to strangers too, and none allows another origin anything.
 func TestHeaders(t *testing.T) {
 	s := newSubject()
 	close(s.done)
