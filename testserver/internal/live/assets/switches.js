@@ -14,8 +14,16 @@ export function say(words) {
   quiet = setTimeout(() => { $("said").textContent = ""; }, 6000);
 }
 
-/** turn sends an action, and tells how it went. */
-async function turn(action, words) {
+let before = Promise.resolve();
+
+/** turn sends an action, after those before it, and tells how it went. */
+function turn(action, words) {
+  const done = before.then(() => send(action, words));
+  before = done;
+  return done;
+}
+
+async function send(action, words) {
   try {
     const value = await act(action);
     if (words) say(words);
@@ -75,12 +83,16 @@ export function drawSwitches(anew = false) {
   }
   $("undo-all").hidden = !s.revoked;
   $("auth-off").checked = !s.authChecks;
-  $("token-delay").value = s.faults.tokenDelay;
-  $("api-delay").value = s.faults.apiDelay;
-  $("token-fails").checked = s.faults.tokenFails;
-  $("token-dead").checked = s.faults.tokenDead;
-  $("api-fails").checked = s.faults.apiFails;
+  drawFaults(s.faults);
   $("offset").value = s.offset / 1000;
+}
+
+function drawFaults(f) {
+  $("token-delay").value = f.tokenDelay;
+  $("api-delay").value = f.apiDelay;
+  $("token-fails").checked = f.tokenFails;
+  $("token-dead").checked = f.tokenDead;
+  $("api-fails").checked = f.apiFails;
 }
 
 /** start makes the switches work. */
@@ -100,7 +112,11 @@ export function start() {
   for (const id of ["token-delay", "token-fails", "token-dead", "api-delay", "api-fails"]) {
     on(id, "change", () => turn({ do: "faults", faults: faults() }, "Done. Watch what the clients do."));
   }
-  on("heal", "click", () => turn({ do: "faults", faults: {} }, "Nothing goes wrong any more."));
+  on("heal", "click", () => {
+    // At once: if the last switch was turned a moment ago, the server may never say that it stood otherwise.
+    drawFaults({ tokenDelay: 0, apiDelay: 0, tokenFails: false, tokenDead: false, apiFails: false });
+    turn({ do: "faults", faults: {} }, "Nothing goes wrong any more.");
+  });
   on("auth-off", "change", () => turn({ do: "auth-checks", on: !$("auth-off").checked },
     $("auth-off").checked ? "Auth checks are disabled: developer tokens are accepted." : "Auth checks are enabled."));
   on("clock", "submit", (e) => {

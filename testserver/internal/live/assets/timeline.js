@@ -135,13 +135,17 @@ class Lane {
 
   drawBars(left, right, x) {
     const tokens = tokensOf(this.user).filter((t) => t.state !== "wrong signature" && endOf(t) > left - 2000 || t.ends > left);
-    const free = rows.map(() => -Infinity), newest = current(this.user);
+    const free = rows.map(() => -Infinity), lastOf = [], newest = current(this.user);
     for (const t of tokens) { // each in the first row that is free, or in the one that is free soonest
       let row = free.findIndex((end) => end <= t.issued + 1);
       if (row < 0) row = free.indexOf(Math.min(...free));
       free[row] = t.state === "revoked" ? Math.max(t.ends || endOf(t), endOf(t)) : endOf(t);
       t.row = row;
+      t.next = Infinity; // when the next bar in the row begins
+      if (lastOf[row]) lastOf[row].next = t.issued;
+      lastOf[row] = t;
     }
+    const planned = (t) => x(Math.min(t.ends || right + span, t.next));
     this.each("bars", tokens, (t) => t.id, (t) => {
       const g = svg("g");
       g.dataset.token = t.id;
@@ -162,13 +166,12 @@ class Lane {
       name.setAttribute("y", y + 12.5);
       name.textContent = short(t.id);
       this.names.push([name, from, to, old]);
-      const planned = t.ends ? x(t.ends) : x(right + span);
-      ghost.setAttribute("d", revoked && planned > to + 4 ? `M${to} ${y + 0.5}H${planned}v${rowHeight - 1}H${to}` : "");
+      ghost.setAttribute("d", revoked && planned(t) > to + 4 ? `M${to} ${y + 0.5}H${planned(t)}v${rowHeight - 1}H${to}` : "");
       cut.setAttribute("d", revoked ? `M${to} ${y - 3}l-2.500 5.750 5 5.750-5 5.750 2.500 5.750` : "");
       title.textContent = `Token ${short(t.id)}: ${t.state}`;
     });
     // What a revoked token would have lived to has its words at the far end, out of the way of the next token's arrow.
-    const farEnd = (t) => Math.min(t.ends ? x(t.ends) : Infinity, this.width - this.nowX);
+    const farEnd = (t) => Math.min(planned(t), this.width - this.nowX);
     const cut = tokens.filter((t) => t.state === "revoked" && farEnd(t) > x(endOf(t)) + 74);
     this.each("labels", cut, (t) => t.id, () => svg("text", { class: "cut-name", "text-anchor": "end" }), (e, t) => {
       e.setAttribute("x", farEnd(t) - 8);
