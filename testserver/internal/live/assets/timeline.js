@@ -1,5 +1,7 @@
 // The timeline: a lane for each user. Time runs to the left, and now stands still.
 
+import { drawAxis } from "./axis.js";
+import { html, svg } from "./dom.js";
 import { current, endOf, model, now, sampling, tokensOf } from "./model.js";
 import { isUser, nameOf, short, span as words } from "./words.js";
 
@@ -7,7 +9,6 @@ const maxLanes = 8;
 const future = 1 / 3; // of the view lies ahead of now
 const rows = [30, 50], rowHeight = 17; // where bars lie
 const callY = 14, markY = 84, height = 98;
-const svgns = "http://www.w3.org/2000/svg";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let span = 30_000; // ms that are shown
@@ -19,7 +20,7 @@ const time = () => held ?? now();
 /** show sets how many ms are shown. */
 export function show(ms) {
   span = ms;
-  drawAxis();
+  drawAxis(span, future);
   draw();
 }
 
@@ -27,19 +28,6 @@ export function show(ms) {
 export function hold(on) {
   held = on ? now() : null;
   draw();
-}
-
-function svg(name, attributes = {}) {
-  const e = document.createElementNS(svgns, name);
-  for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
-  return e;
-}
-
-function html(name, className, text = "") {
-  const e = document.createElement(name);
-  e.className = className;
-  e.textContent = text;
-  return e;
 }
 
 class Lane {
@@ -262,8 +250,8 @@ class Lane {
 /** start draws from now on. buttons makes a user's buttons. */
 export function start(buttons) {
   makeButtons = buttons;
-  drawAxis();
-  new ResizeObserver(() => { drawAxis(); draw(); }).observe(document.getElementById("lanes"));
+  drawAxis(span, future);
+  new ResizeObserver(() => { drawAxis(span, future); draw(); }).observe(document.getElementById("lanes"));
   const frame = () => {
     if (!calm.matches && held === null) for (const lane of lanes.values()) lane.move(now());
     requestAnimationFrame(frame);
@@ -303,16 +291,4 @@ export function draw() {
   const n = sampling(span), sampled = document.getElementById("sampled");
   sampled.hidden = n < 1.05;
   sampled.textContent = `showing 1 request in ${n < 10 ? n.toFixed(1).replace(/\.0$/, "") : Math.round(n)}`;
-}
-
-function drawAxis() {
-  const axis = document.getElementById("axis");
-  const step = span / (axis.clientWidth < 420 ? 3 : 6);
-  const ticks = [];
-  for (let t = -span * (1 - future); t <= span * future + 1; t += step) {
-    const tick = html("span", Math.abs(t) < 1 ? "now" : "", Math.abs(t) < 1 ? "now" : `${t > 0 ? "+" : "−"}${+(Math.abs(t) / 1000).toFixed(1)} s`);
-    tick.style.left = `${((t / span + 1 - future) * 100).toFixed(2)}%`;
-    if (t > -span * (1 - future) + 1 && t < span * future - 1) ticks.push(tick);
-  }
-  axis.replaceChildren(...ticks);
 }
