@@ -38,7 +38,7 @@ func ExamplePage() {
 
 	client := &http.Client{Transport: &transport.Transport{
 		Provider: provider.OAuth2{
-			TokenURL: "https://auth.test/token", ClientID: "cli", RefreshToken: guard.LogIn("alice"), Client: &http.Client{Transport: guard},
+			TokenURL: "https://auth.test/token", ClientID: "cli", RefreshToken: provider.NewSecret(guard.LogIn("alice")), Client: &http.Client{Transport: guard},
 		},
 		Origins: []string{"https://api.test"},
 		Base:    guard,

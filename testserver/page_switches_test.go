@@ -222,10 +222,10 @@ func TestPageTokenEndpoint(t *testing.T) {
 				in, err := provider.ReadTokenRequest(r)
 				return in.UserID, err
 			},
-			Signer: provider.Signer{Secret: testserver.DefaultSecret, Validity: time.Hour},
+			Signer: provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Validity: time.Hour},
 		}), Public: func(*http.Request) bool { return true }, Prefix: "/none"}
 		defer backend.Close()
-		tokens := provider.HTTP{URL: "https://backend.test/token", UserID: "alice", Session: "s", Client: &http.Client{Transport: backend}}
+		tokens := provider.HTTP{URL: "https://backend.test/token", UserID: "alice", Session: provider.NewSecret("s"), Client: &http.Client{Transport: backend}}
 		get := func() string {
 			tok, err := tokens.Token(context.Background(), provider.Token{})
 			if err != nil {

@@ -51,7 +51,7 @@ func live(ctx context.Context, out io.Writer) error {
 	var work errgroup.Group
 	for _, name := range []string{"alice", "bob"} {
 		client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: api.url, Trace: tell.Trace(page, name)}
-		bot, err := client.ConnectUser(ctx, feeds.User{ID: name}, provider.HTTP{URL: tokens.url, UserID: name, Session: sessionOf(name)})
+		bot, err := client.ConnectUser(ctx, feeds.User{ID: name}, provider.HTTP{URL: tokens.url, UserID: name, Session: provider.NewSecret(sessionOf(name))})
 		if err != nil {
 			return err
 		}

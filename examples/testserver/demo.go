@@ -37,10 +37,10 @@ func (o options) demo(ctx context.Context, base string, srv server) {
 				id = "demo"
 			}
 			t.Provider = provider.OAuth2{
-				TokenURL: base + endpoints + "/token", ClientID: id, ClientSecret: o.clientSecret, RefreshToken: guard.LogIn(user),
+				TokenURL: base + endpoints + "/token", ClientID: id, ClientSecret: provider.NewSecret(o.clientSecret), RefreshToken: provider.NewSecret(guard.LogIn(user)),
 			}
 		} else {
-			t.Provider = provider.HTTP{URL: base + "/token", UserID: user, Session: o.session}
+			t.Provider = provider.HTTP{URL: base + "/token", UserID: user, Session: provider.NewSecret(o.session)}
 			t.Authorize = func(r *http.Request, tok provider.Token) {
 				r.Header.Set("Authorization", tok.Value())
 				r.Header.Set("Stream-Auth-Type", "jwt")

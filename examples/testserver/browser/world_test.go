@@ -57,9 +57,9 @@ func start(t *testing.T, w *world) *world {
 func (w *world) client(user string) *http.Client {
 	tr := &transport.Transport{Origins: []string{w.api}, Trace: tell.Trace(w.srv.Page(), user)}
 	if g, ok := w.srv.(*testserver.Guard); ok {
-		tr.Provider = provider.OAuth2{TokenURL: w.api + "/token", ClientID: "cli", RefreshToken: g.LogIn(user)}
+		tr.Provider = provider.OAuth2{TokenURL: w.api + "/token", ClientID: "cli", RefreshToken: provider.NewSecret(g.LogIn(user))}
 	} else {
-		tr.Provider = provider.HTTP{URL: w.api + "/token", UserID: user, Session: "s"}
+		tr.Provider = provider.HTTP{URL: w.api + "/token", UserID: user, Session: provider.NewSecret("s")}
 		tr.Authorize = func(r *http.Request, tok provider.Token) {
 			r.Header.Set("Authorization", tok.Value())
 			r.Header.Set("Stream-Auth-Type", "jwt")
