@@ -163,10 +163,20 @@ func (tb *tab) until(what, expression string) {
 	}
 }
 
-// click clicks an element, which scrolls into view.
+// click clicks an element where a mouse would hit it. It looks and clicks at one moment: the page
+// moves while it fills, and a click at where an element was a moment ago hits another.
 func (tb *tab) click(selector string) {
 	tb.t.Helper()
-	tb.run(chromedp.Click(selector))
+	tb.until(selector+" can be clicked", fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		if (!e || e.disabled) return false;
+		e.scrollIntoView({block: "center"});
+		const r = e.getBoundingClientRect();
+		const hit = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
+		if (!e.contains(hit)) return false;
+		e.click();
+		return true;
+	})()`, selector))
 }
 
 // set chooses a value of a select or an input, as a person does.
