@@ -8,7 +8,8 @@ const metadataPath = "/.well-known/oauth-authorization-server"
 
 // serveMetadata tells where the endpoints are, for clients that know the issuer alone: it is the
 // guard's address, and Prefix.
-func (g *Guard) serveMetadata(w http.ResponseWriter, r *http.Request, _ bool) {
+func (g *Guard) serveMetadata(w http.ResponseWriter, v *visit) {
+	r := v.r
 	issuer := "http://" + r.Host + g.Prefix
 	if r.TLS != nil {
 		issuer = "https://" + r.Host + g.Prefix
