@@ -69,19 +69,19 @@ func (s *Server) authenticate(c *call) *failure {
 func (s *Server) judge(t login.Token, rec *login.TokenRecord) *failure {
 	switch s.authority.Judge(t, rec, s.app.disableAuthChecks) {
 	case login.BadSignature:
-		return refused(codeSignature, "JWTAuth error: signature is not valid. Make sure the token is created using "+
+		return rejected(codeSignature, "JWTAuth error: signature is not valid. Make sure the token is created using "+
 			`the secret for API key "`+s.key()+`"`)
 	case login.NotYetValid:
-		return refused(codeNotYetValid, "JWTAuth error: token is not valid yet (nbf)")
+		return rejected(codeNotYetValid, "JWTAuth error: token is not valid yet (nbf)")
 	case login.IssuedLater:
-		return refused(codeIssuedLater, "JWTAuth error: token used before issue at (iat)")
+		return rejected(codeIssuedLater, "JWTAuth error: token used before issue at (iat)")
 	case login.Expired:
-		return refused(codeExpired, "JWTAuth error: token is expired (exp)")
+		return rejected(codeExpired, "JWTAuth error: token is expired (exp)")
 	case login.Revoked:
-		return refused(codeExpired, msgRevoked)
+		return rejected(codeExpired, msgRevoked)
 	}
 	if t.User != "" && s.cutOff(t) {
-		return refused(codeExpired, msgRevoked)
+		return rejected(codeExpired, msgRevoked)
 	}
 	return nil
 }

@@ -93,9 +93,9 @@ func (d dialect) welcome(now time.Time, connectionID string, u userResponse) obj
 	return event
 }
 
-// refusal is the event that says that the token is not valid, or no longer. body is the API's
+// rejection is the event that says that the token is not valid, or no longer. body is the API's
 // error.
-func (d dialect) refusal(now time.Time, body object) object {
+func (d dialect) rejection(now time.Time, body object) object {
 	if d == chatSocket {
 		return object{"error": body}
 	}

@@ -47,7 +47,7 @@ func TestChatSocket(t *testing.T) {
 			t.Errorf("a dead token is rejected with %v", event)
 		}
 		c.wantClose(1000)
-		if l := srv.Ledger(); l.Tokens[testserver.TokenID(value)].Uses != 2 || l.Tokens[testserver.TokenID(value)].Refusals != 1 || l.Sockets != 1 {
+		if l := srv.Ledger(); l.Tokens[testserver.TokenID(value)].Uses != 2 || l.Tokens[testserver.TokenID(value)].Rejections != 1 || l.Sockets != 1 {
 			t.Errorf("the ledger has %+v; want 2 uses of the token, 1 rejection and 1 socket", l)
 		}
 	})

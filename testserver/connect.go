@@ -75,12 +75,12 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, d dialect) {
 	}
 	hello, f := s.admit(c, k, g)
 	defer s.forget(k)
-	refusal := f != nil && f.refused
-	if !s.hold(c, refusal) {
+	rejection := f != nil && f.rejected
+	if !s.hold(c, rejection) {
 		return
 	}
-	s.recordAnswer(c, refusal)
-	c.refusal, c.status = refusal, http.StatusSwitchingProtocols
+	s.recordAnswer(c, rejection)
+	c.rejection, c.status = rejection, http.StatusSwitchingProtocols
 	if f != nil {
 		c.status = f.status
 	}
@@ -125,10 +125,10 @@ func (s *Server) admit(c *call, k *socket, g greeting) (hello []byte, f *failure
 	c.route.access = anybody // the token is here now
 	me, f := s.logIn(c, g.User)
 	if f != nil {
-		if f.refused {
-			s.recordRefusal(c, f)
+		if f.rejected {
+			s.recordRejection(c, f)
 		}
-		return encode(k.dialect.refusal(s.now(), f.body(c.route.op, c.duration()))), f
+		return encode(k.dialect.rejection(s.now(), f.body(c.route.op, c.duration()))), f
 	}
 	k.id, k.user, k.anonymous, k.token, k.record = newUUID(), c.user, c.user == "", c.token, c.attempt.Token
 	k.tokenID, k.since = c.attempt.TokenID, time.Now()

@@ -148,7 +148,7 @@ func TestOwnership(t *testing.T) {
 				t.Errorf("%d: %s %s had %d effects, want alice's alone", i, tt.method, tt.path, n)
 			}
 		}
-		if n := srv.Ledger().Refused; n != 0 {
+		if n := srv.Ledger().Rejected; n != 0 {
 			t.Errorf("%d tokens were rejected, want 0", n)
 		}
 	})

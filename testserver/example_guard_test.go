@@ -42,7 +42,7 @@ func ExampleGuard() {
 	post()
 
 	l := guard.Ledger()
-	fmt.Println(l.Issued, "tokens,", l.Refused, "rejected,", l.Effects, "effects,", guard.Check())
+	fmt.Println(l.Issued, "tokens,", l.Rejected, "rejected,", l.Effects, "effects,", guard.Check())
 	// Output:
 	// 200 OK alice
 	// 200 OK alice

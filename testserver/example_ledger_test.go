@@ -38,14 +38,14 @@ func ExampleLedger() {
 
 	l := srv.Ledger()
 	r := l.Requests["post-1"]
-	fmt.Println(r.Attempts, "attempts,", r.Refused, "refused,", r.Effects, "effect")
-	fmt.Println(l.Tokens[testserver.TokenID(old)].Refusal)
+	fmt.Println(r.Attempts, "attempts,", r.Rejected, "rejected,", r.Effects, "effect")
+	fmt.Println(l.Tokens[testserver.TokenID(old)].Rejection)
 	fmt.Println(srv.Check())
 
 	post(srv.Issue("alice")) // and once too often
 	fmt.Println(srv.Check())
 	// Output:
-	// 2 attempts, 1 refused, 1 effect
+	// 2 attempts, 1 rejected, 1 effect
 	// This token has been revoked, please generate a new token
 	// <nil>
 	// testserver: request "post-1" (AddActivity) took effect 2 times
@@ -71,8 +71,8 @@ func ExampleRequest() {
 	fmt.Printf("%+v\n", srv.Ledger().Requests["read-1"])
 	fmt.Printf("%+v\n", srv.Ledger().Requests["read-2"])
 	// Output:
-	// {Attempts:1 Refused:0 Effects:0 Tokens:[]}
-	// {Attempts:0 Refused:0 Effects:0 Tokens:[]}
+	// {Attempts:1 Rejected:0 Effects:0 Tokens:[]}
+	// {Attempts:0 Rejected:0 Effects:0 Tokens:[]}
 }
 
 // A token that was issued and never used.

@@ -82,11 +82,11 @@ func Example_transport() {
 	srv.Revoke("alice")
 	get()
 	l := srv.Ledger()
-	fmt.Println(l.Issued, "tokens,", l.Refused, "refused")
+	fmt.Println(l.Issued, "tokens,", l.Rejected, "rejected")
 	// Output:
 	// 200 OK
 	// 200 OK
-	// 2 tokens, 1 refused
+	// 2 tokens, 1 rejected
 }
 
 // A user's token is good until it is revoked, and the next one is good at once.

@@ -4,10 +4,10 @@ import "fmt"
 
 // A failure is an API error. It is not an error in Go's sense: it is an answer. nil is success.
 type failure struct {
-	status  int
-	code    int
-	inner   string // the message without the operation's name; it holds no token and no secret
-	refused bool   // the token was judged and rejected
+	status   int
+	code     int
+	inner    string // the message without the operation's name; it holds no token and no secret
+	rejected bool   // the token was judged and rejected
 }
 
 // Stream's error codes.
@@ -27,8 +27,8 @@ const (
 	codeConnectionID = 46
 )
 
-func refused(code int, inner string) *failure {
-	return &failure{status: 401, code: code, inner: inner, refused: true}
+func rejected(code int, inner string) *failure {
+	return &failure{status: 401, code: code, inner: inner, rejected: true}
 }
 
 func badInput(format string, args ...any) *failure {
@@ -49,7 +49,7 @@ func (f Fault) failure() *failure {
 	if f.Status == 0 {
 		return nil
 	}
-	e := &failure{status: f.Status, code: f.Code, inner: "fault injected by the test", refused: f.Status == 401}
+	e := &failure{status: f.Status, code: f.Code, inner: "fault injected by the test", rejected: f.Status == 401}
 	if e.code != 0 {
 		return e
 	}

@@ -52,9 +52,9 @@ type Fault struct {
 	// so much of its life gone.
 	Hold time.Duration
 
-	// HoldRefusal passes between the rejection of the request's token and the 401 that says so, on
+	// HoldRejection passes between the rejection of the request's token and the 401 that says so, on
 	// top of Hold: it makes a 401 late, and no other answer.
-	HoldRefusal time.Duration
+	HoldRejection time.Duration
 
 	// Socket happens to the socket that this request opens at a Server. Up to there all of the
 	// above is as with any request, the socket's first event in place of the answer: Status rejects
@@ -109,7 +109,7 @@ func (f Fault) arrive(ctx context.Context, done <-chan struct{}) bool {
 func (f Fault) hold(ctx context.Context, done <-chan struct{}, rejected bool) bool {
 	d := f.Hold
 	if rejected {
-		d += f.HoldRefusal
+		d += f.HoldRejection
 	}
 	return wait(ctx, done, d) && f.Cut != CutAfter
 }

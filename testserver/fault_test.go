@@ -36,9 +36,9 @@ func TestFaults(t *testing.T) {
 		{name: "latency", fault: testserver.Fault{Latency: 70 * ms}, status: 201, effects: 1, took: 70 * ms},
 		{name: "hold", fault: testserver.Fault{Hold: 30 * ms}, status: 201, effects: 1, took: 30 * ms},
 		{name: "hold of a rejection", fault: testserver.Fault{Hold: 30 * ms}, dead: true, status: 401, code: 40, took: 30 * ms},
-		{name: "rejection held back", fault: testserver.Fault{HoldRefusal: 50 * ms}, dead: true, status: 401, code: 40, took: 50 * ms},
-		{name: "no rejection to hold back", fault: testserver.Fault{HoldRefusal: 50 * ms}, status: 201, effects: 1},
-		{name: "all delays", fault: testserver.Fault{Latency: ms, Hold: 10 * ms, HoldRefusal: 100 * ms}, dead: true, status: 401, code: 40, took: 111 * ms},
+		{name: "rejection held back", fault: testserver.Fault{HoldRejection: 50 * ms}, dead: true, status: 401, code: 40, took: 50 * ms},
+		{name: "no rejection to hold back", fault: testserver.Fault{HoldRejection: 50 * ms}, status: 201, effects: 1},
+		{name: "all delays", fault: testserver.Fault{Latency: ms, Hold: 10 * ms, HoldRejection: 100 * ms}, dead: true, status: 401, code: 40, took: 111 * ms},
 		{name: "cut before", fault: testserver.Fault{Cut: testserver.CutBefore}},
 		{name: "cut after", fault: testserver.Fault{Cut: testserver.CutAfter}, effects: 1},
 		{name: "cut after, late", fault: testserver.Fault{Cut: testserver.CutAfter, Latency: ms, Hold: ms}, effects: 1, took: 2 * ms},
@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 		{name: "status 429", fault: testserver.Fault{Status: 429, RetryAfter: time.Minute}, status: 429, code: 9, header: map[string]string{"Retry-After": "60"}},
 		{name: "status 429 without Retry-After", fault: testserver.Fault{Status: 429}, status: 429, code: 9, header: map[string]string{"Retry-After": ""}},
 		{name: "status 400", fault: testserver.Fault{Status: 400}, status: 400, code: 4},
-		{name: "status 401", fault: testserver.Fault{Status: 401, HoldRefusal: ms}, status: 401, code: 40, took: ms},
+		{name: "status 401", fault: testserver.Fault{Status: 401, HoldRejection: ms}, status: 401, code: 40, took: ms},
 		{name: "status 401 code 43", fault: testserver.Fault{Status: 401, Code: 43}, status: 401, code: 43},
 		{name: "status 403", fault: testserver.Fault{Status: 403}, status: 403, code: 17},
 		{name: "status 404", fault: testserver.Fault{Status: 404}, status: 404, code: 16},
@@ -204,7 +204,7 @@ func TestTokenFaults(t *testing.T) {
 		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("issuing took %v, want 3s", took)
 		}
-		if n := srv.Ledger().Refused; n != 1 {
+		if n := srv.Ledger().Rejected; n != 1 {
 			t.Errorf("%d rejections, want 1: a 401 of POST /token is none", n)
 		}
 	})

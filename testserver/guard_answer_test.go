@@ -27,8 +27,8 @@ func TestGuardReject(t *testing.T) {
 		if want := "/a: " + string(testserver.Revoked) + "\n"; r.body != want {
 			t.Errorf("body %q, want %q", r.body, want)
 		}
-		if got := g.Ledger().Requests["1"]; got.Refused != 1 || g.Ledger().Refused != 1 {
-			t.Errorf("%d rejections of the request, %d in all; want 1, 1", got.Refused, g.Ledger().Refused)
+		if got := g.Ledger().Requests["1"]; got.Rejected != 1 || g.Ledger().Rejected != 1 {
+			t.Errorf("%d rejections of the request, %d in all; want 1, 1", got.Rejected, g.Ledger().Rejected)
 		}
 		alice.do("GET", "/a", "")
 		want := `testserver: request "1" was replayed with token ` + testserver.TokenID(alice.token) + ", with which it had been rejected"
@@ -57,7 +57,7 @@ func TestGuardPublic(t *testing.T) {
 				t.Errorf("body %s", r.body)
 			}
 		}
-		if n := g.Ledger().Refused; n != 1 {
+		if n := g.Ledger().Rejected; n != 1 {
 			t.Errorf("%d rejected, want 1", n)
 		}
 	})

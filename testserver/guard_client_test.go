@@ -89,8 +89,8 @@ func TestGuardAndClient(t *testing.T) {
 				if l.Effects != 1200 || l.Issued < 5 || l.Issued > 8 || l.Reused != 0 {
 					t.Errorf("%d effects, %d tokens, %d reused; want 1200, 5 to 8, 0", l.Effects, l.Issued, l.Reused)
 				}
-				if (l.Refused > 0) != tt.rejected {
-					t.Errorf("%d requests were rejected", l.Refused)
+				if (l.Rejected > 0) != tt.rejected {
+					t.Errorf("%d requests were rejected", l.Rejected)
 				}
 				if err := tt.g.Check(); err != nil {
 					t.Error(err)

@@ -170,11 +170,11 @@ func (g *Guard) reject(w http.ResponseWriter, v *visit, reason Reason) {
 		w.Header().Set("Connection", "close")
 	}
 	g.mu.Lock()
-	g.authority.Ledger.Refuse(v.attempt, string(reason))
+	g.authority.Ledger.Reject(v.attempt, string(reason))
 	g.mu.Unlock()
 	g.release(v, true)
 	g.mu.Lock()
-	g.authority.Ledger.AnswerRefusal(v.attempt)
+	g.authority.Ledger.AnswerRejection(v.attempt)
 	g.mu.Unlock()
 	v.rejected, v.status = true, http.StatusUnauthorized // or whatever Reject answers
 	v.fault.setHeader(w.Header())

@@ -136,8 +136,8 @@ func TestGuardManyClients(t *testing.T) {
 		}
 		wg.Wait()
 		l := g.Ledger()
-		if l.Effects != clients || len(l.Requests) != clients || l.Arrived != clients+l.Refused || l.Unnamed != 0 {
-			t.Errorf("%d effects of %d requests, %d arrivals, %d rejected, %d unnamed", l.Effects, len(l.Requests), l.Arrived, l.Refused, l.Unnamed)
+		if l.Effects != clients || len(l.Requests) != clients || l.Arrived != clients+l.Rejected || l.Unnamed != 0 {
+			t.Errorf("%d effects of %d requests, %d arrivals, %d rejected, %d unnamed", l.Effects, len(l.Requests), l.Arrived, l.Rejected, l.Unnamed)
 		}
 		if err := g.Check(); err != nil {
 			t.Error(err)

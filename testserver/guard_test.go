@@ -137,8 +137,8 @@ func TestGuardJudges(t *testing.T) {
 					}
 				}
 				l := g.Ledger()
-				if want := map[bool]int{true: 0, false: 2}[tt.reason == ""]; l.Refused != want || l.Arrived != 2 {
-					t.Errorf("%d rejected of %d, want %d of 2", l.Refused, l.Arrived, want)
+				if want := map[bool]int{true: 0, false: 2}[tt.reason == ""]; l.Rejected != want || l.Arrived != 2 {
+					t.Errorf("%d rejected of %d, want %d of 2", l.Rejected, l.Arrived, want)
 				}
 			})
 		})

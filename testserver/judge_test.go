@@ -122,7 +122,7 @@ func TestJudgement(t *testing.T) {
 				a := c.do("GET", "/api/v2/app", "")
 				if tt.code == 0 {
 					wantStatus(t, a, 200)
-					if srv.Ledger().Refused != 0 {
+					if srv.Ledger().Rejected != 0 {
 						t.Error("the ledger counts a rejection")
 					}
 					return

@@ -16,10 +16,10 @@ const RequestID = "X-Client-Request-Id"
 // no token and no secret, so it can be printed. Its times are real (or virtual) ones, whatever the
 // server's clock says.
 type Ledger struct {
-	// Arrived counts all requests, sockets among them. Refused counts those whose token was
+	// Arrived counts all requests, sockets among them. Rejected counts those whose token was
 	// rejected, and Effects the changes that took hold: something was made, changed or deleted.
 	// Opening a socket is none.
-	Arrived, Refused, Effects int
+	Arrived, Rejected, Effects int
 
 	// TokenCalls counts the calls of the token endpoint, POST /token, failed ones included. Issued
 	// counts the users' tokens that the server minted, in whatever way.
@@ -53,20 +53,20 @@ type Ledger struct {
 // A Request is one request and its replays: whatever arrived under one id.
 type Request struct {
 	Attempts int      // how often it arrived
-	Refused  int      // how many of the attempts were told that their token is rejected
+	Rejected int      // how many of the attempts were told that their token is rejected
 	Effects  int      // how often it changed something
 	Tokens   []string // the [TokenID] that each attempt carried, "" for none; of the first 100
 }
 
 // A Token is what the ledger knows about one token.
 type Token struct {
-	User         string    // whose it is; empty for a server token, and for one that can't be read
-	Issued       time.Time // zero if the server did not mint it
-	FirstUsed    time.Time // when the first request with it arrived; zero: never
-	FirstRefused time.Time // zero: never
-	Refusal      string    // why, at first
-	Uses         int       // how many requests arrived with it
-	Refusals     int       // how many of them were rejected for it
+	User          string    // whose it is; empty for a server token, and for one that can't be read
+	Issued        time.Time // zero if the server did not mint it
+	FirstUsed     time.Time // when the first request with it arrived; zero: never
+	FirstRejected time.Time // zero: never
+	Rejection     string    // why, at first
+	Uses          int       // how many requests arrived with it
+	Rejections    int       // how many of them were rejected for it
 }
 
 // Ledger returns what has arrived so far.
@@ -79,17 +79,17 @@ func (s *Server) Ledger() Ledger {
 
 func snapshot(l *login.Ledger, openSockets int) Ledger {
 	out := Ledger{
-		Arrived: l.Arrived, Refused: l.Refused, Effects: l.Effects, TokenCalls: l.TokenCalls, Issued: l.Issued, Reused: l.Reused,
+		Arrived: l.Arrived, Rejected: l.Rejected, Effects: l.Effects, TokenCalls: l.TokenCalls, Issued: l.Issued, Reused: l.Reused,
 		Unnamed: l.Unnamed, Sockets: l.Sockets, OpenSockets: openSockets,
 		Requests:  make(map[string]Request, l.Requests.Len()),
 		Tokens:    make(map[string]Token, l.Tokens.Len()),
 		Forgotten: l.Requests.Lost() + l.Tokens.Lost(),
 	}
 	for id, r := range l.Requests.All() {
-		out.Requests[id] = Request{r.Attempts, r.Refusals, r.Effects, slices.Clone(r.Tokens)}
+		out.Requests[id] = Request{r.Attempts, r.Rejections, r.Effects, slices.Clone(r.Tokens)}
 	}
 	for id, t := range l.Tokens.All() {
-		out.Tokens[id] = Token{t.User, t.Issued, t.FirstUsed, t.FirstRefused, t.Refusal, t.Uses, t.Refusals}
+		out.Tokens[id] = Token{t.User, t.Issued, t.FirstUsed, t.FirstRejected, t.Rejection, t.Uses, t.Rejections}
 	}
 	return out
 }

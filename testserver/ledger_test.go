@@ -53,14 +53,14 @@ func TestLedger(t *testing.T) {
 		idOld, idNext := testserver.TokenID(old.token), testserver.TokenID(next.token)
 		got := srv.Ledger()
 		want := testserver.Ledger{
-			Arrived: 8, Refused: 1, Effects: 4, TokenCalls: 2, Issued: 2, Unnamed: 3,
+			Arrived: 8, Rejected: 1, Effects: 4, TokenCalls: 2, Issued: 2, Unnamed: 3,
 			Requests: map[string]testserver.Request{
 				"1": {Attempts: 1, Effects: 1, Tokens: []string{idOld}},
-				"2": {Attempts: 2, Effects: 1, Refused: 1, Tokens: []string{idOld, idNext}},
+				"2": {Attempts: 2, Effects: 1, Rejected: 1, Tokens: []string{idOld, idNext}},
 			},
 			Tokens: map[string]testserver.Token{
 				idOld: {User: "alice", Issued: start, FirstUsed: start.Add(100 * time.Millisecond),
-					FirstRefused: start.Add(2100 * time.Millisecond), Refusal: "JWTAuth error: token is expired (exp)", Uses: 2, Refusals: 1},
+					FirstRejected: start.Add(2100 * time.Millisecond), Rejection: "JWTAuth error: token is expired (exp)", Uses: 2, Rejections: 1},
 				idNext: {User: "alice", Issued: start.Add(2100 * time.Millisecond),
 					FirstUsed: start.Add(2100 * time.Millisecond), Uses: 3},
 				testserver.TokenID(elsewhere): {User: "bob", FirstUsed: start.Add(2100 * time.Millisecond), Uses: 1},
@@ -137,7 +137,7 @@ func TestRepeatsWithoutEffect(t *testing.T) {
 	})
 }
 
-func TestReplayWithRefusedToken(t *testing.T) {
+func TestReplayWithRejectedToken(t *testing.T) {
 	for name, srv := range map[string]*testserver.Server{
 		"judged": {},
 		"fault":  {Fault: always(testserver.Fault{Status: 401})},
@@ -162,7 +162,7 @@ func TestReplayWithRefusedToken(t *testing.T) {
 }
 
 // A client that was not told of the rejection can't know better.
-func TestRefusalThatDidNotArrive(t *testing.T) {
+func TestRejectionThatDidNotArrive(t *testing.T) {
 	fault := testserver.Fault{Cut: testserver.CutAfter} // written only between requests
 	srv := &testserver.Server{Fault: func(*http.Request) testserver.Fault { return fault }}
 	bubble(t, srv, func(t *testing.T) {

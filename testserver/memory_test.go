@@ -110,7 +110,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 	for range 150 {
 		alice.ping()
 	}
-	if r := srv.Ledger().Requests["a"]; r.Attempts != 150 || len(r.Tokens) != 100 || r.Refused != 150 {
-		t.Errorf("%d attempts, %d tokens, %d refusals; want 150, 100, 150", r.Attempts, len(r.Tokens), r.Refused)
+	if r := srv.Ledger().Requests["a"]; r.Attempts != 150 || len(r.Tokens) != 100 || r.Rejected != 150 {
+		t.Errorf("%d attempts, %d tokens, %d rejections; want 150, 100, 150", r.Attempts, len(r.Tokens), r.Rejected)
 	}
 }

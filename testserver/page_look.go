@@ -48,7 +48,7 @@ func violations(l *login.Ledger) []string {
 func counts(l *login.Ledger) []live.Count {
 	return []live.Count{
 		{Name: "Requests arrived", Value: l.Arrived, Hint: "all of them, calls of the token endpoint too"},
-		{Name: "Rejected", Value: l.Refused, Hint: "requests whose token was not valid"},
+		{Name: "Rejected", Value: l.Rejected, Hint: "requests whose token was not valid"},
 		{Name: "Effects", Value: l.Effects, Hint: "requests that changed something"},
 		{Name: "Token calls", Value: l.TokenCalls, Hint: "calls of the token endpoint"},
 		{Name: "Tokens issued", Value: l.Issued, Hint: "by this server"},

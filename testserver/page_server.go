@@ -69,7 +69,7 @@ func (p *Page) tellCall(c *call) {
 	if c.malformed == nil && r.Token != "" {
 		r.User = live.LaneOf(c.token)
 	}
-	r.Kind = kindOf(c.status, c.refusal, c.attempt.Replay)
+	r.Kind = kindOf(c.status, c.rejection, c.attempt.Replay)
 	p.feed.Request(r)
 }
 

@@ -148,7 +148,7 @@ func TestDialContext(t *testing.T) {
 func TestManyClients(t *testing.T) {
 	const clients, rounds = 200, 3
 	run := func(t *testing.T, srv *testserver.Server, rt http.RoundTripper, base string) {
-		var refused atomic.Int64
+		var rejected atomic.Int64
 		var wg sync.WaitGroup
 		for i := range clients {
 			wg.Go(func() {
@@ -164,7 +164,7 @@ func TestManyClients(t *testing.T) {
 							t.Errorf("%s: status %d, error %v, %v", c.id, a.status, a.err, a.body)
 							return
 						}
-						refused.Add(1)
+						rejected.Add(1)
 						c.token = srv.Issue(user)
 					}
 				}
@@ -175,8 +175,8 @@ func TestManyClients(t *testing.T) {
 		if l.Effects != clients*rounds || len(l.Requests) != clients*rounds {
 			t.Errorf("%d effects of %d requests, want %d of each", l.Effects, len(l.Requests), clients*rounds)
 		}
-		if n := int(refused.Load()); l.Refused != n || l.Arrived != clients*rounds+n || n < 10 {
-			t.Errorf("the ledger counts %d refusals of %d arrivals; the clients met %d", l.Refused, l.Arrived, n)
+		if n := int(rejected.Load()); l.Rejected != n || l.Arrived != clients*rounds+n || n < 10 {
+			t.Errorf("the ledger counts %d rejections of %d arrivals; the clients met %d", l.Rejected, l.Arrived, n)
 		}
 		if err := srv.Check(); err != nil {
 			t.Error(err)
@@ -221,8 +221,8 @@ func TestHourOfExpiries(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		l := srv.Ledger()
-		if l.Effects != 720 || l.Refused != 359 || l.Issued != 360 {
-			t.Errorf("%d effects, %d refusals, %d tokens; want 720, 359, 360", l.Effects, l.Refused, l.Issued)
+		if l.Effects != 720 || l.Rejected != 359 || l.Issued != 360 {
+			t.Errorf("%d effects, %d rejections, %d tokens; want 720, 359, 360", l.Effects, l.Rejected, l.Issued)
 		}
 		if err := srv.Check(); err != nil {
 			t.Error(err)

@@ -67,18 +67,18 @@ func (s *Server) recordBody(c *call) {
 	}
 }
 
-// recordRefusal writes down that the request's token was judged and rejected. s.mu is held.
-func (s *Server) recordRefusal(c *call, f *failure) { s.authority.Ledger.Refuse(c.attempt, f.inner) }
+// recordRejection writes down that the request's token was judged and rejected. s.mu is held.
+func (s *Server) recordRejection(c *call, f *failure) { s.authority.Ledger.Reject(c.attempt, f.inner) }
 
 // recordEffect writes down that the request has changed something. s.mu is held.
 func (s *Server) recordEffect(c *call) { s.authority.Ledger.Effect(c.attempt, c.route.op) }
 
 // recordAnswer writes down that the client is about to be told that its token is rejected.
-func (s *Server) recordAnswer(c *call, refusal bool) {
-	if !refusal {
+func (s *Server) recordAnswer(c *call, rejection bool) {
+	if !rejection {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.authority.Ledger.AnswerRefusal(c.attempt)
+	s.authority.Ledger.AnswerRejection(c.attempt)
 }

@@ -51,12 +51,12 @@ type call struct {
 	quota quota // what is left of the rate limit; written by limit
 
 	// For the page, if there is one:
-	status  int    // that was answered; 0: none so far
-	refusal bool   // the answer said that the token is rejected
-	asker   string // who asks for a token, as far as that can be told before the answer
-	issued  login.Grant
-	why     string // it got no token
-	told    bool   // the page knows of it
+	status    int    // that was answered; 0: none so far
+	rejection bool   // the answer said that the token is rejected
+	asker     string // who asks for a token, as far as that can be told before the answer
+	issued    login.Grant
+	why       string // it got no token
+	told      bool   // the page knows of it
 }
 
 // ServeHTTP answers one request. It implements [http.Handler].
@@ -113,12 +113,12 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 		c.fault.Answer.ServeHTTP(w, c.r)
 		return
 	}
-	status, body, refusal := s.decide(c)
-	if !s.hold(c, refusal) {
+	status, body, rejection := s.decide(c)
+	if !s.hold(c, rejection) {
 		cut()
 	}
-	s.recordAnswer(c, refusal)
-	c.status, c.refusal = status, refusal
+	s.recordAnswer(c, rejection)
+	c.status, c.rejection = status, rejection
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store") // answers hold tokens (RFC 6749 section 5.1)
@@ -130,8 +130,8 @@ func (s *Server) finish(w http.ResponseWriter, c *call) {
 
 // hold lets pass what a fault puts between a request's effect and its answer. It returns false if
 // there is to be no answer.
-func (s *Server) hold(c *call, refusal bool) bool {
-	return c.fault.hold(c.r.Context(), s.done, refusal)
+func (s *Server) hold(c *call, rejection bool) bool {
+	return c.fault.hold(c.r.Context(), s.done, rejection)
 }
 
 // readBody reads the request's body. It returns false if the client left in the middle of it.
@@ -148,7 +148,7 @@ func (c *call) readBody() bool {
 }
 
 // decide judges the request, lets it take effect and encodes its answer, all at one moment.
-func (s *Server) decide(c *call) (status int, body []byte, refusal bool) {
+func (s *Server) decide(c *call) (status int, body []byte, rejection bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -181,12 +181,12 @@ func (s *Server) decide(c *call) (status int, body []byte, refusal bool) {
 	case oauth:
 		status, ans = f.status, f.oauthBody()
 	default:
-		status, ans, refusal = f.status, f.body(c.route.op, duration), f.refused
+		status, ans, rejection = f.status, f.body(c.route.op, duration), f.rejected
 	}
-	if refusal {
-		s.recordRefusal(c, f)
+	if rejection {
+		s.recordRejection(c, f)
 	}
-	return status, encode(ans), refusal
+	return status, encode(ans), rejection
 }
 
 // duration returns how long the call has taken, as answers say it.

@@ -110,7 +110,7 @@ func (k *socket) mayStay(next *time.Timer) bool {
 	s.mu.Unlock()
 	switch {
 	case f != nil:
-		if k.write(encode(k.dialect.refusal(now, f.body("Connect", "0.00ms")))) == nil {
+		if k.write(encode(k.dialect.rejection(now, f.body("Connect", "0.00ms")))) == nil {
 			_ = k.ws.Close(websocket.StatusPolicyViolation, "") // it is over either way; Stream's clients would not come back after 1000
 		}
 		return false

@@ -28,7 +28,7 @@ func TestSocketHandshakeFaults(t *testing.T) {
 		{name: "cut after", fault: testserver.Fault{Cut: testserver.CutAfter}},
 		{name: "latency", fault: testserver.Fault{Latency: time.Second}, first: "connection.ok", took: time.Second},
 		{name: "hold", fault: testserver.Fault{Hold: time.Second}, first: "connection.ok", took: time.Second},
-		{name: "held rejection", fault: testserver.Fault{HoldRefusal: time.Second}, dead: true, first: "connection.error", took: time.Second},
+		{name: "held rejection", fault: testserver.Fault{HoldRejection: time.Second}, dead: true, first: "connection.error", took: time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := &testserver.Server{Fault: always(tt.fault)}

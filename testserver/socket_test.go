@@ -191,25 +191,25 @@ func TestSocketKeepsUser(t *testing.T) {
 	})
 }
 
-func TestSocketRefusals(t *testing.T) {
+func TestSocketRejections(t *testing.T) {
 	for _, tt := range []struct {
 		name, query, details string
 		token                func(*testserver.Server) string
 		status, code         int
-		refused              int
+		rejected             int
 	}{
 		{name: "expired", token: func(srv *testserver.Server) string {
 			value := srv.Issue("alice")
 			time.Sleep(2 * time.Second)
 			return value
-		}, status: 401, code: 40, refused: 1},
+		}, status: 401, code: 40, rejected: 1},
 		{name: "revoked", token: func(srv *testserver.Server) string {
 			value := srv.Issue("alice")
 			srv.Revoke("alice")
 			return value
-		}, status: 401, code: 40, refused: 1},
-		{name: "wrong secret", token: func(*testserver.Server) string { return mintWith("other", map[string]any{"user_id": "alice"}) }, status: 401, code: 43, refused: 1},
-		{name: "no token", token: func(*testserver.Server) string { return "" }, status: 401, code: 5, refused: 1},
+		}, status: 401, code: 40, rejected: 1},
+		{name: "wrong secret", token: func(*testserver.Server) string { return mintWith("other", map[string]any{"user_id": "alice"}) }, status: 401, code: 43, rejected: 1},
+		{name: "no token", token: func(*testserver.Server) string { return "" }, status: 401, code: 5, rejected: 1},
 		{name: "server token", token: (*testserver.Server).ServerToken, status: 403, code: 17},
 		{name: "another user's details", details: `{"id":"bob"}`, status: 400, code: 4},
 		{name: "wrong API key", query: "api_key=x&", status: 401, code: 2},
@@ -235,8 +235,8 @@ func TestSocketRefusals(t *testing.T) {
 				}
 				c.wantClose(1000)
 				synctest.Wait()
-				if l := srv.Ledger(); l.Refused != tt.refused || l.Sockets != 0 || l.OpenSockets != 0 {
-					t.Errorf("the ledger has %+v; want %d rejections, and no socket", l, tt.refused)
+				if l := srv.Ledger(); l.Rejected != tt.rejected || l.Sockets != 0 || l.OpenSockets != 0 {
+					t.Errorf("the ledger has %+v; want %d rejections, and no socket", l, tt.rejected)
 				}
 			})
 		})

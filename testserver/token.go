@@ -44,7 +44,7 @@ func (s *Server) issue(userID string, dead bool) (value string, exp time.Time) {
 // parse reads a token. It fails if the token makes no sense. Who has signed it does not matter.
 func (s *Server) parse(value string) (login.Token, *failure) {
 	if len(value) > len(bearer) && strings.EqualFold(value[:len(bearer)], bearer) {
-		return login.Token{}, refused(codeMalformed, "token is malformed: it begins with Bearer, and has to stand alone in Authorization")
+		return login.Token{}, rejected(codeMalformed, "token is malformed: it begins with Bearer, and has to stand alone in Authorization")
 	}
 	var claims jwt.MapClaims
 	var signed bool
@@ -54,14 +54,14 @@ func (s *Server) parse(value string) (login.Token, *failure) {
 		payload := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(parts[1], "="))
 		raw, decodeErr := base64.RawStdEncoding.DecodeString(payload)
 		if decodeErr != nil || json.Unmarshal(raw, &claims) != nil {
-			return login.Token{}, refused(codeMalformed, "token is malformed")
+			return login.Token{}, rejected(codeMalformed, "token is malformed")
 		}
 	} else if claims, signed, err = s.authority.Open(value); err != nil {
-		return login.Token{}, refused(codeMalformed, err.Error())
+		return login.Token{}, rejected(codeMalformed, err.Error())
 	}
 	t, err := s.authority.Read(claims, signed)
 	if err != nil {
-		return login.Token{}, refused(codeMalformed, err.Error())
+		return login.Token{}, rejected(codeMalformed, err.Error())
 	}
 	return t, nil
 }

@@ -135,7 +135,7 @@ func TestWhoHears(t *testing.T) {
 	})
 }
 
-func TestWatchRefusals(t *testing.T) {
+func TestWatchRejections(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {
 		alice := caller{rt: srv, token: srv.Issue("alice")}

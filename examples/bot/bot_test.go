@@ -62,8 +62,8 @@ func TestAnswersThroughTrouble(t *testing.T) {
 		if err := api.Check(); err != nil {
 			t.Error(err)
 		}
-		if l := api.Ledger(); l.Sockets < 20 || l.Refused < 2 || requests < 150 {
-			t.Errorf("%d sockets, %d refused tokens, %d calls about comments: there was no trouble", l.Sockets, l.Refused, requests)
+		if l := api.Ledger(); l.Sockets < 20 || l.Rejected < 2 || requests < 150 {
+			t.Errorf("%d sockets, %d refused tokens, %d calls about comments: there was no trouble", l.Sockets, l.Rejected, requests)
 		}
 	})
 }

@@ -95,8 +95,8 @@ func TestPostsTheNextDayWithoutAsking(t *testing.T) {
 	if posted.Text != "Good morning" || posted.User != "alice" || !slices.Equal(posted.Feeds, []string{"user:alice"}) || posted.ID == "" {
 		t.Errorf("post printed %+v", posted)
 	}
-	if l := srv.Ledger(); l.TokenCalls != 2 || l.Refused != 1 { // it is used until it is rejected: this machine's clock may be wrong
-		t.Errorf("%d token calls and %d requests refused; want 2 and 1", l.TokenCalls, l.Refused)
+	if l := srv.Ledger(); l.TokenCalls != 2 || l.Rejected != 1 { // it is used until it is rejected: this machine's clock may be wrong
+		t.Errorf("%d token calls and %d requests refused; want 2 and 1", l.TokenCalls, l.Rejected)
 	}
 	if out := d.ok("list"); !strings.HasSuffix(out, "  alice  Good morning\n") {
 		t.Errorf("list printed %q", out)

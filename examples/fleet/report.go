@@ -22,7 +22,7 @@ func (f *fleet) show(ctx context.Context) {
 		seen, news := f.seen, strings.Join(f.news, "; ")
 		f.news = nil
 		f.mu.Unlock()
-		fmt.Fprintf(f.stdout, "%4d s %8d %7d %8d %7d %6d   %s\n", second, seen.posts, seen.failed, ledger.Refused, ledger.Issued, seen.kills, news)
+		fmt.Fprintf(f.stdout, "%4d s %8d %7d %8d %7d %6d   %s\n", second, seen.posts, seen.failed, ledger.Rejected, ledger.Issued, seen.kills, news)
 	}
 }
 

@@ -74,7 +74,7 @@ func live(ctx context.Context, out io.Writer) error {
 
 	ledger := server.Ledger()
 	fmt.Fprintf(out, "\n%d requests arrived, %d were rejected for their token, and the backend was asked for a token %s.\n",
-		ledger.Arrived, ledger.Refused, count(int(b.calls.Load()), "time"))
+		ledger.Arrived, ledger.Rejected, count(int(b.calls.Load()), "time"))
 	return server.Check()
 }
 

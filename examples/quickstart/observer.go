@@ -130,7 +130,7 @@ func (o *observer) show(ctx context.Context) {
 }
 
 func (o *observer) line(second int) string {
-	rejected := o.server.Ledger().Refused
+	rejected := o.server.Ledger().Rejected
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return fmt.Sprintf("%4d s %8d %7d %9d %7d", second, o.requests, o.failed, rejected, o.backend.calls.Load())
@@ -167,14 +167,14 @@ func (o *observer) summary(stopped bool) error {
 		count(expiries, "token"), o.early, o.ended)
 	if o.revoked > 0 {
 		say("%s revoked: %s rejected, %s held back, all of them sent under the next token.",
-			count(o.revoked, "token"), count(ledger.Refused, "request"), count(o.held, "request"))
+			count(o.revoked, "token"), count(ledger.Rejected, "request"), count(o.held, "request"))
 	}
 	say("The backend was asked for a token %s: 1 to log in, %d for those that ended, %d for the revoked one.",
 		count(calls, "time"), expiries, o.revoked)
 	say("The longest that a request waited for a token: %s.", o.maxWait.Round(time.Millisecond))
 	fmt.Println()
 	fmt.Printf("requests=%d failed=%d expiries=%d revocations=%d provider_calls=%d rejected=%d max_wait_ms=%d\n",
-		o.requests, o.failed, expiries, o.revoked, calls, ledger.Refused, o.maxWait.Round(time.Millisecond).Milliseconds())
+		o.requests, o.failed, expiries, o.revoked, calls, ledger.Rejected, o.maxWait.Round(time.Millisecond).Milliseconds())
 
 	err := o.server.Check()
 	if o.failed > 0 {
@@ -183,7 +183,7 @@ func (o *observer) summary(stopped bool) error {
 	if arrived != o.requests {
 		err = errors.Join(err, fmt.Errorf("of %d posts %d took effect", o.requests, arrived))
 	}
-	if !stopped && (o.revoked != 1 || ledger.Refused == 0) {
+	if !stopped && (o.revoked != 1 || ledger.Rejected == 0) {
 		err = errors.Join(err, errors.New("the revocation did not bite"))
 	}
 	if !stopped && calls != 1+expiries+o.revoked {

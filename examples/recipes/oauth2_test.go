@@ -29,7 +29,7 @@ func TestTokenSource(t *testing.T) {
 		want(t, "first", get(t, client), "200 OK alice")
 		time.Sleep(3 * time.Hour) // past the token's end
 		want(t, "after expiry", get(t, client), "200 OK alice")
-		want(t, "rejected", guard.Ledger().Refused, 0)
+		want(t, "rejected", guard.Ledger().Rejected, 0)
 
 		time.Sleep(time.Second) // or the next token would be the same
 		guard.Revoke("alice")
@@ -109,7 +109,7 @@ func TestFromSource(t *testing.T) {
 		guard.Revoke("robot")
 		want(t, "after the revocation", get(t, client), "200 OK robot")
 		want(t, "token calls", guard.Ledger().TokenCalls, 2)
-		want(t, "rejected", guard.Ledger().Refused, 1)
+		want(t, "rejected", guard.Ledger().Rejected, 1)
 
 		config.ClientSecret = "wrong"
 		guard.Revoke("robot")

@@ -35,7 +35,7 @@ func TestSDKs(t *testing.T) {
 	long := func() *testserver.Server { return &testserver.Server{} }
 
 	// The counts are what must have reached the server, whatever the SDK has said about it.
-	type counts struct{ tokenCalls, refused, sockets, effects int }
+	type counts struct{ tokenCalls, rejected, sockets, effects int }
 	for _, tt := range []struct {
 		name string // script and case
 		srv  *testserver.Server
@@ -82,7 +82,7 @@ func TestSDKs(t *testing.T) {
 			t.Parallel()
 			runScript(t, dir, tt.name, tt.srv)
 			l := tt.srv.Ledger()
-			if got := (counts{l.TokenCalls, l.Refused, l.Sockets, l.Effects}); got != tt.want {
+			if got := (counts{l.TokenCalls, l.Rejected, l.Sockets, l.Effects}); got != tt.want {
 				t.Errorf("the ledger counts %+v, want %+v", got, tt.want)
 			}
 			if err := tt.srv.Check(); err != nil {

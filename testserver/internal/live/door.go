@@ -20,41 +20,41 @@ type door struct {
 	origin http.CrossOriginProtection
 }
 
-// A refusal is why a visitor may not come in, for people.
-type refusal struct {
+// A rejection is why a visitor may not come in, for people.
+type rejection struct {
 	status int
 	words  string
 }
 
 // mayEnter judges any request. Without a key it has to come from this machine, and to have been
 // made for it: a name of another site that leads here (DNS rebinding) is no name of this machine.
-func (d *door) mayEnter(r *http.Request) *refusal {
+func (d *door) mayEnter(r *http.Request) *rejection {
 	if d.key != "" {
 		return nil // what needs protection asks for the key
 	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return &refusal{http.StatusForbidden, "This page answers to this machine alone. To open it to others, give it a key."}
+		return &rejection{http.StatusForbidden, "This page answers to this machine alone. To open it to others, give it a key."}
 	}
 	if !isLoopback(r.Host) {
-		return &refusal{http.StatusForbidden, "This page answers under 127.0.0.1, [::1] and localhost, and under no other name."}
+		return &rejection{http.StatusForbidden, "This page answers under 127.0.0.1, [::1] and localhost, and under no other name."}
 	}
 	return nil
 }
 
 // mayUse judges a request that reads what the server knows, or changes it.
-func (d *door) mayUse(r *http.Request) *refusal {
+func (d *door) mayUse(r *http.Request) *rejection {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		return &refusal{http.StatusForbidden, "This is for the page itself, and for no other site."}
+		return &rejection{http.StatusForbidden, "This is for the page itself, and for no other site."}
 	}
 	if err := d.origin.Check(r); err != nil {
-		return &refusal{http.StatusForbidden, "This is for the page itself, and for no other site."}
+		return &rejection{http.StatusForbidden, "This is for the page itself, and for no other site."}
 	}
 	sent, ok := r.Header[KeyHeader]
 	switch {
 	case !ok || len(sent) != 1:
-		return &refusal{http.StatusForbidden, "The header " + KeyHeader + " is missing."}
+		return &rejection{http.StatusForbidden, "The header " + KeyHeader + " is missing."}
 	case d.key != "" && !equal(sent[0], d.key):
-		return &refusal{http.StatusUnauthorized, "The key is wrong. Open the page with the whole URL that the program has printed."}
+		return &rejection{http.StatusUnauthorized, "The key is wrong. Open the page with the whole URL that the program has printed."}
 	}
 	return nil
 }

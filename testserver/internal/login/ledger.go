@@ -18,7 +18,7 @@ const (
 // A Ledger is what a server writes down of what has reached it. testserver's type of that name
 // documents the counts.
 type Ledger struct {
-	Arrived, Refused, Effects, TokenCalls, Issued, Reused, Unnamed, Sockets int
+	Arrived, Rejected, Effects, TokenCalls, Issued, Reused, Unnamed, Sockets int
 
 	Requests memory.Map[*RequestRecord] // by request id
 	Tokens   memory.Map[*TokenRecord]   // by [ID]
@@ -29,21 +29,21 @@ type Ledger struct {
 
 // A RequestRecord is what is known of one request id.
 type RequestRecord struct {
-	Attempts, Refusals, Effects int
+	Attempts, Rejections, Effects int
 
 	Tokens []string // each attempt's token, by id; of the first 100
 
-	refused []string // the tokens with which this request was rejected
-	user    *string  // whose token came first, "" a server's; nil: none came so far
+	rejected []string // the tokens with which this request was rejected
+	user     *string  // whose token came first, "" a server's; nil: none came so far
 }
 
 // A TokenRecord is what is known of one token.
 type TokenRecord struct {
 	User string
 
-	Issued, FirstUsed, FirstRefused time.Time
-	Refusal                         string
-	Uses, Refusals                  int
+	Issued, FirstUsed, FirstRejected time.Time
+	Rejection                        string
+	Uses, Rejections                 int
 
 	serial uint64  // orders the tokens by when they were minted here or first seen
 	dead   bool    // revoked by itself, or on arrival
@@ -119,7 +119,7 @@ func (a *Authority) Arrive(in Arrival) Attempt {
 	if at.Token == nil {
 		return at
 	}
-	if slices.Contains(r.refused, at.TokenID) {
+	if slices.Contains(r.rejected, at.TokenID) {
 		l.Violation("request %q was replayed with token %s, with which it had been rejected", at.id, at.TokenID)
 	}
 	if in.Malformed {
@@ -159,16 +159,16 @@ func (a *Authority) meet(id string, t Token) *TokenRecord {
 	return rec
 }
 
-// Refuse writes down that the attempt's token was judged and rejected.
-func (l *Ledger) Refuse(at Attempt, why string) {
-	l.Refused++
+// Reject writes down that the attempt's token was judged and rejected.
+func (l *Ledger) Reject(at Attempt, why string) {
+	l.Rejected++
 	t := at.Token
 	if t == nil {
 		return
 	}
-	t.Refusals++
-	if t.FirstRefused.IsZero() {
-		t.FirstRefused, t.Refusal = time.Now(), why
+	t.Rejections++
+	if t.FirstRejected.IsZero() {
+		t.FirstRejected, t.Rejection = time.Now(), why
 	}
 }
 
@@ -185,14 +185,14 @@ func (l *Ledger) Effect(at Attempt, op string) {
 	}
 }
 
-// AnswerRefusal writes down that the client is about to be told: only then must it not come back
+// AnswerRejection writes down that the client is about to be told: only then must it not come back
 // with the same token.
-func (l *Ledger) AnswerRefusal(at Attempt) {
+func (l *Ledger) AnswerRejection(at Attempt) {
 	if at.request == nil {
 		return
 	}
-	at.request.Refusals++
-	if at.Token != nil && len(at.request.refused) < maxAttempts && !slices.Contains(at.request.refused, at.TokenID) {
-		at.request.refused = append(at.request.refused, at.TokenID)
+	at.request.Rejections++
+	if at.Token != nil && len(at.request.rejected) < maxAttempts && !slices.Contains(at.request.rejected, at.TokenID) {
+		at.request.rejected = append(at.request.rejected, at.TokenID)
 	}
 }
