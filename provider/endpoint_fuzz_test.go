@@ -8,7 +8,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// Whatever an endpoint answers: a token or an error, no secret in it, and no login ended by a status that is no refusal.
+// Whatever an endpoint answers: a token or an error, no secret in it, and no login ended by a
+// status that is no refusal.
 func FuzzAnswer(f *testing.F) {
 	f.Add(200, "application/json", `{"access_token":"a","token":"a","expires_in":"60","refresh_token":"r","scope":["x",1],"id_token":null}`)
 	f.Add(200, "application/json", `{"ok":false,"error":"invalid_refresh_token"}`)

@@ -10,8 +10,8 @@ import (
 	"net/http"
 )
 
-// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as REDACTED,
-// and its secrets never show, in whatever struct it stands.
+// A TokenRequest is what [HTTP] sends to a token endpoint. It prints, logs and marshals as
+// REDACTED, and its secrets never show, in whatever struct it stands.
 type TokenRequest struct {
 	UserID       string `json:"user_id"`       // whose token is asked for; a claim, proven by nothing
 	Session      Secret `json:"session"`       // the session secret, unless it came in a header or a cookie

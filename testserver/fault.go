@@ -52,8 +52,8 @@ type Fault struct {
 	// so much of its life gone.
 	Hold time.Duration
 
-	// HoldRejection passes between the rejection of the request's token and the 401 that says so, on
-	// top of Hold: it makes a 401 late, and no other answer.
+	// HoldRejection passes between the rejection of the request's token and the 401 that says so,
+	// on top of Hold: it makes a 401 late, and no other answer.
 	HoldRejection time.Duration
 
 	// Socket happens to the socket that this request opens at a Server. Up to there all of the

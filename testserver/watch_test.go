@@ -193,8 +193,8 @@ func TestWatchesAreBounded(t *testing.T) {
 	})
 }
 
-// A user who makes a feed and watches it by the same call is told that it was made. One who finds it
-// is not.
+// A user who makes a feed and watches it by the same call is told that it was made. One who finds
+// it is not.
 func TestFeedCreated(t *testing.T) {
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {

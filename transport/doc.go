@@ -9,9 +9,9 @@
 // requests back, asks the provider once, and replays what was rejected.
 //
 // By default a 401 with a Bearer challenge is a rejection; for other APIs set IsRejected. For a
-// WebSocket use [Transport.Token] and [Transport.Reject]. [Transport.Close] logs out. A request that
-// needs a token when there is none gets a [*RefreshError]; if it is Permanent the session is over.
-// [Stats], [Trace] and Logger tell what happened; LOG.md beside the source shows the log.
+// WebSocket use [Transport.Token] and [Transport.Reject]. [Transport.Close] logs out. A request
+// that needs a token when there is none gets a [*RefreshError]; if it is Permanent the session is
+// over. [Stats], [Trace] and Logger tell what happened; LOG.md beside the source shows the log.
 //
 // # Guarantees
 //

@@ -115,7 +115,8 @@ func TestAnOutageIsToldInOrder(t *testing.T) {
 	}
 }
 
-// After a pause with nothing to tell, what repeats is told as at first: at once, and again after 30 s.
+// After a pause with nothing to tell, what repeats is told as at first: at once, and again after 30
+// s.
 func TestWhatRepeatsIsToldAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNight(t)

@@ -12,10 +12,10 @@ import (
 // Hooks are called with no lock held, so they may call every method of the Transport, and from
 // several goroutines at once. RefreshStart, AttemptFailed, RefreshDone and SessionEnded are called
 // in order, one at a time, by a goroutine of their own: they hold up only each other, and may come
-// a little after what they tell of. The Logger is called by that goroutine, too, except at Debug; its
-// lines have the time of what they tell of. Rejected, Waited and Replayed are called by the request's
-// goroutine, and a slow one delays that request. A hook that panics does so in the goroutine that
-// it was called from.
+// a little after what they tell of. The Logger is called by that goroutine, too, except at Debug;
+// its lines have the time of what they tell of. Rejected, Waited and Replayed are called by the
+// request's goroutine, and a slow one delays that request. A hook that panics does so in the
+// goroutine that it was called from.
 type Trace struct {
 	// RefreshStart is called when the token provider is about to be called, once for each refresh
 	// and once more each time that it has returned the rejected token again.

@@ -84,10 +84,10 @@ type Transport struct {
 	// Trace is told what happens, as it happens. Nil means that nothing is traced.
 	Trace *Trace
 
-	// Logger gets what an operator wants to read; Info is the level for that. Error: the session has
-	// ended or will, the provider panicked. Warn: something fails or waits now, or is configured
-	// wrongly. Info: it is over, with how long it lasted and how many requests failed; a token was
-	// rejected or replaced; the machine slept. Debug: the rest. Each message begins with
+	// Logger gets what an operator wants to read; Info is the level for that. Error: the session
+	// has ended or will, the provider panicked. Warn: something fails or waits now, or is
+	// configured wrongly. Info: it is over, with how long it lasted and how many requests failed; a
+	// token was rejected or replaced; the machine slept. Debug: the rest. Each message begins with
 	// "stayauth: " and is constant. What lasts or repeats is told at intervals that double from 30
 	// seconds to half an hour, so a day of trouble is some fifty lines. LOG.md beside the source
 	// shows the lines for each situation. No token or secret is logged.

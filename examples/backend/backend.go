@@ -15,21 +15,23 @@ import (
 
 // users knows who may log in. Put your own directory in its place.
 //
-// Errors other than [provider.ErrDenied] are taken as a failure of the store: the client is asked to come back, and stays
-// logged in.
+// Errors other than [provider.ErrDenied] are taken as a failure of the store: the client is asked
+// to come back, and stays logged in.
 type users interface {
-	// check returns nil if password is the user's. It returns provider.ErrDenied, wrapped or not, if it is not, or if
-	// there is no such user.
+	// check returns nil if password is the user's. It returns provider.ErrDenied, wrapped or not,
+	// if it is not, or if there is no such user.
 	check(ctx context.Context, userID, password string) error
 
 	// exists returns nil if there is such a user still, or provider.ErrDenied.
 	exists(ctx context.Context, userID string) error
 }
 
-// sessions remembers who is logged in. Put your database in place of [memorySessions]; it should keep a hash of the secret, as
-// that does, so that a reader of the database has no session. Errors are those of users.
+// sessions remembers who is logged in. Put your database in place of [memorySessions]; it should
+// keep a hash of the secret, as that does, so that a reader of the database has no session. Errors
+// are those of users.
 type sessions interface {
-	// start begins a session of the user's. It returns the secret that proves it, and how long it will last.
+	// start begins a session of the user's. It returns the secret that proves it, and how long it
+	// will last.
 	start(ctx context.Context, userID string) (secret string, life time.Duration, err error)
 
 	// owner returns whose session it is, or provider.ErrDenied if it has ended or never was.
@@ -63,8 +65,8 @@ type loggedIn struct {
 
 // login begins a session for anyone who knows a user's password.
 //
-// Passwords here are made by -new-user and can't be guessed. If yours are chosen by people, slow down anyone who guesses: count
-// the failures of each user and of each address.
+// Passwords here are made by -new-user and can't be guessed. If yours are chosen by people, slow
+// down anyone who guesses: count the failures of each user and of each address.
 func (b *backend) login(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		UserID   string `json:"user_id"`
@@ -86,8 +88,9 @@ func (b *backend) login(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, loggedIn{in.UserID, secret, int64(life / time.Second)})
 }
 
-// validate tells whose request for a token it is: that of the session's owner. The user_id that the request names is only a
-// claim; a wrong one shows that the client has mixed up its users, who must not get each other's tokens.
+// validate tells whose request for a token it is: that of the session's owner. The user_id that the
+// request names is only a claim; a wrong one shows that the client has mixed up its users, who must
+// not get each other's tokens.
 func (b *backend) validate(r *http.Request) (string, error) {
 	in, err := provider.ReadTokenRequest(r)
 	if err != nil {
@@ -130,7 +133,8 @@ func (b *backend) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// refuse answers a login or a logout that failed, in the words of [provider.Handler]. Only the log is told why.
+// refuse answers a login or a logout that failed, in the words of [provider.Handler]. Only the log
+// is told why.
 func (b *backend) refuse(w http.ResponseWriter, r *http.Request, what, userID string, err error) {
 	level, status, reason := slog.LevelError, http.StatusServiceUnavailable, "temporarily_unavailable"
 	if errors.Is(err, provider.ErrDenied) {
@@ -145,7 +149,8 @@ const maxRequest = 4 << 10
 
 // read reads a request's JSON into in. If it can't, it has answered the request.
 //
-// It wants application/json, which the form of another website, opened in a user's browser, can't send.
+// It wants application/json, which the form of another website, opened in a user's browser, can't
+// send.
 func read(w http.ResponseWriter, r *http.Request, in any) bool {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		answer(w, http.StatusUnsupportedMediaType, map[string]string{"error": "unsupported_media_type"})

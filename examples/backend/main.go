@@ -1,8 +1,10 @@
-// Backend is the token backend that a team deploys: it knows its users, holds the API secret, and hands out short-lived tokens
-// to anyone who has a session. Take it as a start, and put your own users and sessions in place of the two that are here.
+// Backend is the token backend that a team deploys: it knows its users, holds the API secret, and
+// hands out short-lived tokens to anyone who has a session. Take it as a start, and put your own
+// users and sessions in place of the two that are here.
 //
-// Make a user, whose password is shown once, and start it. STREAM_API_SECRET is the API secret of your app; the one here is
-// that of the test server (go run ./examples/testserver), which accepts the tokens then:
+// Make a user, whose password is shown once, and start it. STREAM_API_SECRET is the API secret of
+// your app; the one here is that of the test server (go run ./examples/testserver), which accepts
+// the tokens then:
 //
 //	go run ./examples/backend -new-user alice >>users.txt
 //	STREAM_API_SECRET=stayauth-secret go run ./examples/backend -users users.txt
@@ -16,11 +18,12 @@
 //
 //	provider.HTTP{URL: "http://127.0.0.1:8081/token", UserID: "alice", Session: session}
 //
-// POST /logout with {"session":"..."} ends the session: it gets no more tokens. Those that it had live on
-// for 10 minutes at most (-token-life). If that is too long, revoke them too: see RevokeUserToken in package feeds.
+// POST /logout with {"session":"..."} ends the session: it gets no more tokens. Those that it had
+// live on for 10 minutes at most (-token-life). If that is too long, revoke them too: see
+// RevokeUserToken in package feeds.
 //
-// Sessions live in the memory of the process, and a restart logs everyone out. For more than a trial keep them in a database:
-// see the sessions interface.
+// Sessions live in the memory of the process, and a restart logs everyone out. For more than a
+// trial keep them in a database: see the sessions interface.
 package main
 
 import (
@@ -40,15 +43,16 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// secretVariable names the environment variable with the API secret. There is no flag for it: flags are seen by everyone on
-// the machine.
+// secretVariable names the environment variable with the API secret. There is no flag for it: flags
+// are seen by everyone on the machine.
 const secretVariable = "STREAM_API_SECRET"
 
 func main() {
 	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
-// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if it was asked for what makes no sense.
+// run serves until ctx is done, and returns the exit status: 1 if it can't serve, 2 if it was asked
+// for what makes no sense.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := frame.New("backend", stderr)
 	addr := flags.String("addr", "127.0.0.1:8081", "`host:port` to listen on; port 0 picks a free one")

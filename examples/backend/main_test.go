@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// started is run, as its user meets it. It returns the address in the line that says that it is ready.
+// started is run, as its user meets it. It returns the address in the line that says that it is
+// ready.
 func started(t *testing.T, args ...string) (url string, stop func() (status int)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,14 +10,15 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// maxSessions is how many sessions a user may have. The next login ends the oldest, so that a program that logs in over and
-// over can't fill the memory.
+// maxSessions is how many sessions a user may have. The next login ends the oldest, so that a
+// program that logs in over and over can't fill the memory.
 const maxSessions = 100
 
-// memorySessions keeps sessions in memory, by the hash of their secret: the time that a look-up takes then tells nothing about
-// the secrets, and they are not in a core dump.
+// memorySessions keeps sessions in memory, by the hash of their secret: the time that a look-up
+// takes then tells nothing about the secrets, and they are not in a core dump.
 //
-// A session ends a fixed time after its login, however much it is used, so that a stolen one ends as well.
+// A session ends a fixed time after its login, however much it is used, so that a stolen one ends
+// as well.
 type memorySessions struct {
 	life time.Duration // never changed
 
@@ -43,7 +44,8 @@ func (m *memorySessions) start(_ context.Context, userID string) (string, time.D
 	return secret, m.life, nil
 }
 
-// makeRoom forgets the sessions that have ended, and the user's oldest if there are too many. mu is held.
+// makeRoom forgets the sessions that have ended, and the user's oldest if there are too many. mu is
+// held.
 func (m *memorySessions) makeRoom(userID string, now time.Time) {
 	var oldest [sha256.Size]byte
 	n := 0

@@ -17,14 +17,15 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// A usersFile is the path of a file with one line for each user: the SHA-256 of the password in hex, a space, and the user's
-// id. Lines that begin with # are comments. Of several lines for one user the last counts, so a new password is appended.
+// A usersFile is the path of a file with one line for each user: the SHA-256 of the password in
+// hex, a space, and the user's id. Lines that begin with # are comments. Of several lines for one
+// user the last counts, so a new password is appended.
 //
-// A fast hash will do because the passwords are made by [printNewUser], with 128 bits of chance in each. Passwords that people
-// choose need a slow one, such as crypto/pbkdf2, and a salt.
+// A fast hash will do because the passwords are made by [printNewUser], with 128 bits of chance in
+// each. Passwords that people choose need a slow one, such as crypto/pbkdf2, and a salt.
 //
-// The file is read anew each time, so a user who is taken out of it gets no more tokens. A file that is missing, empty or half
-// written is an error and denies no one.
+// The file is read anew each time, so a user who is taken out of it gets no more tokens. A file
+// that is missing, empty or half written is an error and denies no one.
 type usersFile string
 
 type passwordHash [sha256.Size]byte
@@ -84,8 +85,8 @@ func (f usersFile) exists(_ context.Context, userID string) error {
 	return nil
 }
 
-// printNewUser makes up a password. The line for the file goes to stdout, to be appended there; the password to stderr, to be
-// seen.
+// printNewUser makes up a password. The line for the file goes to stdout, to be appended there; the
+// password to stderr, to be seen.
 func printNewUser(userID string, stdout, stderr io.Writer) error {
 	if err := checkUserID(userID); err != nil {
 		return err

@@ -14,12 +14,13 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// patience is how long the API may take over a login, an answer, or a look at the timeline. What takes longer is tried
-// again.
+// patience is how long the API may take over a login, an answer, or a look at the timeline. What
+// takes longer is tried again.
 const patience = time.Minute
 
-// A bot follows feeds and answers their activities by commenting on them, once each. What it has answered is written in the
-// API alone: an activity that has a comment of the bot's has its answer. So there is nothing to save here.
+// A bot follows feeds and answers their activities by commenting on them, once each. What it has
+// answered is written in the API alone: an activity that has a comment of the bot's has its answer.
+// So there is nothing to save here.
 type bot struct {
 	client *feeds.Client
 	tokens provider.TokenProvider
@@ -33,11 +34,13 @@ type bot struct {
 	done             map[string]bool // activities that need no answer any more; see settle
 }
 
-// run logs in and answers until ctx is done, which is no error, or until something is wrong that takes a person to mend.
+// run logs in and answers until ctx is done, which is no error, or until something is wrong that
+// takes a person to mend.
 //
-// Package feeds sees to expired and revoked tokens and to lost connections, and provider.HTTP to refresh tokens that the token
-// endpoint has forgotten: it goes on with the session secret. What is left is a session that is over because the endpoint was
-// away at the wrong moment. It takes a new login.
+// Package feeds sees to expired and revoked tokens and to lost connections, and provider.HTTP to
+// refresh tokens that the token endpoint has forgotten: it goes on with the session secret. What is
+// left is a session that is over because the endpoint was away at the wrong moment. It takes a new
+// login.
 func (b *bot) run(ctx context.Context) error {
 	pace := newPace(time.Second, 30*time.Second)
 	for {
@@ -147,7 +150,8 @@ func (b *bot) timeline() string { return "timeline:" + b.user.ID }
 // maxDone bounds what settle remembers.
 const maxDone = 10_000
 
-// settle remembers that an activity needs no answer any more. It only saves asking the API, so it may forget.
+// settle remembers that an activity needs no answer any more. It only saves asking the API, so it
+// may forget.
 func (b *bot) settle(activityID string) {
 	if len(b.done) >= maxDone {
 		clear(b.done)
@@ -158,8 +162,8 @@ func (b *bot) settle(activityID string) {
 	b.done[activityID] = true
 }
 
-// temporary reports whether err may be gone in a while: the API or the token endpoint can't be reached, is overloaded, or is
-// being restarted.
+// temporary reports whether err may be gone in a while: the API or the token endpoint can't be
+// reached, is overloaded, or is being restarted.
 func temporary(err error) bool {
 	if feeds.IsSessionOver(err) || errors.Is(err, feeds.ErrEventsEnded) || errors.Is(err, context.Canceled) {
 		return false

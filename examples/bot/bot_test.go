@@ -16,7 +16,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// For a minute tokens of 2 s end, one is revoked every 7 s, the socket is broken every 3 s, and one call in five fails.
+// For a minute tokens of 2 s end, one is revoked every 7 s, the socket is broken every 3 s, and one
+// call in five fails.
 func TestAnswersThroughTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &testserver.Server{TTL: 2 * time.Second, Session: "bot's"}
@@ -128,7 +129,8 @@ func TestAnswersOthers(t *testing.T) {
 	})
 }
 
-// A provider call that is under way when the bot stops is waited for: it may bring the secret of the next login.
+// A provider call that is under way when the bot stops is waited for: it may bring the secret of
+// the next login.
 func TestWaitsForProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, &testserver.Server{})
@@ -265,7 +267,8 @@ func TestStops(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				began := time.Now()
 				w.end()
-				// The provider is waited for, so that a rotated login is not lost. It hangs here, and has 10 s.
+				// The provider is waited for, so that a rotated login is not lost. It hangs here,
+				// and has 10 s.
 				if took := time.Since(began); took > 10*time.Second {
 					t.Errorf("it took %s", took)
 				}

@@ -1,5 +1,6 @@
-// Bot follows people and answers what they post, for weeks on end. Its tokens expire and are revoked, its connection
-// breaks, the API restarts: no comment is answered twice, and none waits much longer than the trouble lasts.
+// Bot follows people and answers what they post, for weeks on end. Its tokens expire and are
+// revoked, its connection breaks, the API restarts: no comment is answered twice, and none waits
+// much longer than the trouble lasts.
 //
 // Start the test server, with tokens that live for 5 s, and then the bot:
 //
@@ -12,11 +13,11 @@
 //	curl 'http://127.0.0.1:8090/api/v2/feeds/activities?api_key=stayauth-key' \
 //		-H 'Content-Type: application/json' -d '{"type":"post","feeds":["user:alice"],"text":"Hello"}'
 //
-// Then stop the test server, start it again, and say something else. The server has forgotten everyone; the bot logs in
-// anew and follows alice again once she is back. Ctrl-C ends it.
+// Then stop the test server, start it again, and say something else. The server has forgotten
+// everyone; the bot logs in anew and follows alice again once she is back. Ctrl-C ends it.
 //
-// The real thing takes an API key, and the token endpoint of your backend (see examples/backend), whose session secret is in
-// TOKEN_SESSION:
+// The real thing takes an API key, and the token endpoint of your backend (see examples/backend),
+// whose session secret is in TOKEN_SESSION:
 //
 //	TOKEN_SESSION=... go run ./examples/bot -url https://feeds.stream-io-api.com -key KEY \
 //		-token-url https://app.example.com/token -user bot -follow user:alice -follow user:bob
@@ -44,7 +45,8 @@ func main() {
 	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stderr) })
 }
 
-// run runs the bot until ctx is done, and returns the exit status: 1 if the bot had to give up, 2 if args make no sense.
+// run runs the bot until ctx is done, and returns the exit status: 1 if the bot had to give up, 2
+// if args make no sense.
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	b := &bot{client: &feeds.Client{Logger: log, Trace: trace(log)}, reply: reply, log: log}
@@ -85,7 +87,8 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	return frame.OK
 }
 
-// usable reports whether package feeds will take the URL. What it refuses must not be tried for ever.
+// usable reports whether package feeds will take the URL. What it refuses must not be tried for
+// ever.
 func usable(baseURL string) bool {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -96,7 +99,8 @@ func usable(baseURL string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && loopback
 }
 
-// trace shows the tokens that come and go unnoticed. The transport's own log begins where there is trouble.
+// trace shows the tokens that come and go unnoticed. The transport's own log begins where there is
+// trouble.
 func trace(log *slog.Logger) *transport.Trace {
 	return &transport.Trace{RefreshDone: func(e transport.RefreshDone) {
 		if e.Err == nil && e.Reason != transport.ReasonRejected {

@@ -29,8 +29,9 @@ func TestRun(t *testing.T) {
 	}()
 	var lines strings.Builder
 	buf := make([]byte, 1<<10)
-	// Both have to be read before it is stopped: what a Trace is told comes from a goroutine of the transport's, in no order
-	// with what the bot itself says, and not at all once the process is gone.
+	// Both have to be read before it is stopped: what a Trace is told comes from a goroutine of the
+	// transport's, in no order with what the bot itself says, and not at all once the process is
+	// gone.
 	for !strings.Contains(lines.String(), "once they exist: user:carol") || !strings.Contains(lines.String(), `msg="new token" reason=initial`) {
 		n, err := log.Read(buf)
 		if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/stayauth/stayauth/testserver"
 )
 
-// An API that comes back without its memory knows neither the refresh token, for which the session secret does, nor the follows.
+// An API that comes back without its memory knows neither the refresh token, for which the session
+// secret does, nor the follows.
 func TestSurvivesRestart(t *testing.T) {
 	for _, down := range []time.Duration{0, 5 * time.Second, time.Hour} {
 		t.Run(down.String(), func(t *testing.T) {

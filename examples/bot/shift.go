@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// backlog is how many of the newest activities are looked at after each login, for some that were posted meanwhile.
+	// backlog is how many of the newest activities are looked at after each login, for some that
+	// were posted meanwhile.
 	backlog = 100
 
 	// maxTodo is how many activities may wait for their answer. The oldest give way.
@@ -66,7 +67,8 @@ func (s *shift) work(ctx context.Context) error {
 	return left
 }
 
-// catchUp follows what is not followed yet, and puts on the list what was posted while no one watched.
+// catchUp follows what is not followed yet, and puts on the list what was posted while no one
+// watched.
 func (s *shift) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -109,7 +111,8 @@ func (s *shift) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// answer comments on an activity, unless the bot has: a try whose outcome was lost may have taken effect.
+// answer comments on an activity, unless the bot has: a try whose outcome was lost may have taken
+// effect.
 func (s *shift) answer(ctx context.Context, a *feeds.Activity) error {
 	text := s.reply(a)
 	if text == "" {

@@ -17,7 +17,8 @@ import (
 
 const baseURL = "http://localhost"
 
-// A world is an API that restarts, with alice in it, who posts, and a bot that answers. It lives in a bubble.
+// A world is an API that restarts, with alice in it, who posts, and a bot that answers. It lives in
+// a bubble.
 type world struct {
 	t   *testing.T
 	bot *bot
@@ -76,7 +77,8 @@ func (w *world) end() {
 	}
 }
 
-// restart puts another API in place of the one that there is, which breaks all connections. It may be nil, for none.
+// restart puts another API in place of the one that there is, which breaks all connections. It may
+// be nil, for none.
 func (w *world) restart(api *testserver.Server) {
 	w.mu.Lock()
 	old := w.api

@@ -158,7 +158,8 @@ func (t *tool) connected(ctx context.Context, work func(*connection) error) erro
 	defer cancel()
 	session, err := t.client(m.settings).ConnectUser(connecting, feeds.User{ID: m.User}, impatient{login, &t.guard, t.waits})
 	if err != nil {
-		// ConnectUser leaves with its context. A refresh that it has begun goes on, for the login's Timeout at most.
+		// ConnectUser leaves with its context. A refresh that it has begun goes on, for the login's
+		// Timeout at most.
 		return errors.Join(err, login.Wait(context.WithoutCancel(ctx)))
 	}
 	err = work(&connection{session, m.settings, login, &t.store})

@@ -81,7 +81,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// skipUnderNohup skips a test in which SIGHUP is sent where it is ignored, by nohup: processes inherit that.
+// skipUnderNohup skips a test in which SIGHUP is sent where it is ignored, by nohup: processes
+// inherit that.
 func skipUnderNohup(t *testing.T, s os.Signal) {
 	if s == syscall.SIGHUP && signal.Ignored(syscall.SIGHUP) {
 		t.Skip("SIGHUP is ignored here, as under nohup")

@@ -23,8 +23,9 @@ func main() {
 		os.Exit(2)
 	}
 	tr := &transport.Transport{Provider: provider.Func(freshToken)}
-	// Close waits for a refresh that could lose something, if one has begun: a program that ended in its middle would take a
-	// rotated refresh token with it. A Func has none, so here it costs nothing.
+	// Close waits for a refresh that could lose something, if one has begun: a program that ended
+	// in its middle would take a rotated refresh token with it. A Func has none, so here it costs
+	// nothing.
 	defer tr.Close()
 	client := &http.Client{Transport: tr}
 	resp, err := client.Get(os.Args[1])
@@ -37,13 +38,15 @@ func main() {
 	_, _ = io.Copy(os.Stdout, resp.Body)
 }
 
-// freshToken is called for the first token, when one is about to end, and when the API has rejected one.
+// freshToken is called for the first token, when one is about to end, and when the API has rejected
+// one.
 func freshToken(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", os.Getenv("TOKEN_COMMAND"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && (exit.ExitCode() == 126 || exit.ExitCode() == 127) {
-		// The shell's words for a command that can't be run, or is not there. Asking again won't bring it.
+		// The shell's words for a command that can't be run, or is not there. Asking again won't
+		// bring it.
 		err = provider.NoRetry(fmt.Errorf("TOKEN_COMMAND can't be run: %w", err))
 	}
 	return strings.TrimSpace(string(out)), err

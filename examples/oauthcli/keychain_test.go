@@ -11,8 +11,8 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// With -keychain nothing in the state folder can be read without the keychain, and the tool works as
-// without it.
+// With -keychain nothing in the state folder can be read without the keychain, and the tool works
+// as without it.
 func TestKeychain(t *testing.T) {
 	keyring.MockInit()
 	t.Setenv("OAUTHCLI_KEYCHAIN", "1")

@@ -10,8 +10,9 @@ import (
 	"github.com/stayauth/stayauth/examples/internal/frame"
 )
 
-// A guard lets those requests through that programs make, and none that a web page has made a browser send: a browser on this
-// machine reaches the proxy like any program, on behalf of whatever page it shows.
+// A guard lets those requests through that programs make, and none that a web page has made a
+// browser send: a browser on this machine reaches the proxy like any program, on behalf of whatever
+// page it shows.
 type guard struct {
 	next  http.Handler
 	hosts []string // names that the proxy may be called by, besides those of loopback
@@ -38,7 +39,8 @@ func (g guard) judge(r *http.Request) (status int, why string) {
 	host := (&url.URL{Host: r.Host}).Hostname()
 	sameHost := func(name string) bool { return strings.EqualFold(name, host) }
 	if !frame.IsLoopback(host) && !slices.ContainsFunc(g.hosts, sameHost) {
-		// A page's own host name that was made to lead here (DNS rebinding): to the browser, page and proxy are then one site.
+		// A page's own host name that was made to lead here (DNS rebinding): to the browser, page
+		// and proxy are then one site.
 		return http.StatusMisdirectedRequest, "the request is for another host: call the proxy by 127.0.0.1, localhost, or a name given by -host"
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {

@@ -18,10 +18,10 @@
 //
 // # Who may use it
 //
-// Anyone who can send it a request is logged in as you: every user and every program of this machine.
-// It listens on loopback only, unless -host names it for others. Web pages are kept out, whose
-// browser is on this machine too: a request for a host name that is not the proxy's is refused (DNS
-// rebinding), and so is one that a page of another site has made.
+// Anyone who can send it a request is logged in as you: every user and every program of this
+// machine. It listens on loopback only, unless -host names it for others. Web pages are kept out,
+// whose browser is on this machine too: a request for a host name that is not the proxy's is
+// refused (DNS rebinding), and so is one that a page of another site has made.
 //
 // The token goes to the API alone. An Authorization header of the program's is replaced. A redirect
 // is passed on as it came; a program that follows one to elsewhere leaves the proxy, and goes

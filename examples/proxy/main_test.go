@@ -73,7 +73,8 @@ func TestRunCommand(t *testing.T) {
 	}
 }
 
-// Against Stream's protocol, with a token endpoint: a login, a revocation, and a server that comes back without its memory.
+// Against Stream's protocol, with a token endpoint: a login, a revocation, and a server that comes
+// back without its memory.
 func TestRunTokenURL(t *testing.T) {
 	clearEnvironment(t)
 	t.Setenv("TOKEN_SESSION", "the session")

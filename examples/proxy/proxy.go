@@ -14,7 +14,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// newProxy is the whole of it: what comes in goes out to target through tr, byte for byte and as it comes.
+// newProxy is the whole of it: what comes in goes out to target through tr, byte for byte and as it
+// comes.
 func newProxy(target *url.URL, tr *transport.Transport, log *slog.Logger) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -41,8 +42,8 @@ func newProxy(target *url.URL, tr *transport.Transport, log *slog.Logger) http.H
 	}
 }
 
-// upstream returns the transport to the API. It leaves encodings alone, so that what the program gets is what the API sent, and
-// keeps more connections than a client of many hosts would.
+// upstream returns the transport to the API. It leaves encodings alone, so that what the program
+// gets is what the API sent, and keeps more connections than a client of many hosts would.
 func upstream() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DisableCompression = true

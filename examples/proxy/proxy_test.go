@@ -78,7 +78,8 @@ func TestReplays(t *testing.T) {
 			if status, body := send(); status != 200 || body != "welcome" {
 				t.Errorf("the next one: status %d, %q", status, body)
 			}
-			// The first under the rejected token, and it or the next one under the other: three requests, or two and one lost.
+			// The first under the rejected token, and it or the next one under the other: three
+			// requests, or two and one lost.
 			want := 3
 			if tt.status == 401 {
 				want = 2

@@ -12,8 +12,8 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// tokenProvider returns where the tokens come from. Secrets are in the environment: flags are seen by everyone on the
-// machine.
+// tokenProvider returns where the tokens come from. Secrets are in the environment: flags are seen
+// by everyone on the machine.
 func tokenProvider(tokenURL, user string) (provider.TokenProvider, error) {
 	command := os.Getenv("TOKEN_COMMAND")
 	switch {
@@ -27,8 +27,9 @@ func tokenProvider(tokenURL, user string) (provider.TokenProvider, error) {
 	return sessionTokens{provider.HTTP{URL: tokenURL, UserID: user, Session: provider.NewSecret(os.Getenv("TOKEN_SESSION"))}}, nil
 }
 
-// sessionTokens asks a token endpoint, and starts over from the session secret when the endpoint takes the refresh token no
-// more: because that was lost on the way, or the endpoint was restarted and has forgotten it.
+// sessionTokens asks a token endpoint, and starts over from the session secret when the endpoint
+// takes the refresh token no more: because that was lost on the way, or the endpoint was restarted
+// and has forgotten it.
 type sessionTokens struct{ endpoint provider.HTTP }
 
 func (s sessionTokens) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
@@ -39,7 +40,8 @@ func (s sessionTokens) Token(ctx context.Context, old provider.Token) (provider.
 	return tok, err
 }
 
-// tokenCommand returns a provider that runs a shell command for each token and takes what it prints.
+// tokenCommand returns a provider that runs a shell command for each token and takes what it
+// prints.
 func tokenCommand(command string) provider.TokenProvider {
 	return provider.Func(func(ctx context.Context) (string, error) {
 		cmd := exec.CommandContext(ctx, "sh", "-c", command)

@@ -35,8 +35,9 @@ type DPoP struct {
 	nonces sync.Map // of strings, by scheme and host: what each server said last
 }
 
-// RoundTrip implements http.RoundTripper. If the server wants a nonce in the proof (RFC 9449 section
-// 8) the request is sent again with it, unless its body is gone; the next request has it at once.
+// RoundTrip implements http.RoundTripper. If the server wants a nonce in the proof (RFC 9449
+// section 8) the request is sent again with it, unless its body is gone; the next request has it at
+// once.
 func (d *DPoP) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := d.send(req)
 	if err != nil || !wantsNonce(resp) || req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {

@@ -11,8 +11,8 @@ import (
 //
 //	{"errors": [{"message": "...", "extensions": {"code": "UNAUTHENTICATED"}}]}
 //
-// For Slack it is CodeIn200("error", "token_expired", "token_revoked"). Bearer is there for the gate
-// in front of the API, which says it by a 401.
+// For Slack it is CodeIn200("error", "token_expired", "token_revoked"). Bearer is there for the
+// gate in front of the API, which says it by a 401.
 //
 // Other answers are not held up: where data that is not null comes first, that is the whole look.
 // So an error in one field beside the data of others is the caller's. What is taken for a rejection

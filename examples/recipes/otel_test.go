@@ -96,7 +96,8 @@ request GET 3 Error in nothing, waited for refresh 3`)
 	})
 }
 
-// A provider that outlasts its refreshes: each of them has its own span, and so has the late answer.
+// A provider that outlasts its refreshes: each of them has its own span, and so has the late
+// answer.
 func TestTracedLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		guard := &testserver.Guard{}

@@ -7,7 +7,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// A Collector shows a Transport to Prometheus. Where there are several, register each under a label:
+// A Collector shows a Transport to Prometheus. Where there are several, register each under a
+// label:
 //
 //	prometheus.WrapRegistererWith(prometheus.Labels{"login": "billing"}, registry).MustRegister(Collector{t})
 //

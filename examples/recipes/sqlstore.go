@@ -21,12 +21,12 @@ import (
 //	CREATE TABLE logins (name BLOB PRIMARY KEY, version BIGINT NOT NULL, record BLOB NOT NULL)
 //
 // Names are bytes, because text compares in more ways than one: "Alice" is "alice" to MySQL. The
-// statements are those of PostgreSQL and SQLite; MySQL wants ? and INSERT IGNORE. Leave PostgreSQL at
-// READ COMMITTED, its default: with more isolation a race that is lost is an error of its own (40001)
-// instead of a conflict. And ask no replica, because what was written must be seen at once.
+// statements are those of PostgreSQL and SQLite; MySQL wants ? and INSERT IGNORE. Leave PostgreSQL
+// at READ COMMITTED, its default: with more isolation a race that is lost is an error of its own
+// (40001) instead of a conflict. And ask no replica, because what was written must be seen at once.
 //
-// Records hold refresh tokens, so anyone who reads the table is logged in. Package keychain can seal
-// them.
+// Records hold refresh tokens, so anyone who reads the table is logged in. Package keychain can
+// seal them.
 type SQLStore struct{ DB *sql.DB }
 
 // Load implements shared.Store.

@@ -1,7 +1,7 @@
 //go:build (linux && !race) || sqlite
 
-// SQLite, translated to Go, takes a core half a minute to compile, which once is enough: not for the
-// race detector and for other platforms, too. There: go test -tags sqlite.
+// SQLite, translated to Go, takes a core half a minute to compile, which once is enough: not for
+// the race detector and for other platforms, too. There: go test -tags sqlite.
 
 package recipes_test
 

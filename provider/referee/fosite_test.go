@@ -165,8 +165,8 @@ func TestFositeFallback(t *testing.T) {
 	}
 }
 
-// The same through a store: the refresh token that is out of the game must not come back from there,
-// and what else came with a token must.
+// The same through a store: the refresh token that is out of the game must not come back from
+// there, and what else came with a token must.
 func TestFositeFallbackShared(t *testing.T) {
 	s := newFosite(t, time.Hour)
 	tokens := s.tokens()

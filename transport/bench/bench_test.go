@@ -1,5 +1,5 @@
-// Package bench measures package transport beside golang.org/x/oauth2 on the same work. It is a module of its own, so that
-// users of the transport do not get x/oauth2 with it.
+// Package bench measures package transport beside golang.org/x/oauth2 on the same work. It is a
+// module of its own, so that users of the transport do not get x/oauth2 with it.
 package bench
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/stayauth/stayauth/transport/internal/rounds"
 )
 
-// base answers with the response that the request brings along. It is a package-level interface variable, or the compiler
-// would see through it.
+// base answers with the response that the request brings along. It is a package-level interface
+// variable, or the compiler would see through it.
 var base http.RoundTripper = stub{}
 
 type stub struct{}

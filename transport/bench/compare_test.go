@@ -18,8 +18,8 @@ import (
 	"github.com/stayauth/stayauth/transport"
 )
 
-// The rows of the README's comparison that are not figures. Each runs the same situation through both, and states what each
-// does; a row that stops being true fails.
+// The rows of the README's comparison that are not figures. Each runs the same situation through
+// both, and states what each does; a row that stops being true fails.
 
 // An api accepts one token at a time and mints the next in delay.
 type api struct {

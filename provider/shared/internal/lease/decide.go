@@ -147,8 +147,9 @@ const (
 //
 // Held includes a claim that others have noted as quiet, one for whose holder the place is kept,
 // and one that the store has lost: a smaller version can't hold anything that came after it, nor
-// can a record in which fewer attempts have ended, or an earlier claim of the same process. And where there
-// is no claim and no attempt has ended since, none but this one's call can be under way.
+// can a record in which fewer attempts have ended, or an earlier claim of the same process. And
+// where there is no claim and no attempt has ended since, none but this one's call can be under
+// way.
 func (c Record) Fate(over uint64, found Record, version uint64) Fate {
 	switch {
 	case found.Holder == c.Holder && found.Login == c.Login && found.Generation == c.Generation:

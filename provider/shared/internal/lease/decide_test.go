@@ -277,8 +277,8 @@ func TestCameBack(t *testing.T) {
 	}
 }
 
-// TestLossIsRemembered: a process that has seen a loss and then gives its own claim back still leaves the
-// next step to the one whose claim may be lost.
+// TestLossIsRemembered: a process that has seen a loss and then gives its own claim back still
+// leaves the next step to the one whose claim may be lost.
 func TestLossIsRemembered(t *testing.T) {
 	now, s := time.Unix(0, 0), new(lease.Sight)
 	claim := second().Claimed("me/1", length, false)
