@@ -96,13 +96,17 @@ func (p *Page) fault(f Fault, tokenEndpoint bool) Fault {
 	return f
 }
 
-// setFaults turns the switches.
-func (p *Page) setFaults(f live.Faults) {
-	if f == (live.Faults{}) {
-		p.faults.Store(nil)
-		return
+// setFault turns one switch, or with heal all of them off.
+func (p *Page) setFault(a live.Action) {
+	for {
+		old, set := p.faults.Load(), (*live.Faults)(nil)
+		if f := p.settings().With(a.Fault, a.Faults); a.Do != "heal" && f != (live.Faults{}) {
+			set = &f
+		}
+		if p.faults.CompareAndSwap(old, set) {
+			return
+		}
 	}
-	p.faults.Store(&f)
 }
 
 func (p *Page) settings() live.Faults {

@@ -96,8 +96,8 @@ func (v *guardSubject) Look(tokens []live.Token, users []live.User) live.View {
 }
 
 func (v *guardSubject) Do(a live.Action) (value string, err error) {
-	if a.Do == "faults" {
-		v.page.setFaults(a.Faults)
+	if a.Do == "fault" || a.Do == "heal" {
+		v.page.setFault(a)
 		return "", nil
 	}
 	v.mu.Lock()

@@ -142,8 +142,8 @@ func (v *serverSubject) Do(a live.Action) (value string, err error) {
 		v.CloseSockets(a.User, 1006)
 		return "", nil
 	}
-	if a.Do == "faults" {
-		v.page.setFaults(a.Faults)
+	if a.Do == "fault" || a.Do == "heal" {
+		v.page.setFault(a)
 		return "", nil
 	}
 	v.mu.Lock()

@@ -84,32 +84,46 @@ func TestPageSwitches(t *testing.T) {
 	})
 }
 
+// setFault turns one of the switches for what goes wrong.
+func setFault(t *testing.T, p *testserver.Page, name, value string) {
+	t.Helper()
+	turn(t, p, `{"do":"fault","fault":"`+name+`","faults":{"`+name+`":`+value+`}}`)
+}
+
 func TestPageFaults(t *testing.T) {
 	srv := &testserver.Server{TTL: time.Hour}
 	bubble(t, srv, func(t *testing.T) {
 		p := srv.Page()
 		c := caller{rt: srv, token: srv.Issue("alice")}
-		turn(t, p, `{"do":"faults","faults":{"apiFails":true,"tokenDelay":3000}}`)
+		setFault(t, p, "apiFails", "true")
+		setFault(t, p, "tokenDelay", "3000") // and the other stays
 		wantStatus(t, c.post("x"), 500)
 		began := time.Now()
 		wantStatus(t, login(srv, "alice"), 200)
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("the token endpoint takes %v, want 3 s", took)
 		}
-		turn(t, p, `{"do":"faults","faults":{"apiDelay":2000,"tokenFails":true}}`)
+		setFault(t, p, "apiFails", "false")
+		setFault(t, p, "apiDelay", "2000")
+		setFault(t, p, "tokenFails", "true")
 		began = time.Now()
 		wantStatus(t, c.post("x"), 201)
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("the API takes %v, want 2 s", took)
 		}
 		wantStatus(t, login(srv, "alice"), 503)
-		turn(t, p, `{"do":"faults","faults":{"tokenDead":true}}`)
+		setFault(t, p, "tokenFails", "false")
+		setFault(t, p, "tokenDead", "true")
 		dead := login(srv, "alice")
 		if code := (caller{rt: srv, token: dead.text("token")}).ping(); code != 40 {
 			t.Errorf("a token that is dead on arrival gets code %d, want 40", code)
 		}
-		turn(t, p, `{"do":"faults"}`)
+		turn(t, p, `{"do":"heal"}`)
+		began = time.Now()
 		wantStatus(t, c.post("x"), 201)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the API takes %v when all is well again", took)
+		}
 		well := login(srv, "alice")
 		if code := (caller{rt: srv, token: well.text("token")}).ping(); code != 0 {
 			t.Errorf("when all is well again a new token gets code %d", code)
@@ -123,7 +137,7 @@ func TestPageShowsCallUnderWay(t *testing.T) {
 	bubble(t, srv, func(t *testing.T) {
 		p := srv.Page()
 		secret := login(srv, "alice").text("refresh_token")
-		turn(t, p, `{"do":"faults","faults":{"tokenDelay":3000}}`)
+		setFault(t, p, "tokenDelay", "3000")
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -203,7 +217,7 @@ func TestPageOfGuard(t *testing.T) {
 	if status := spend(last); status != 400 {
 		t.Errorf("after the logins have ended: status %d", status)
 	}
-	turn(t, p, `{"do":"faults","faults":{"apiFails":true}}`)
+	setFault(t, p, "apiFails", "true")
 	want("the API fails", 500)
 	for _, action := range []string{`{"do":"cut-sockets"}`, `{"do":"auth-checks"}`, `{"do":"nonsense"}`, `{"do":"generate","user":"x","form":"developer"}`} {
 		if w := toPage(p, "POST", "/act", action); w.Code != 400 || !strings.Contains(w.Body.String(), "a Guard ") {
@@ -241,7 +255,8 @@ func TestPageTokenEndpoint(t *testing.T) {
 		if e := got.Events[0]; e.Kind != "call" || e.User != "alice" || e.Status != 200 || e.Token != testserver.TokenID(first) {
 			t.Errorf("the call: %+v", e)
 		}
-		turn(t, p, `{"do":"faults","faults":{"tokenDead":true,"tokenDelay":2000}}`)
+		setFault(t, p, "tokenDead", "true")
+		setFault(t, p, "tokenDelay", "2000")
 		began := time.Now()
 		if code := (caller{rt: srv, token: get()}).ping(); code != 40 {
 			t.Errorf("a token that is dead on arrival gets code %d, want 40", code)
@@ -249,7 +264,7 @@ func TestPageTokenEndpoint(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("it took %v, want 2 s", took)
 		}
-		turn(t, p, `{"do":"faults","faults":{"tokenFails":true}}`)
+		setFault(t, p, "tokenFails", "true")
 		if _, err := tokens.Token(context.Background(), provider.Token{}); err == nil || !strings.Contains(err.Error(), "503") {
 			t.Errorf("an endpoint that fails: %v", err)
 		}

@@ -20,8 +20,8 @@ const (
 
 // An Action is a switch that a person has turned.
 type Action struct {
-	// Do is its name: revoke, undo, revoke-all, undo-all, log-out, auth-checks, generate, faults,
-	// clock or cut-sockets.
+	// Do is its name: revoke, undo, revoke-all, undo-all, log-out, auth-checks, generate, fault,
+	// heal, clock or cut-sockets.
 	Do string `json:"do"`
 
 	Users    []string     `json:"users"`    // of revoke, undo and log-out
@@ -30,7 +30,8 @@ type Action struct {
 	Validity Milliseconds `json:"validity"` // of generate; 0: for ever
 	Form     string       `json:"form"`     // of generate: token, developer or refresh
 	Offset   Milliseconds `json:"offset"`   // of clock
-	Faults   Faults       `json:"faults"`
+	Fault    string       `json:"fault"`    // of fault: which one of Faults it is, by its name in JSON
+	Faults   Faults       `json:"faults"`   // of fault
 }
 
 // Faults are what goes wrong until it is switched off.
@@ -40,6 +41,24 @@ type Faults struct {
 	TokenDead  bool         `json:"tokenDead"`  // tokens that it issues are revoked already
 	APIDelay   Milliseconds `json:"apiDelay"`
 	APIFails   bool         `json:"apiFails"` // the API answers 500
+}
+
+// With returns f with one of its switches as it stands in g. The others stay: what a page knows of
+// them may be older than what another action has made of them.
+func (f Faults) With(name string, g Faults) Faults {
+	switch name {
+	case "tokenDelay":
+		f.TokenDelay = g.TokenDelay
+	case "tokenFails":
+		f.TokenFails = g.TokenFails
+	case "tokenDead":
+		f.TokenDead = g.TokenDead
+	case "apiDelay":
+		f.APIDelay = g.APIDelay
+	case "apiFails":
+		f.APIFails = g.APIFails
+	}
+	return f
 }
 
 // Duration returns m as one.
@@ -87,7 +106,10 @@ func (a Action) validate() error {
 		return between("the validity", a.Validity, 0, maxValidity)
 	case "clock":
 		return between("the offset", a.Offset, -maxOffset, maxOffset)
-	case "faults":
+	case "fault":
+		if all := (Faults{1, true, true, 1, true}); all.With(a.Fault, Faults{}) == all {
+			return errors.New("there is no such fault")
+		}
 		if err := between("the delay", a.Faults.TokenDelay, 0, maxDelay); err != nil {
 			return err
 		}

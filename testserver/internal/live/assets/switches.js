@@ -60,12 +60,13 @@ function names() {
   return list.length > 3 ? `${list.length} users` : list.join(", ");
 }
 
-function faults() {
-  return {
-    tokenDelay: +$("token-delay").value, tokenFails: $("token-fails").checked, tokenDead: $("token-dead").checked,
-    apiDelay: +$("api-delay").value, apiFails: $("api-fails").checked,
-  };
-}
+// The switches for what goes wrong, and what the server calls them.
+const faults = {
+  "token-delay": "tokenDelay", "token-fails": "tokenFails", "token-dead": "tokenDead", "api-delay": "apiDelay", "api-fails": "apiFails",
+};
+
+// value is what a person has set: a number in a list, or a checkbox.
+const value = (e) => (e.type === "checkbox" ? e.checked : +e.value);
 
 let drawn; // the settings as they were drawn last
 
@@ -109,13 +110,13 @@ export function start() {
   many("undo-chosen", "undo", (who) => `What was revoked of ${who}, and has not expired, is valid again.`);
   many("logout-chosen", "log-out", (who) => `The logins of ${who} have ended: their refresh tokens are worth nothing.`);
   on("cut-sockets", "click", () => turn({ do: "cut-sockets" }, "All sockets are cut."));
-  for (const id of ["token-delay", "token-fails", "token-dead", "api-delay", "api-fails"]) {
-    on(id, "change", () => turn({ do: "faults", faults: faults() }, "Done. Watch what the clients do."));
+  for (const [id, fault] of Object.entries(faults)) { // one at a time: the others may be shown as they were a moment ago
+    on(id, "change", () => turn({ do: "fault", fault, faults: { [fault]: value($(id)) } }, "Done. Watch what the clients do."));
   }
   on("heal", "click", () => {
     // At once: if the last switch was turned a moment ago, the server may never say that it stood otherwise.
     drawFaults({ tokenDelay: 0, apiDelay: 0, tokenFails: false, tokenDead: false, apiFails: false });
-    turn({ do: "faults", faults: {} }, "Nothing goes wrong any more.");
+    turn({ do: "heal" }, "Nothing goes wrong any more.");
   });
   on("auth-off", "change", () => turn({ do: "auth-checks", on: !$("auth-off").checked },
     $("auth-off").checked ? "Auth checks are disabled: developer tokens are accepted." : "Auth checks are enabled."));
