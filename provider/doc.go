@@ -25,11 +25,11 @@
 //
 // # Failures
 //
-// A provider has to decide one thing: whether asking again can help. Most failures pass, so an error
-// counts as temporary, and the provider is asked again after a pause, which [RetryAfter] can set.
-// [Permanent] marks an error as final and ends the session. Use it for a login that was revoked, a
-// user who was deleted, a secret that is wrong. A temporary error that should have been permanent
-// costs a few calls; a permanent one that should have been temporary logs a user out.
+// A provider has to decide one thing: whether asking again can help. Most failures pass, so an
+// error counts as temporary, and the provider is asked again after a pause, which [RetryAfter] can
+// set. [Permanent] marks an error as final and ends the session. Use it for a login that was
+// revoked, a user who was deleted, a secret that is wrong. A temporary error that should have been
+// permanent costs a few calls; a permanent one that should have been temporary logs a user out.
 //
 // # Expiry
 //
@@ -77,6 +77,6 @@
 // # Secrets
 //
 // Every type here that holds a secret prints as REDACTED, and no error quotes a secret. A [Token]
-// and a [Secret] show nothing under any fmt verb, at any depth of any struct, in slog, in JSON or in
-// XML. Their methods return the text.
+// and a [Secret] show nothing under any fmt verb, at any depth of any struct, in slog, in JSON or
+// in XML. Their methods return the text.
 package provider

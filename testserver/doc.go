@@ -21,8 +21,8 @@
 //
 // A bubble ends only when all of its goroutines have, and each open connection has some. So close
 // the body of every response and every socket, and call [Server.Close] inside the bubble. A test
-// that doesn't ends in synctest's "deadlock: all goroutines in bubble are blocked", which names
-// neither.
+// that leaves something open ends in synctest's "deadlock: all goroutines in bubble are blocked",
+// and the message does not say what is open.
 //
 // # Talking to a Server
 //

@@ -54,8 +54,9 @@ import (
 //
 // # Tokens
 //
-// They are JWTs signed with HS256, with the claims sub, iat, exp and jti, so that a backend with
-// the same secret can mint them too; with Opaque they are random. They end by their exp, by
+// They are JWTs signed with HS256, with the claims sub, iat, exp and jti. A backend with the same
+// secret can mint them too, with user_id in place of sub, as provider.Signer does; one without a
+// user is malformed. With Opaque they are random. They end by their exp, by
 // [Guard.Revoke], at the endpoint /revoke, and with their login: a login ends by [Guard.LogOut], at
 // the endpoint, and when one of its refresh tokens is used twice (RFC 9700 section 4.14.2).
 //
@@ -175,7 +176,7 @@ func (g *Guard) init() {
 			panic("testserver: Guard.ClientAuth is none of client_secret_basic and client_secret_post")
 		}
 		g.authority = login.Authority{
-			Secret: []byte(secret), Instance: rand.Text(), Claim: "sub", TTL: ttl, Opaque: g.Opaque,
+			Secret: []byte(secret), Instance: rand.Text(), Claim: "sub", Other: "user_id", TTL: ttl, Opaque: g.Opaque,
 			Rotation: login.Rotation(g.Rotation), Grace: g.Grace, Bound: true, RotationRevokes: g.RotationRevokes,
 		}
 		g.authority.Advance(g.ClockOffset)

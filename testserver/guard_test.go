@@ -94,6 +94,9 @@ func TestGuardJudges(t *testing.T) {
 		{"another scheme", func(*testserver.Guard) string { return "Basic YTpi" }, testserver.NoToken},
 		{"no scheme", func(g *testserver.Guard) string { return g.Issue("alice") }, testserver.NoToken},
 		{"nonsense", func(*testserver.Guard) string { return "Bearer x" }, testserver.Malformed},
+		{"no user", func(*testserver.Guard) string { return mint(key, jwt.MapClaims{"exp": in(time.Hour)}) }, testserver.Malformed},
+		{"a user_id that is a number", func(*testserver.Guard) string { return mint(key, jwt.MapClaims{"user_id": 7}) }, testserver.Malformed},
+		{"a backend's, by user_id", func(*testserver.Guard) string { return mint(key, jwt.MapClaims{"user_id": "alice"}) }, ""},
 		{"a sub that is a number", func(*testserver.Guard) string { return mint(key, jwt.MapClaims{"sub": 7}) }, testserver.Malformed},
 		{"other secret", func(*testserver.Guard) string { return mint("other", jwt.MapClaims{"sub": "alice"}) }, testserver.Unknown},
 		{"nbf ahead", func(*testserver.Guard) string {

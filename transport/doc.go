@@ -20,16 +20,16 @@
 //  1. However many requests wait, one refresh is under way, and all share its result.
 //  2. A late rejection of a token that was replaced costs no refresh.
 //  3. While a token is valid no request waits; when it is not, requests wait instead of going out to fail.
-//  4. A refresh belongs to no request: who gives up leaves at once, and the token is kept for the others.
+//  4. A refresh belongs to no request: a caller that gives up leaves at once; the others get the token.
 //  5. An early refresh that fails changes nothing while the token is valid.
 //  6. Temporary failures are retried within RefreshTimeout; a permanent one ends the session, and is told once.
 //  7. An API that rejects every token costs ever fewer calls of the provider, down to one in 30 seconds.
-//  8. A clock that is wrong, or a life of any length, costs a refresh or a rejection for each token at most.
+//  8. A wrong clock, or a life of any length, costs each token at most one refresh or rejection.
 //  9. A provider that panics, hangs or returns nonsense is a clear error, and is never called twice at once.
 //  10. A body arrives as it was given, once, or the caller is told.
 //  11. A body with GetBody, one that can seek, and the first 64 KiB of any other can be replayed.
-//  12. The caller's request is not changed, and what is handed on of a rejected response is consistent.
-//  13. Only IsRejected's word refreshes a token.
+//  12. The caller's request is not changed; a rejected response that is handed on has its true length.
+//  13. A response refreshes a token only if IsRejected says so.
 //  14. The token goes to its origins and nowhere else, whatever redirects say.
 //  15. No token is in an error, a log line, a trace or a URL.
 //  16. What servers and providers send is bounded, in size and in time.

@@ -16,7 +16,7 @@
 //
 // From then on it asks POST /token for tokens, as [provider.HTTP] does:
 //
-//	provider.HTTP{URL: "http://127.0.0.1:8081/token", UserID: "alice", Session: session}
+//	provider.HTTP{URL: "http://127.0.0.1:8081/token", UserID: "alice", Session: provider.NewSecret(session)}
 //
 // POST /logout with {"session":"..."} ends the session: it gets no more tokens. Those that it had
 // live on for 10 minutes at most (-token-life). If that is too long, revoke them too: see

@@ -27,7 +27,7 @@ func demoCommand() command {
 					return err
 				}
 				base := "http://" + listener.Addr().String()
-				fmt.Fprintf(t.stdout, "The server is ready. In another terminal:\n\n"+
+				fmt.Fprintf(t.stdout, "The server is ready, until Ctrl-C. In another terminal (oauthcli is what go install . makes of this folder):\n\n"+
 					"  oauthcli login -issuer %s -client-id demo -api %s\n  oauthcli get /me\n  oauthcli logout\n", base, base)
 				guard := newDemo(demoLife)
 				defer guard.Close()

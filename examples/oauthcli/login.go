@@ -173,7 +173,7 @@ func (t *tool) byBrowser(ctx context.Context, config *oauth2.Config, s settings)
 	defer func() { _ = server.Shutdown(context.WithoutCancel(ctx)) }()
 
 	url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
-	fmt.Fprintf(t.stderr, "Log in at this address, which should have opened in your browser:\n\n%s\n\n", printable(url))
+	fmt.Fprintf(t.stderr, "Log in at this address, which should have opened in your browser:\n\n%s\n\nThis waits for %v; Ctrl-C ends it. Without a browser here, use login -device.\n\n", printable(url), loginLimit)
 	if err := t.browse(url); err != nil {
 		t.say("no browser could be opened: %v", err)
 	}

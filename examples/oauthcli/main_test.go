@@ -122,7 +122,7 @@ func TestLogin(t *testing.T) {
 			if got := d.login(append(flags, "-scope", "offline_access read")...); got != "Logged in at "+d.base+".\n" {
 				t.Errorf("login prints %q", got)
 			}
-			if got := d.ok("status"); !strings.Contains(got, "Logged in at "+d.base+" as demo") || !strings.Contains(got, "is then replaced by itself") {
+			if got := d.ok("status"); !strings.Contains(got, "Logged in at "+d.base+" with the client id demo, ") || !strings.Contains(got, "is then replaced by itself") {
 				t.Errorf("status prints %q", got)
 			}
 			for _, path := range []string{"/me", "me", d.base + "/me", "/me?a=b"} {

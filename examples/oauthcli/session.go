@@ -57,7 +57,7 @@ func statusCommand() command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(t.stdout, "Logged in at %s as %s, for %s.\n", s.Issuer, s.ClientID, s.API)
+				fmt.Fprintf(t.stdout, "Logged in at %s with the client id %s, for %s.\n", s.Issuer, s.ClientID, s.API)
 				if scope := token.Extra("scope"); scope != "" {
 					fmt.Fprintf(t.stdout, "Allowed: %s.\n", printable(scope))
 				}

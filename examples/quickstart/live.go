@@ -22,6 +22,7 @@ const (
 	liveLife    = 8 * time.Second  // of a token, long enough to be looked at
 	livePosters = 4                // of each bot
 	livePause   = 500 * time.Millisecond
+	liveWay     = 500 * time.Millisecond // to your backend: long enough to see that requests wait
 )
 
 // live runs bots under a page that shows them, until ctx is done.
@@ -51,7 +52,12 @@ func live(ctx context.Context, out io.Writer) error {
 	var work errgroup.Group
 	for _, name := range []string{"alice", "bob"} {
 		client := &feeds.Client{Key: testserver.DefaultKey, BaseURL: api.url, Trace: tell.Trace(page, name)}
-		bot, err := client.ConnectUser(ctx, feeds.User{ID: name}, provider.HTTP{URL: tokens.url, UserID: name, Session: provider.NewSecret(sessionOf(name))})
+		backend := provider.HTTP{URL: tokens.url, UserID: name, Session: provider.NewSecret(sessionOf(name))}
+		far := provider.TokenFunc(func(call context.Context, old provider.Token) (provider.Token, error) {
+			pause(call, liveWay)
+			return backend.Token(call, old)
+		})
+		bot, err := client.ConnectUser(ctx, feeds.User{ID: name}, far)
 		if err != nil {
 			return err
 		}

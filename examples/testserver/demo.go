@@ -23,6 +23,7 @@ const (
 	demoTTL     = 8 * time.Second        // unless -ttl says otherwise
 	demoWorkers = 3                      // of each client
 	demoPause   = 400 * time.Millisecond // between two requests of one
+	demoWay     = 500 * time.Millisecond // to the token endpoint: long enough to see that requests wait
 )
 
 // demo runs clients of this module against the server until ctx is done.
@@ -49,6 +50,11 @@ func (o options) demo(ctx context.Context, base string, srv server) {
 			path = "/api/v2/feeds/activities?api_key=" + o.key
 			body = fmt.Sprintf(`{"type":"post","text":"hello","feeds":["user:%s"]}`, user)
 		}
+		tokens := t.Provider
+		t.Provider = provider.TokenFunc(func(call context.Context, old provider.Token) (provider.Token, error) {
+			pause(call, demoWay)
+			return tokens.Token(call, old)
+		})
 		defer t.Close()
 		client := &http.Client{Transport: t}
 		for w := range demoWorkers {

@@ -16,6 +16,7 @@ type Authority struct {
 	Secret   []byte        // signs the tokens (HS256)
 	Instance string        // random: marks the tokens that this authority minted, and keys its refresh tokens
 	Claim    string        // the name of the claim that says whose a token is
+	Other    string        // another one, read where that is missing; if it is set, a token has to have one of them
 	TTL      time.Duration // how long tokens live; 0 or less: for ever
 	Opaque   bool          // tokens say nothing; the ledger's records do
 	Rotation Rotation      // what becomes of a refresh token that is used

@@ -122,6 +122,11 @@ func (a *Authority) Read(claims jwt.MapClaims, signed bool) (Token, error) {
 	if t.User, ok = userClaim(claims, a.Claim); !ok {
 		return Token{}, fmt.Errorf("token's %s is not a string of 1 to %d characters", a.Claim, MaxUserID)
 	}
+	if t.User == "" && a.Other != "" {
+		if t.User, ok = userClaim(claims, a.Other); !ok || t.User == "" {
+			return Token{}, fmt.Errorf("token says nothing of its user: it has no %s", a.Claim)
+		}
+	}
 	for name, field := range map[string]*time.Time{"iat": &t.IssuedAt, "nbf": &t.NotBefore, "exp": &t.Expires} {
 		if *field, ok = timeClaim(claims, name); !ok {
 			return Token{}, errors.New("token's " + name + " is not a number")
