@@ -16,9 +16,9 @@ import (
 //
 //	increase(stayauth_refreshes_total{result="ended"}[15m]) > 0
 //
-// No token comes, and requests stand still:
+// No token comes, and requests wait or fail:
 //
-//	min_over_time(stayauth_waiting_requests[1m]) > 0
+//	min_over_time(stayauth_waiting_requests[1m]) > 0 or increase(stayauth_failed_requests_total[5m]) > 0
 //
 // New tokens don't help, or IsRejected doesn't know how this API says that one has expired:
 //
@@ -37,6 +37,11 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(refreshes, prometheus.CounterValue, float64(n), result)
 	}
 
+	failed := prometheus.NewDesc("stayauth_failed_requests_total", "Requests that got no token, by why.", []string{"reason"}, nil)
+	for reason, n := range map[string]int64{"no_token": s.NoToken, "gave_up": s.GaveUp, "queue_full": s.QueueFull} {
+		ch <- prometheus.MustNewConstMetric(failed, prometheus.CounterValue, float64(n), reason)
+	}
+
 	count := func(n int64, name, help string) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, float64(n))
 	}
@@ -45,7 +50,9 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 	count(s.OtherOrigin, "stayauth_other_origin_total", "Requests without the token, because of where they went.")
 	count(s.Replayed, "stayauth_replayed_total", "Requests that were sent again.")
 	count(s.NotReplayable, "stayauth_not_replayable_total", "Rejected requests that could not be sent again.")
-	count(s.QueueFull, "stayauth_queue_full_total", "Requests turned away because too many were waiting.")
+	count(s.Waited, "stayauth_waited_total", "Requests that waited for a token.")
+	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("stayauth_wait_seconds_total", "How long they waited, in all.", nil, nil),
+		prometheus.CounterValue, s.WaitTime.Seconds())
 
 	gauge := func(v float64, name, help string) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, v)

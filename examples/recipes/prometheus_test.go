@@ -65,6 +65,11 @@ stayauth_waiting_requests{login="alice"} 1
 		<-done
 
 		check("at the end", `
+# HELP stayauth_failed_requests_total Requests that got no token, by why.
+# TYPE stayauth_failed_requests_total counter
+stayauth_failed_requests_total{login="alice",reason="gave_up"} 0
+stayauth_failed_requests_total{login="alice",reason="no_token"} 1
+stayauth_failed_requests_total{login="alice",reason="queue_full"} 0
 # HELP stayauth_not_replayable_total Rejected requests that could not be sent again.
 # TYPE stayauth_not_replayable_total counter
 stayauth_not_replayable_total{login="alice"} 0
@@ -74,9 +79,6 @@ stayauth_other_401s_total{login="alice"} 0
 # HELP stayauth_other_origin_total Requests without the token, because of where they went.
 # TYPE stayauth_other_origin_total counter
 stayauth_other_origin_total{login="alice"} 0
-# HELP stayauth_queue_full_total Requests turned away because too many were waiting.
-# TYPE stayauth_queue_full_total counter
-stayauth_queue_full_total{login="alice"} 0
 # HELP stayauth_refreshes_total Refreshes by what came of them.
 # TYPE stayauth_refreshes_total counter
 stayauth_refreshes_total{login="alice",result="ended"} 1
@@ -98,6 +100,12 @@ stayauth_strikes{login="alice"} 1
 # HELP stayauth_token_expiry_timestamp_seconds When the token ends; 0: unknown, or there is none.
 # TYPE stayauth_token_expiry_timestamp_seconds gauge
 stayauth_token_expiry_timestamp_seconds{login="alice"} 0
+# HELP stayauth_wait_seconds_total How long they waited, in all.
+# TYPE stayauth_wait_seconds_total counter
+stayauth_wait_seconds_total{login="alice"} 7
+# HELP stayauth_waited_total Requests that waited for a token.
+# TYPE stayauth_waited_total counter
+stayauth_waited_total{login="alice"} 1
 # HELP stayauth_waiting_requests Requests that wait for a token.
 # TYPE stayauth_waiting_requests gauge
 stayauth_waiting_requests{login="alice"} 0
