@@ -198,7 +198,8 @@ func (s *Session) timeout(now Instant) {
 // Answered notes what the provider's call has come to. An answer that comes after the refresh has
 // gone on without it counts as well: the refresh token that it carries may be the only one.
 func (s *Session) Answered(now Instant, a Answer) {
-	if a.Err != nil && s.phase == Calling && now.Run >= s.deadline {
+	awaited := s.phase == Calling
+	if a.Err != nil && awaited && now.Run >= s.deadline {
 		// What the provider says at the end of its time is mostly that its time has ended. Whether
 		// that or the end itself is seen first is a matter of chance, and those who wait are told
 		// the same.
@@ -209,7 +210,7 @@ func (s *Session) Answered(now Instant, a Answer) {
 	switch {
 	case s.closed:
 		return
-	case s.overtaken(late, a):
+	case s.overtaken(awaited, a):
 		if !late {
 			s.proceed(now)
 		}
@@ -237,15 +238,16 @@ func (s *Session) Answered(now Instant, a Answer) {
 }
 
 // overtaken reports whether a token that was handed over meanwhile has made a void: it belongs to
-// another login, or nothing but that token depends on it, because no refresh token is in play.
-func (s *Session) overtaken(late bool, a Answer) bool {
+// another login, or nothing but that token depends on it, because no refresh token is in play. An
+// answer that a refresh awaits is the refresh's, except one that would end the session.
+func (s *Session) overtaken(awaited bool, a Answer) bool {
 	switch {
 	case s.view == nil || s.view.Token.Value() == s.old.Value():
 		return false
 	case s.view.Token.RefreshToken() != s.old.RefreshToken():
 		return true
 	}
-	return s.old.RefreshToken() == "" && (late || a.Permanent)
+	return s.old.RefreshToken() == "" && (!awaited || a.Permanent)
 }
 
 // hopeless reports whether the next call would be due only after the refresh's end, or after a time
