@@ -40,6 +40,11 @@ func (w *world) tell(event func(*journal.Journal, journal.Scene)) {
 				w.broken(15, "%q is told twice", m)
 			}
 			l.open[b] = true
+			for on, of := range goesOn { // how long it is since another of its kind does not matter
+				if of == b {
+					delete(l.last, on)
+				}
+			}
 		}
 		if b, ok := goesOn[m]; ok {
 			if !l.open[b] {
