@@ -176,8 +176,8 @@ func TestEventsAfterARevocationThatACallMet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{TTL: 24 * time.Hour})
 		cached := a.Issue("alice")
-		asked := 0
-		s := alice(t, a, provider.Func(func(context.Context) (string, error) { asked++; return cached, nil }))
+		var asked atomic.Int32
+		s := alice(t, a, provider.Func(func(context.Context) (string, error) { asked.Add(1); return cached, nil }))
 		l := listen(t.Context(), s, nil, "user:alice")
 		time.Sleep(3 * time.Second)
 		client, cutoff := a.client(), time.Now()
@@ -189,8 +189,8 @@ func TestEventsAfterARevocationThatACallMet(t *testing.T) {
 		}
 		_ = a.open(t).CloseNow()
 		time.Sleep(10 * time.Minute)
-		if n := len(a.dialed()); n < 10 || n > 40 || asked > 40 {
-			t.Errorf("%d connections and %d provider calls in 10 minutes", n, asked)
+		if n := len(a.dialed()); n < 10 || n > 40 || asked.Load() > 40 {
+			t.Errorf("%d connections and %d provider calls in 10 minutes", n, asked.Load())
 		}
 		if err := client.RevokeUserToken(t.Context(), "alice", nil); err != nil {
 			t.Fatal(err)
