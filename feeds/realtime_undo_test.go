@@ -68,9 +68,9 @@ func TestEventsOfARejectedTokenThatComesBack(t *testing.T) {
 				a := newAPI(t, &testserver.Server{TTL: 24 * time.Hour})
 				first := a.Issue("alice")
 				signer := provider.Signer{Secret: provider.NewSecret(testserver.DefaultSecret), Validity: 20 * time.Second}
-				asked := 0
+				var asked atomic.Int64
 				s := alice(t, a, provider.Func(func(context.Context) (string, error) {
-					switch asked++; asked {
+					switch asked.Add(1) {
 					case 1, 3:
 						return first, nil
 					case 2:
@@ -99,8 +99,8 @@ func TestEventsOfARejectedTokenThatComesBack(t *testing.T) {
 				if got := l.seen(); !slices.Equal(got, []string{"connected", "reconnected", "reconnected"}) {
 					t.Errorf("events %q", got)
 				}
-				if n := len(a.dialed()); n != dials || asked != dials {
-					t.Errorf("%d connections and %d provider calls, want %d of each", n, asked, dials)
+				if n := len(a.dialed()); n != dials || int(asked.Load()) != dials {
+					t.Errorf("%d connections and %d provider calls, want %d of each", n, asked.Load(), dials)
 				}
 			})
 		})

@@ -202,6 +202,7 @@ func TestG14_WhatGoesOutBareIsSaid(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
+		synctest.Wait()
 		out := log.String()
 		if n := strings.Count(out, "level=WARN"); n != 2 || !strings.Contains(out, "origin=https://api.example.com ") ||
 			!strings.Contains(out, "https://api.example.com:8443") || strings.Contains(out, "hunter2") {
@@ -226,6 +227,7 @@ func TestG14_WhatGoesOutBareIsSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
+		synctest.Wait()
 		if log.Len() != 0 || tr.Stats().OtherOrigin != 1 {
 			t.Errorf("%d counted:\n%s", tr.Stats().OtherOrigin, log.String())
 		}
