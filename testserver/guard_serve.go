@@ -66,7 +66,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.record(v, own)
 	if page != nil && v.tokenCall {
-		v.asker = page.askedGuard(r)
+		v.asker = page.asked(r, peek(r))
 	}
 	if v.fault.Latency > 0 || v.fault.Hang {
 		readAhead(r) // net/http notices that a client has gone only once the body was read

@@ -36,11 +36,29 @@ type Page struct {
 	once    sync.Once
 	handler *live.Handler // written by once
 
-	feed    *live.Feed
-	subject live.Subject
-	faults  atomic.Pointer[live.Faults] // nil: none
-	revoke  func(token string)          // for TokenEndpoint
-	owner   func(refresh string) string
+	feed      *live.Feed
+	subject   live.Subject
+	authority *login.Authority            // of the test server
+	mu        *sync.Mutex                 // the test server's own, which guards authority
+	faults    atomic.Pointer[live.Faults] // nil: none; written with mu held
+	revoke    func(token string)          // for TokenEndpoint
+}
+
+// pageOf returns the page in place, and makes it if there is none.
+func pageOf(place *atomic.Pointer[Page], mu *sync.Mutex, a *login.Authority, subject func(*Page) live.Subject, revoke func(token string)) *Page {
+	if p := place.Load(); p != nil {
+		return p
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if p := place.Load(); p != nil { // by now
+		return p
+	}
+	p := &Page{feed: live.NewFeed(), authority: a, mu: mu, revoke: revoke}
+	p.subject = subject(p)
+	a.Met = p.feed.Met
+	place.Store(p)
+	return p
 }
 
 // ServeHTTP serves the page. It implements [http.Handler].
@@ -96,24 +114,51 @@ func (p *Page) fault(f Fault, tokenEndpoint bool) Fault {
 	return f
 }
 
-// setFault turns one switch, or with heal all of them off.
-func (p *Page) setFault(a live.Action) {
-	for {
-		old, set := p.faults.Load(), (*live.Faults)(nil)
-		if f := p.settings().With(a.Fault, a.Faults); a.Do != "heal" && f != (live.Faults{}) {
-			set = &f
-		}
-		if p.faults.CompareAndSwap(old, set) {
-			return
-		}
-	}
-}
-
 func (p *Page) settings() live.Faults {
 	if f := p.faults.Load(); f != nil {
 		return *f
 	}
 	return live.Faults{}
+}
+
+// turn turns a switch that both kinds of test server have, and returns false for any other. p.mu is
+// held.
+func (p *Page) turn(a live.Action) bool {
+	switch a.Do {
+	case "revoke":
+		for _, user := range a.Users {
+			p.authority.Revoke(user)
+		}
+	case "undo":
+		for _, user := range a.Users {
+			p.authority.Restore(user)
+		}
+	case "revoke-all":
+		p.authority.RevokeAll()
+	case "undo-all":
+		p.authority.RestoreAll()
+	case "clock":
+		p.authority.Advance(a.Offset.Duration() - p.authority.Offset())
+	case "fault":
+		f := p.settings().With(a.Fault, a.Faults)
+		p.faults.Store(&f)
+	case "heal":
+		p.faults.Store(nil)
+	default:
+		return false
+	}
+	return true
+}
+
+// tellRequest tells the page of a request to the API that has been answered or cut off. known is
+// false where its token says nothing, or was not looked at.
+func (p *Page) tellRequest(r live.Request, at login.Attempt, token login.Token, known, rejected bool) {
+	r.User, r.Token = live.NobodyLane, at.TokenID
+	if known && r.Token != "" {
+		r.User = live.LaneOf(token)
+	}
+	r.Kind = kindOf(r.Status, rejected, at.Replay)
+	p.feed.Request(r)
 }
 
 // kindOf says what a request was to its client.
@@ -137,3 +182,5 @@ func tokenID(g login.Grant) string {
 	}
 	return TokenID(g.Token)
 }
+
+var _ http.Handler = (*Page)(nil)

@@ -38,18 +38,15 @@ func (p *Page) asked(r *http.Request, body []byte) (user string) {
 		user, refresh = in.User, in.Refresh
 	}
 	if user == "" && refresh != "" {
-		user = p.owner(refresh)
+		p.mu.Lock()
+		user = p.authority.Owner(refresh)
+		p.mu.Unlock()
 	}
 	if len(user) > login.MaxUserID {
 		user = "" // no user has such an id
 	}
 	p.feed.CallBegan(user)
 	return user
-}
-
-// askedGuard is asked for a request whose body has not been read so far.
-func (p *Page) askedGuard(r *http.Request) (user string) {
-	return p.asked(r, peek(r))
 }
 
 // peek reads the beginning of a request's body and puts it back.

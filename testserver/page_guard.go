@@ -11,18 +11,7 @@ import (
 // Page returns the page that shows the guard at work: see [Server.Page].
 func (g *Guard) Page() *Page {
 	g.init()
-	if p := g.page.Load(); p != nil {
-		return p
-	}
-	p := &Page{feed: live.NewFeed()}
-	p.subject = &guardSubject{g, p}
-	p.revoke, p.owner = g.kill, g.owner
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.page.CompareAndSwap(nil, p) {
-		g.authority.Met = p.feed.Met
-	}
-	return g.page.Load()
+	return pageOf(&g.page, &g.mu, &g.authority, func(p *Page) live.Subject { return &guardSubject{g, p} }, g.kill)
 }
 
 // kill revokes one token.
@@ -34,13 +23,6 @@ func (g *Guard) kill(value string) {
 	}
 }
 
-// owner returns whose login a refresh token belongs to, or "".
-func (g *Guard) owner(refresh string) string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.authority.Owner(refresh)
-}
-
 // tellVisit tells the page of a request that has been answered or cut off. own is true for one of
 // the guard's own endpoints.
 func (p *Page) tellVisit(v *visit, own bool) {
@@ -50,12 +32,7 @@ func (p *Page) tellVisit(v *visit, own bool) {
 		p.tellTokenCall(v.asker, r)
 		return
 	}
-	r.User, r.Token = live.NobodyLane, v.attempt.TokenID
-	if !own && r.Token != "" {
-		r.User = live.LaneOf(v.token)
-	}
-	r.Kind = kindOf(v.status, v.rejected, v.attempt.Replay)
-	p.feed.Request(r)
+	p.tellRequest(r, v.attempt, v.token, !own, v.rejected)
 }
 
 // A guardSubject is what the page knows of a Guard.
@@ -70,68 +47,47 @@ func (v *guardSubject) Look(tokens []live.Token, users []live.User) live.View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	a := &v.authority
-	real := func(t time.Time) live.Milliseconds {
-		if t.IsZero() {
-			return 0
-		}
-		return live.TimeOf(t.Add(-a.Offset()))
-	}
 	for i := range tokens {
 		t := &tokens[i]
-		look(a, t, false)
+		v.page.look(t, false)
 		if t.State == live.StateOf(login.Revoked) {
-			t.Cut = real(latest(a.Revoked(t.User), a.Revoked("")))
+			t.Cut = v.page.real(latest(a.Revoked(t.User), a.Revoked("")))
 		}
 	}
 	for i := range users {
-		users[i].Revoked = real(a.Revoked(users[i].ID))
+		users[i].Revoked = v.page.real(a.Revoked(users[i].ID))
 	}
-	return live.View{
-		Kind: "guard", Can: []string{"revoke", "undo", "revoke-all", "undo-all", "log-out", "generate", "refresh", "faults", "clock"},
-		Settings: live.Settings{
-			AuthChecks: true, Offset: live.OffsetOf(a.Offset()), Faults: v.page.settings(), Revoked: real(a.Revoked("")),
-		},
-		Check: violations(&a.Ledger), Ledger: counts(&a.Ledger), Sockets: []live.Socket{}, Logins: logins(a),
-	}
+	view := v.page.view()
+	view.Kind = "guard"
+	view.Can = []string{"revoke", "undo", "revoke-all", "undo-all", "log-out", "generate", "refresh", "faults", "clock"}
+	return view
 }
 
 func (v *guardSubject) Do(a live.Action) (value string, err error) {
-	if a.Do == "fault" || a.Do == "heal" {
-		v.page.setFault(a)
-		return "", nil
-	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	switch a.Do {
-	case "revoke":
-		for _, user := range a.Users {
-			v.authority.Revoke(user)
-		}
-	case "undo":
-		for _, user := range a.Users {
-			v.authority.Restore(user)
-		}
-	case "revoke-all":
-		v.authority.RevokeAll()
-	case "undo-all":
-		v.authority.RestoreAll()
-	case "log-out":
+	switch {
+	case v.page.turn(a):
+		return "", nil
+	case a.Do == "log-out":
 		for _, user := range a.Users {
 			v.authority.EndLogins(user)
 		}
-	case "clock":
-		v.authority.Advance(a.Offset.Duration() - v.authority.Offset())
-	case "generate":
-		switch a.Form {
-		case "token":
-			value, _ = v.authority.IssueFor(a.User, a.Validity.Duration(), false)
-		case "refresh":
-			value = v.authority.Begin(a.User, "", "")
-		default:
-			return "", errors.New("a Guard makes tokens and refresh tokens")
-		}
-	default:
-		return "", errors.New("a Guard has no such switch")
+		return "", nil
+	case a.Do == "generate":
+		return v.generate(a)
 	}
-	return value, nil
+	return "", errors.New("a Guard has no such switch")
+}
+
+// generate makes the token that a person has asked for. g.mu is held.
+func (g *Guard) generate(a live.Action) (string, error) {
+	switch a.Form {
+	case "token":
+		value, _ := g.authority.IssueFor(a.User, a.Validity.Duration(), false)
+		return value, nil
+	case "refresh":
+		return g.authority.Begin(a.User, "", ""), nil
+	}
+	return "", errors.New("a Guard makes tokens and refresh tokens")
 }

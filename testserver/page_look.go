@@ -17,12 +17,27 @@ const (
 	shownViolations = 20
 )
 
-// look fills in how a token stands. The authority's lock is held.
-func look(a *login.Authority, t *live.Token, anySignature bool) {
-	t.State = live.StateOf(a.Judge(t.Claims, t.Record, anySignature))
-	if !t.Claims.Expires.IsZero() {
-		t.Ends = live.TimeOf(t.Claims.Expires.Add(-a.Offset()))
+// view is how any test server stands. p.mu is held.
+func (p *Page) view() live.View {
+	a := p.authority
+	return live.View{
+		Settings: live.Settings{AuthChecks: true, Offset: live.LengthOf(a.Offset()), Faults: p.settings(), Revoked: p.real(a.Revoked(""))},
+		Check:    violations(&a.Ledger), Ledger: counts(&a.Ledger), Sockets: []live.Socket{}, Logins: logins(a),
 	}
+}
+
+// look fills in how a token stands. p.mu is held.
+func (p *Page) look(t *live.Token, anySignature bool) {
+	t.State = live.StateOf(p.authority.Judge(t.Claims, t.Record, anySignature))
+	t.Ends = p.real(t.Claims.Expires)
+}
+
+// real turns a time of the test server's clock into a real one; the zero time is 0. p.mu is held.
+func (p *Page) real(t time.Time) live.Milliseconds {
+	if t.IsZero() {
+		return 0
+	}
+	return live.TimeOf(t.Add(-p.authority.Offset()))
 }
 
 // latest returns the last of the times.

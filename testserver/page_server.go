@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -17,18 +16,7 @@ import (
 // after the first call.
 func (s *Server) Page() *Page {
 	s.init()
-	if p := s.page.Load(); p != nil {
-		return p
-	}
-	p := &Page{feed: live.NewFeed()}
-	p.subject = &serverSubject{s, p}
-	p.revoke, p.owner = s.kill, s.owner
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.page.CompareAndSwap(nil, p) {
-		s.authority.Met = p.feed.Met
-	}
-	return s.page.Load()
+	return pageOf(&s.page, &s.mu, &s.authority, func(p *Page) live.Subject { return &serverSubject{s, p} }, s.kill)
 }
 
 // kill revokes one token.
@@ -41,13 +29,6 @@ func (s *Server) kill(value string) {
 	defer s.mu.Unlock()
 	s.authority.RevokeToken(value, t, "")
 	s.recheckSockets()
-}
-
-// owner returns whose login a refresh token belongs to, or "".
-func (s *Server) owner(refresh string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.authority.Owner(refresh)
 }
 
 // tellCall tells the page of a call that has been answered or cut off, once.
@@ -65,12 +46,7 @@ func (p *Page) tellCall(c *call) {
 	if r.Op == "" {
 		r.Op, r.Detail = c.r.Method, c.r.URL.Path
 	}
-	r.User, r.Token = live.NobodyLane, c.attempt.TokenID
-	if c.malformed == nil && r.Token != "" {
-		r.User = live.LaneOf(c.token)
-	}
-	r.Kind = kindOf(c.status, c.rejection, c.attempt.Replay)
-	p.feed.Request(r)
+	p.tellRequest(r, c.attempt, c.token, c.malformed == nil, c.rejection)
 }
 
 // A serverSubject is what the page knows of a Server.
@@ -86,33 +62,29 @@ func (v *serverSubject) Look(tokens []live.Token, users []live.User) live.View {
 	defer v.mu.Unlock()
 	for i := range tokens {
 		t := &tokens[i]
-		look(&v.authority, t, v.app.disableAuthChecks)
+		v.page.look(t, v.app.disableAuthChecks)
 		if t.State == live.StateOf(login.Good) && t.User != live.ServerLane && v.cutOff(t.Claims) {
 			t.State = live.StateOf(login.Revoked)
 		}
 		if t.State == live.StateOf(login.Revoked) {
-			t.Cut = v.real(v.revokedAt(t.User))
+			t.Cut = v.page.real(v.revokedAt(t.User))
 		}
 	}
 	for i := range users {
-		users[i].Revoked = v.real(latest(v.authority.Revoked(users[i].ID), v.cutoffOf(users[i].ID)))
+		users[i].Revoked = v.page.real(latest(v.authority.Revoked(users[i].ID), v.cutoffOf(users[i].ID)))
 	}
-	l := &v.authority.Ledger
-	view := live.View{
-		Kind: "server", Can: []string{"revoke", "undo", "revoke-all", "undo-all", "auth-checks", "generate", "developer", "faults", "clock", "cut-sockets"},
-		Settings: live.Settings{
-			AuthChecks: !v.app.disableAuthChecks, Offset: live.OffsetOf(v.authority.Offset()), Faults: v.page.settings(),
-			Revoked: v.real(latest(v.authority.Revoked(""), v.app.cutoff)),
-		},
-		Check: violations(l), Ledger: counts(l), Sockets: []live.Socket{}, Logins: logins(&v.authority),
-	}
+	view := v.page.view()
+	view.Kind = "server"
+	view.Can = []string{"revoke", "undo", "revoke-all", "undo-all", "auth-checks", "generate", "developer", "faults", "clock", "cut-sockets"}
+	view.Settings.AuthChecks = !v.app.disableAuthChecks
+	view.Settings.Revoked = v.page.real(latest(v.authority.Revoked(""), v.app.cutoff))
 	for _, k := range v.sockets {
 		view.Sockets = append(view.Sockets, live.Socket{
 			ID: k.id, User: k.user, Token: k.tokenID, Since: live.TimeOf(k.since), Feeds: len(k.watching),
 		})
 	}
 	view.Sockets = newestSockets(view.Sockets)
-	view.Ledger = append(view.Ledger, live.Count{Name: "Sockets opened", Value: l.Sockets, Hint: "their token was accepted"})
+	view.Ledger = append(view.Ledger, live.Count{Name: "Sockets opened", Value: v.authority.Ledger.Sockets, Hint: "their token was accepted"})
 	return view
 }
 
@@ -129,53 +101,38 @@ func (s *Server) revokedAt(user string) time.Time {
 	return latest(s.authority.Revoked(user), s.authority.Revoked(""), s.cutoffOf(user), s.app.cutoff)
 }
 
-// real turns a time of the server's clock into a real one. s.mu is held.
-func (s *Server) real(t time.Time) live.Milliseconds {
-	if t.IsZero() {
-		return 0
-	}
-	return live.TimeOf(t.Add(-s.authority.Offset()))
-}
-
 func (v *serverSubject) Do(a live.Action) (value string, err error) {
 	if a.Do == "cut-sockets" {
 		v.CloseSockets(a.User, 1006)
 		return "", nil
 	}
-	if a.Do == "fault" || a.Do == "heal" {
-		v.page.setFault(a)
-		return "", nil
-	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	switch a.Do {
+	if a.Do == "generate" {
+		return v.generate(a)
+	}
+	known := v.page.turn(a)
+	switch a.Do { // what Stream's API knows of it besides
 	case "revoke":
 		for _, user := range a.Users {
 			v.ensureUser(user)
-			v.authority.Revoke(user)
 		}
 	case "undo":
 		for _, user := range a.Users {
-			v.authority.Restore(user)
 			if u, ok := v.users.Get(user); ok && !u.cutoff.IsZero() {
 				u = u.clone()
 				u.cutoff = time.Time{}
 				v.keepUser(u)
 			}
 		}
-	case "revoke-all":
-		v.authority.RevokeAll()
 	case "undo-all":
-		v.authority.RestoreAll()
 		v.app.cutoff = time.Time{}
 	case "auth-checks":
 		v.app.disableAuthChecks = !a.On
-	case "clock":
-		v.authority.Advance(a.Offset.Duration() - v.authority.Offset())
-	case "generate":
-		return v.generate(a)
 	default:
-		return "", errors.New("a Server has no such switch")
+		if !known {
+			return "", errors.New("a Server has no such switch")
+		}
 	}
 	v.recheckSockets()
 	return "", nil
@@ -206,5 +163,3 @@ func developerToken(user string) string {
 	}
 	return part(jwt.MapClaims{"alg": "HS256", "typ": "JWT"}) + "." + part(jwt.MapClaims{"user_id": user}) + ".devtoken"
 }
-
-var _ http.Handler = (*Page)(nil)

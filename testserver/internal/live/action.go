@@ -89,7 +89,7 @@ func (a Action) validate() error {
 	}
 	between := func(what string, m Milliseconds, low, high time.Duration) error {
 		// The comparisons are false for what is no number.
-		if m >= length(low) && m <= length(high) {
+		if m >= LengthOf(low) && m <= LengthOf(high) {
 			return nil
 		}
 		return fmt.Errorf("%s must be between %s and %s", what, low, high)

@@ -7,13 +7,19 @@ import (
 
 // What a client tells of itself. The server can't see it.
 
+// teller returns the lane of a user whose client tells of itself. f.mu is held.
+func (f *Feed) teller(user string, now time.Time) *lane {
+	l := f.lane(user, now)
+	l.told = true
+	return l
+}
+
 // PauseBegan says that the client's requests wait for a token from now on.
 func (f *Feed) PauseBegan(user string) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.lane(user, now)
-	l.told = true
+	l := f.teller(user, now)
 	if l.paused.IsZero() {
 		l.paused = now
 	}
@@ -25,8 +31,7 @@ func (f *Feed) PauseEnded(user string, waited int, failure string) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.lane(user, now)
-	l.told = true
+	l := f.teller(user, now)
 	if l.paused.IsZero() {
 		return
 	}
@@ -45,10 +50,9 @@ func (f *Feed) RequestWaited(user string, d time.Duration) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.lane(user, now)
-	l.told = true
+	l := f.teller(user, now)
 	if f.admit(l, Held, now) {
-		f.push(Event{Begin: since1970(now.Add(-d)), Length: length(d), User: user, Kind: Held, Words: "held back by the client"})
+		f.push(Event{Begin: TimeOf(now.Add(-d)), Length: LengthOf(d), User: user, Kind: Held, Words: "held back by the client"})
 	}
 }
 
@@ -75,11 +79,6 @@ func (f *Feed) CallEnded(began string, r Request) {
 	if l, ok := f.lanes[began]; ok && began != "" && l.calling > 0 {
 		l.calling--
 	}
-	l := f.lane(r.User, r.End)
-	if f.admit(l, Call, r.End) {
-		f.push(Event{
-			Begin: since1970(r.Begin), Length: length(r.End.Sub(r.Begin)), User: r.User, Kind: Call, Token: r.Token, Status: r.Status,
-			Words: clip(r.Op, r.Detail),
-		})
-	}
+	r.Kind = Call
+	f.keep(f.lane(r.User, r.End), r)
 }

@@ -107,6 +107,9 @@ type lane struct {
 	called  time.Time // when the first of them began
 }
 
+// newest reports whether id is the newest token's.
+func (l *lane) newest(id string) bool { return len(l.tokens) > 0 && l.tokens[len(l.tokens)-1].id == id }
+
 type token struct {
 	id, user  string
 	claims    login.Token
@@ -158,27 +161,34 @@ func (f *Feed) Request(r Request) {
 			f.inferEnd(l, r)
 		}
 	}
-	if f.admit(l, r.Kind, r.End) {
+	if f.keep(l, r) {
 		f.shown++
-		f.push(Event{
-			Begin: since1970(r.Begin), Length: length(r.End.Sub(r.Begin)), User: r.User, Kind: r.Kind, Token: r.Token, Status: r.Status,
-			Words: clip(r.Op, r.Detail),
-		})
 	}
+}
+
+// keep makes an event of a request, if it is one of the few that are kept. f.mu is held.
+func (f *Feed) keep(l *lane, r Request) bool {
+	if !f.admit(l, r.Kind, r.End) {
+		return false
+	}
+	f.push(Event{
+		Begin: TimeOf(r.Begin), Length: LengthOf(r.End.Sub(r.Begin)), User: r.User, Kind: r.Kind, Token: r.Token, Status: r.Status,
+		Words: clip(r.Op, r.Detail),
+	})
+	return true
 }
 
 // inferPause takes the rejection of a user's newest token for the beginning of a pause. What the
 // client does then can't be seen from here, so the page calls it inferred.
 func (f *Feed) inferPause(l *lane, r Request) {
-	if l.told || !l.paused.IsZero() || len(l.tokens) == 0 || l.tokens[len(l.tokens)-1].id != r.Token {
-		return
+	if !l.told && l.paused.IsZero() && l.newest(r.Token) {
+		l.paused = r.End
 	}
-	l.paused = r.End
 }
 
 // inferEnd ends such a pause with the first request under another token than the rejected one.
 func (f *Feed) inferEnd(l *lane, r Request) {
-	if l.paused.IsZero() || r.Begin.Before(l.paused) || len(l.tokens) == 0 || l.tokens[len(l.tokens)-1].id != r.Token {
+	if l.paused.IsZero() || r.Begin.Before(l.paused) || !l.newest(r.Token) {
 		return
 	}
 	if l.told {
@@ -193,7 +203,7 @@ func (f *Feed) inferEnd(l *lane, r Request) {
 func (f *Feed) endPause(l *lane, at time.Time, words string) {
 	if f.admit(l, Pause, at) {
 		f.push(Event{
-			Begin: since1970(l.paused), Length: length(at.Sub(l.paused)), User: l.user, Kind: Pause, Words: clip(words, ""),
+			Begin: TimeOf(l.paused), Length: LengthOf(at.Sub(l.paused)), User: l.user, Kind: Pause, Words: clip(words, ""),
 		})
 	}
 	l.paused = time.Time{}

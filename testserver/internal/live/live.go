@@ -27,14 +27,16 @@ type Subject interface {
 // Milliseconds is a time or a duration as the page gets it: in milliseconds, times since 1970.
 type Milliseconds float64
 
-func since1970(t time.Time) Milliseconds {
+// TimeOf makes a time; the zero time is 0.
+func TimeOf(t time.Time) Milliseconds {
 	if t.IsZero() {
 		return 0
 	}
 	return Milliseconds(t.UnixMicro()) / 1000
 }
 
-func length(d time.Duration) Milliseconds { return Milliseconds(d.Microseconds()) / 1000 }
+// LengthOf makes a duration.
+func LengthOf(d time.Duration) Milliseconds { return Milliseconds(d.Microseconds()) / 1000 }
 
 // A View is how the server stands.
 type View struct {
@@ -92,17 +94,8 @@ func LoginOf(l login.Login) Login {
 	case l.Ended:
 		state = "ended"
 	}
-	return Login{l.ID, l.User, clip(l.Client, ""), clip(l.Scope, ""), l.Refreshes, since1970(l.Rotated), state}
+	return Login{l.ID, l.User, clip(l.Client, ""), clip(l.Scope, ""), l.Refreshes, TimeOf(l.Rotated), state}
 }
-
-// SocketSince makes the times of a socket.
-func SocketSince(t time.Time) Milliseconds { return since1970(t) }
-
-// OffsetOf makes a clock's offset.
-func OffsetOf(d time.Duration) Milliseconds { return length(d) }
-
-// TimeOf makes a time; the zero time is 0.
-func TimeOf(t time.Time) Milliseconds { return since1970(t) }
 
 // A Token is one that the page shows. It is known by its id: the token itself is not here.
 type Token struct {

@@ -26,7 +26,7 @@ func (f *Feed) News(s Subject, from uint64) News {
 func (f *Feed) copy(from uint64) News {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := News{Now: since1970(time.Now()), Next: f.next, Counted: f.counted, Shown: f.shown, Tokens: []Token{}, Users: []User{}}
+	n := News{Now: TimeOf(time.Now()), Next: f.next, Counted: f.counted, Shown: f.shown, Tokens: []Token{}, Users: []User{}}
 	oldest := uint64(1)
 	if f.next > maxEvents {
 		oldest = f.next - maxEvents
@@ -37,17 +37,17 @@ func (f *Feed) copy(from uint64) News {
 	for e := f.recent.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*lane)
 		u := User{
-			ID: l.user, Told: l.told, Paused: since1970(l.paused), Served: l.served, Rejected: l.rejected, Replayed: l.replayed,
-			Failed: l.failed, Seen: since1970(l.seen),
+			ID: l.user, Told: l.told, Paused: TimeOf(l.paused), Served: l.served, Rejected: l.rejected, Replayed: l.replayed,
+			Failed: l.failed, Seen: TimeOf(l.seen),
 		}
 		if l.calling > 0 {
-			u.Calling = since1970(l.called)
+			u.Calling = TimeOf(l.called)
 		}
 		n.Users = append(n.Users, u)
 		for _, t := range l.tokens {
 			n.Tokens = append(n.Tokens, Token{
-				ID: t.id, User: t.user, Issued: since1970(t.met), Used: since1970(t.used), Uses: t.uses,
-				Cut: since1970(t.cut), Mine: t.mine, Claims: t.claims, Record: t.record,
+				ID: t.id, User: t.user, Issued: TimeOf(t.met), Used: TimeOf(t.used), Uses: t.uses,
+				Cut: TimeOf(t.cut), Mine: t.mine, Claims: t.claims, Record: t.record,
 			})
 		}
 	}
@@ -86,7 +86,7 @@ func (f *Feed) cut(tokens []Token, now time.Time) {
 			}
 			kept.cut = at
 		}
-		t.Cut = since1970(kept.cut)
+		t.Cut = TimeOf(kept.cut)
 	}
 }
 
