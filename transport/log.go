@@ -77,23 +77,29 @@ func (t *Transport) tellOther401(req *http.Request, resp *http.Response, sent pr
 // the program itself sends it there. Without a Logger it is told only if no request has been given
 // a token yet: then the list, and not the request, is likely to be wrong.
 func (t *Transport) tellBare(req *http.Request, soFar int64) {
-	const message = "a request goes out without the token: its origin is not in Origins"
-	args := []any{"origin", req.URL.Scheme + "://" + req.URL.Host, "origins", t.Origins, "so_far", soFar}
 	switch {
 	case req.Response != nil:
+		return
 	case t.Logger == nil:
-		if !t.throttles.insistedOrigin.Load() && !t.everAsked() {
-			insist(&t.throttles.insistedOrigin, message, args...)
+		if t.throttles.insistedOrigin.Load() || t.everAsked() {
+			return
 		}
-	case t.throttles.otherOrigin.due(t.now()):
-		t.note(slog.LevelWarn, message, args...)
+	case !t.throttles.otherOrigin.due(t.now()):
+		return
 	}
+	const message = "a request goes out without the token: its origin is not in Origins"
+	args := []any{"origin", req.URL.Scheme + "://" + req.URL.Host, "origins", t.Origins, "so_far", soFar}
+	if t.Logger == nil {
+		insist(&t.throttles.insistedOrigin, message, args...)
+		return
+	}
+	t.note(slog.LevelWarn, message, args...)
 }
 
 // nameOf is what a request is called in the log: its query may hold secrets.
-func nameOf(req *http.Request) string {
-	return shorten(req.Method + " " + req.URL.Host + req.URL.Path)
-}
+func nameOf(req *http.Request) string { return name(req.Method, req.URL.Host, req.URL.Path) }
+
+func name(method, host, path string) string { return shorten(method + " " + host + path) }
 
 // throttles are of what would otherwise be told with every request.
 type throttles struct {
@@ -102,17 +108,12 @@ type throttles struct {
 	insisted401, insistedOrigin atomic.Bool // there is no Logger, and it was told
 }
 
-// A throttle lets something be told at once, then after a pause of 30 s, and then after pauses that
-// double, up to half an hour. A pause in which there was nothing to tell begins this anew.
+// A throttle lets something be told at once, and then as often as the journal tells of what lasts:
+// after pauses that double. A pause in which there was nothing to tell begins this anew.
 type throttle struct {
 	next  atomic.Int64 // when it may be told again, by the monotonic clock; written by due
 	pause atomic.Int64 // before next; written by the due that has moved next
 }
-
-const (
-	quiet     = 30 * time.Second
-	quietMost = 30 * time.Minute
-)
 
 func (l *throttle) due(now session.Instant) bool {
 	next := l.next.Load()
@@ -121,9 +122,9 @@ func (l *throttle) due(now session.Instant) bool {
 		return false
 	}
 	last := time.Duration(l.pause.Load())
-	pause := min(2*last, quietMost)
+	pause := min(2*last, journal.LongestPause)
 	if last == 0 || over > last {
-		pause = quiet
+		pause = journal.FirstPause
 	}
 	if !l.next.CompareAndSwap(next, int64(now.Run+pause)) {
 		return false

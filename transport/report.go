@@ -51,18 +51,18 @@ func hook[E any](t *Transport, f func(E), e E) {
 // onRejected tells of a rejection. The journal has been told already, when the session was.
 func (t *Transport) onRejected(e Rejected) {
 	t.counters.rejected.Add(1)
-	name := ""
+	request := ""
 	if e.StatusCode != 0 {
-		name = shorten(e.Method + " " + e.Host + e.Path)
+		request = name(e.Method, e.Host, e.Path)
 	}
 	if e.OneShot {
 		n := t.counters.notReplayable.Add(1)
 		if t.throttles.oneShot.due(t.now()) {
 			t.note(slog.LevelWarn, "a rejected request can't be replayed, its body is gone: give it GetBody or a larger KeepBody",
-				"request", name, "status", e.StatusCode, "message", e.Message, "so_far", n)
+				"request", request, "status", e.StatusCode, "message", e.Message, "so_far", n)
 		}
 	}
-	t.debug("a request was rejected", "request", name, "status", e.StatusCode, "message", e.Message, "strikes", e.Strikes, "late", e.Late)
+	t.debug("a request was rejected", "request", request, "status", e.StatusCode, "message", e.Message, "strikes", e.Strikes, "late", e.Late)
 	if t.Trace != nil && t.Trace.Rejected != nil {
 		t.Trace.Rejected(e)
 	}

@@ -199,14 +199,15 @@ type trouble struct {
 	pause time.Duration   // from the last time until then
 }
 
+// What goes on is told after a first pause, and then after pauses that double, up to the longest.
 const (
-	firstPause   = 30 * time.Second
-	longestPause = 30 * time.Minute
+	FirstPause   = 30 * time.Second
+	LongestPause = 30 * time.Minute
 )
 
 // begin notes that it began at since, and is told now.
 func (t *trouble) begin(s Scene, since session.Instant) {
-	*t = trouble{on: true, since: since, failed: s.Failed, rejected: s.Rejected, next: s.Now.Add(firstPause), pause: firstPause}
+	*t = trouble{on: true, since: since, failed: s.Failed, rejected: s.Rejected, next: s.Now.Add(FirstPause), pause: FirstPause}
 }
 
 // due reports whether it is to be told again.
@@ -214,7 +215,7 @@ func (t *trouble) due(now session.Instant) bool {
 	if !now.Reached(t.next) {
 		return false
 	}
-	t.pause = min(2*t.pause, longestPause)
+	t.pause = min(2*t.pause, LongestPause)
 	t.next = now.Add(t.pause)
 	return true
 }
