@@ -29,7 +29,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -94,9 +93,7 @@ func usable(baseURL string) bool {
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	loopback := err == nil && addr.IsLoopback() || strings.EqualFold(u.Hostname(), "localhost")
-	return u.Scheme == "https" || u.Scheme == "http" && loopback
+	return u.Scheme == "https" || u.Scheme == "http" && frame.IsLoopback(u.Hostname())
 }
 
 // trace shows the tokens that come and go unnoticed. The transport's own log begins where there is

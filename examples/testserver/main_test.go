@@ -69,6 +69,9 @@ func TestRunRefuses(t *testing.T) {
 		{"-guard -client-secret x", 2, "testserver: -client-secret needs -client"},
 		{"-guard -rotation twice", 2, `testserver: -rotation must be single-use, grace or reusable, not "twice"`},
 		{"-guard -upstream 127.0.0.1:9000", 2, "testserver: -upstream must be a whole URL, such as http://127.0.0.1:9000"},
+		{"-page-addr 127.0.0.1:1", 2, "testserver: -page-addr needs -page"},
+		{"-guard -demo -upstream http://127.0.0.1:9000", 2, "testserver: -demo would send its requests to the -upstream: use one of the two"},
+		{"-addr 127.0.0.1:0 -page -page-addr " + l.Addr().String(), 1, "testserver: the page can't listen: listen tcp " + l.Addr().String()},
 		{"-addr " + l.Addr().String(), 1, "testserver: listen tcp " + l.Addr().String() + ": bind:"},
 	} {
 		var stderr strings.Builder

@@ -30,7 +30,7 @@ func openPage(addr string, h *testserver.Page) (*page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the page can't listen: %w (-page-addr 127.0.0.1:0 picks a free port)", err)
 	}
-	if !loopbackOnly(l.Addr()) {
+	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		h.Key = rand.Text()
 	}
 	return &page{l, h, "http://" + l.Addr().String() + "/"}, nil
@@ -43,11 +43,6 @@ func reachable(a net.Addr) string {
 		return a.String()
 	}
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
-}
-
-func loopbackOnly(a net.Addr) bool {
-	at, err := netip.ParseAddrPort(a.String())
-	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
 // welcome says where the page is. The key stands in the fragment, which browsers send to no one.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -77,30 +75,5 @@ func TestDemo(t *testing.T) {
 		}
 		cancel()
 		resp.Body.Close()
-	}
-}
-
-func TestPageRefuses(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, tt := range []struct {
-		args   string
-		status int
-		says   string
-	}{
-		{"-page-addr 127.0.0.1:1", 2, "testserver: -page-addr needs -page"},
-		{"-guard -demo -upstream http://127.0.0.1:9000", 2, "testserver: -demo would send its requests to the -upstream: use one of the two"},
-		{"-addr 127.0.0.1:0 -page -page-addr " + l.Addr().String(), 1, "testserver: the page can't listen: listen tcp " + l.Addr().String()},
-	} {
-		var stderr strings.Builder
-		if got := run(t.Context(), strings.Fields(tt.args), io.Discard, &stderr); got != tt.status {
-			t.Errorf("%s: exit status %d, want %d", tt.args, got, tt.status)
-		}
-		if !strings.HasPrefix(stderr.String(), tt.says) {
-			t.Errorf("%s: says %q, want %q", tt.args, stderr.String(), tt.says)
-		}
 	}
 }
