@@ -139,7 +139,7 @@ type Fate int
 // What can become of a claim.
 const (
 	Held      Fate = iota // it is there, or was and is not lost to anyone: its holder writes it again
-	TakenOver             // another has the place      , or it is not the same login any more
+	TakenOver             // another has the place, or it is not the same login any more
 )
 
 // Fate says what has become of the claim c, which was last seen at version over, where found is now
