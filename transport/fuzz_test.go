@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,9 +39,13 @@ func FuzzErrorBody(f *testing.F) {
 		f.Add(enc, []byte(`{"code":4e1,"code":null,"message":["\u0000"]}`))
 	}
 	f.Fuzz(func(t *testing.T, enc string, body []byte) {
+		tokens := 0 // each another: after the same one again the Transport would pause
 		tr := &transport.Transport{
 			IsRejected: transport.BodyCode("code", 40),
-			Provider:   provider.Func(func(context.Context) (string, error) { return "token", nil }),
+			Provider: provider.Func(func(context.Context) (string, error) {
+				tokens++
+				return "token" + strconv.Itoa(tokens), nil
+			}),
 			Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 				resp := respond(req, 401, string(body))
 				resp.Header.Set("Content-Encoding", enc)
@@ -49,8 +54,7 @@ func FuzzErrorBody(f *testing.F) {
 			KeepBody: -1,
 		}
 		defer tr.Close()
-		// A body that can't be replayed: one rejection is enough here, and there is nothing to wait
-		// for.
+		// A body that can't be replayed: one rejection is enough here.
 		req, _ := http.NewRequest("POST", "https://api.example.com", io.MultiReader(strings.NewReader("x")))
 		resp, err := tr.RoundTrip(req)
 		if err != nil {
