@@ -44,8 +44,8 @@ func TestRejectedForGood(t *testing.T) {
 		waiting := &shared.Login{Provider: reject(&calls), Store: m, Key: "alice", WaitForLogin: true}
 		for _, old := range []provider.Token{{}, first()} {
 			_, err = waiting.Token(t.Context(), old)
-			if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) || delay != 5*time.Second {
-				t.Errorf("Token with WaitForLogin: %v, to be retried after %v; want a temporary ErrEnded, 5 s", err, delay)
+			if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || !errors.Is(err, shared.ErrEnded) || delay != 8*time.Second {
+				t.Errorf("Token with WaitForLogin: %v, to be retried after %v; want a temporary ErrEnded, 8 s", err, delay)
 			}
 		}
 		if calls != 1 {
@@ -67,8 +67,8 @@ func TestRejectedWaiting(t *testing.T) {
 	p := &shared.Login{Provider: reject(&calls), Store: loggedIn(t), Key: "alice", WaitForLogin: true}
 	for range 3 {
 		_, err := p.Token(t.Context(), first())
-		if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || delay != 5*time.Second || !errors.Is(err, shared.ErrEnded) {
-			t.Errorf("Token: %v, to be retried after %v; want a temporary ErrEnded, 5 s", err, delay)
+		if delay, _ := provider.RetryDelay(err); provider.IsPermanent(err) || delay != 8*time.Second || !errors.Is(err, shared.ErrEnded) {
+			t.Errorf("Token: %v, to be retried after %v; want a temporary ErrEnded, 8 s", err, delay)
 		}
 		if calls == 1 && !strings.Contains(err.Error(), errRevoked.Error()) {
 			t.Errorf("Token: %v; want it to say %q", err, errRevoked)

@@ -112,7 +112,7 @@ type Login struct {
 
 	// WaitForLogin is for services that should outlive a login. When it has ended (the backend
 	// rejected it for good, or it was forgotten) Token fails with a temporary error, to be tried
-	// again 5 seconds later, and does not ask the Provider, until a new login is in the Store. If
+	// again 8 seconds later, and does not ask the Provider, until a new login is in the Store. If
 	// the Store is a [Watcher], Token waits for that before it fails, for a Lease or half of its
 	// context's time, and has it at once. By default the error is permanent, and the session of the
 	// caller is over.
@@ -173,7 +173,7 @@ func (l *Login) logger() *slog.Logger {
 }
 
 // untilLogin is how often it is worth looking whether there is a new login.
-const untilLogin = 5 * time.Second
+const untilLogin = 8 * time.Second
 
 // endedError says that the login is over. cause, if there is one, is the Provider's own error.
 func (l *Login) endedError(why string, cause error) error {

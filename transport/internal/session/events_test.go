@@ -186,7 +186,7 @@ func (w *world) answer(s step) {
 	}
 	// Another token was handed over since, of another login, or one on which alone it depends.
 	foreign := w.current != "" && w.current != w.replaced && (w.login != w.replace || w.replace == "" && (!w.under || a.Permanent))
-	w.calling = false
+	w.calling, w.hinted = false, a.RetryAfter > 0
 	before, live := w.current, w.valid()
 	if !w.closed && !foreign {
 		switch {

@@ -39,6 +39,7 @@ type refresh struct {
 type call struct {
 	out    bool // the provider has not returned
 	left   bool // and a refresh has gone on without it
+	hinted bool // it has said when the next is worthwhile
 	called Instant
 	old    provider.Token
 }
@@ -205,7 +206,7 @@ func (s *Session) Answered(now Instant, a Answer) {
 		// the same.
 		s.timeout(now)
 	}
-	s.out, s.left = false, false
+	s.out, s.left, s.hinted = false, false, a.RetryAfter > 0
 	late := s.phase != Calling
 	switch {
 	case s.closed:
@@ -325,7 +326,7 @@ func (s *Session) fail(now Instant, a Answer) {
 		s.counts.Failed++
 		s.failures++
 		s.failure = e
-		s.pausedTo = now.later(now.Add(failurePause(s.failures)), s.notBefore)
+		s.pausedTo = now.later(now.Add(failurePause(s.failures, s.hinted)), s.notBefore)
 		e.NextTry = s.pausedTo.Wall
 	}
 	s.tell(now, Refreshed{Err: e, Ended: s.ended})
@@ -378,9 +379,13 @@ func (s *Session) untilDue() *Error {
 }
 
 // failurePause is how long requests fail at once after the nth refresh in a row that brought
-// nothing.
-func failurePause(n int) time.Duration {
-	const first, longest = 100 * time.Millisecond, 30 * time.Second
+// nothing. If the provider has said when it is worth asking again, that counts and not a guess, but
+// however little it says, a long outage is not met with more calls than within a refresh.
+func failurePause(n int, hinted bool) time.Duration {
+	first, longest := 100*time.Millisecond, 30*time.Second
+	if hinted {
+		longest = 5 * time.Second
+	}
 	if n > 9 { // 100 ms << 9 is past the longest
 		return longest
 	}

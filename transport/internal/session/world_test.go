@@ -45,6 +45,7 @@ type world struct {
 	waiting  int             // who wait
 	since    session.Instant // since when the first of them does
 	busy     session.Instant // RetryAfter: not before this
+	hinted   bool            // the last answer had one
 	pause    session.Instant // after failed refreshes: not before this
 	failed   int             // failed refreshes in a row
 	closed   bool            //
@@ -233,10 +234,16 @@ func (w *world) reported(e any) {
 		if e.Err != nil && !e.Err.Permanent && !e.Err.NextTry.IsZero() {
 			w.failed++
 			pause := 30 * time.Second
+			if w.hinted {
+				pause = 5 * time.Second
+			}
 			if w.failed <= 9 {
 				pause = min(pause, 100*time.Millisecond<<(w.failed-1))
 			}
 			w.pause = w.now.Add(pause)
+			if next := e.Err.NextTry; !next.Equal(w.pause.Wall) && !next.Equal(w.busy.Wall) {
+				w.broken(6, "the next try is told to be at %s, after a pause of %s", next, pause)
+			}
 		}
 	}
 	if w.ended > 1 {
@@ -261,6 +268,7 @@ func (w *world) called(c *session.Call) {
 	}
 	w.calls++
 	w.calling, w.replace, w.replaced = true, c.Old.RefreshToken(), c.Old.Value()
+	w.hinted = false
 	w.say("the provider is called to replace %q, for at most %s", c.Old.Value(), c.Limit)
 	switch {
 	case w.closed:
