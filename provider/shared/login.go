@@ -66,10 +66,11 @@ import (
 // lost its memory) it is written back, and if the Store can't be read it serves those in this
 // process who don't have it yet. So deleting the record behind a running process's back does not
 // log it out; [Login.Forget] does. When the Store has lost writes the claim of a refresh that is
-// under way may be among them, so for one Lease the next step is its holder's. A store can lose
-// three things without anyone's notice, and then the login may be lost: a claim that no other
-// process has seen, an answer that none has but the one that saved it, and the whole login while no
-// process runs that knows it.
+// under way may be among them, so the next step is its holder's for one Lease, in which the time
+// when the Store could not be reached does not count. A store can lose three things without
+// anyone's notice, and then the login may be lost: a claim that no other process has seen, an
+// answer that none has but the one that saved it, and the whole login while no process runs that
+// knows it.
 //
 // # Load on the store
 //

@@ -135,7 +135,7 @@ func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
 	rec, version, err := c.load(ctx)
 	c.reads = err == nil
 	if err != nil {
-		c.sight.Blind(time.Now())
+		c.sight.Blind(time.Now(), c.leaseLength())
 		return rec, version, err
 	}
 	c.sight.Look(rec, version, c.id, time.Now())
@@ -151,7 +151,7 @@ func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uin
 		c.sight.Wrote(rec, at, c.id, c.claims, time.Now())
 		c.saw(rec, at)
 	case !errors.Is(err, ErrConflict):
-		c.sight.Blind(time.Now())
+		c.sight.Blind(time.Now(), c.leaseLength())
 	}
 	return at, err
 }
@@ -225,7 +225,7 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	case errors.Is(err, ErrConflict):
 		return provider.Token{}, false, nil
 	case err != nil:
-		c.sight.Doubt(time.Now())
+		c.sight.Doubt(time.Now(), c.leaseLength())
 		t, err = c.withoutClaim(ctx, rec, err)
 		return t, true, err
 	}

@@ -113,7 +113,7 @@ func TestDecide(t *testing.T) {
 				sight.Look(test.record, 8, "me", now)
 			}
 			if test.blind {
-				sight.Blind(now.Add(1 - length))
+				sight.Blind(now.Add(1-length), length)
 			}
 			if test.aged {
 				sight.Age(test.record, length, now)
@@ -167,7 +167,7 @@ func TestSight(t *testing.T) {
 	s := new(lease.Sight)
 	s.Look(r, 5, "me", time.Unix(0, 0))
 	s.Look(r, 5, "me", time.Unix(1, 0))
-	s.Doubt(time.Unix(1, 0))
+	s.Doubt(time.Unix(1, 0), 15*time.Second)
 	if got := silent(s, time.Unix(1, 0)); got != 0 {
 		t.Errorf("after a write that failed it was watched for %v; want 0", got)
 	}
@@ -289,5 +289,39 @@ func TestLossIsRemembered(t *testing.T) {
 	s.Wrote(released, 14, "me", 1, now)
 	if a := lease.Decide(released, lease.Known{ID: "me", Lease: length, Sight: s, Since: 3}, token("two"), now); a.Do != lease.Mend || a.Record.Holder != lease.Lost {
 		t.Errorf("Decide: verb %d, holder %q; want the place to be kept", a.Do, a.Record.Holder)
+	}
+}
+
+// TestLossOutlastsAnOutage: the time in which nobody could reach the store gives no holder a chance
+// to write its claim again.
+func TestLossOutlastsAnOutage(t *testing.T) {
+	at := func(d time.Duration) time.Time { return time.Unix(0, 0).Add(d) }
+	free := second()
+	decide := func(s *lease.Sight, now time.Time) lease.Verb {
+		return lease.Decide(free, lease.Known{ID: "me", Lease: length, Sight: s}, token("two"), now).Do
+	}
+	for _, test := range []struct {
+		name  string
+		blind time.Duration // after the loss
+		looks time.Duration
+		want  lease.Verb
+	}{
+		{"an outage that begins before the lease is over", length - 1, 4 * length, lease.Mend},
+		{"one that begins afterwards", length, length + 1, lease.Claim},
+	} {
+		s := new(lease.Sight)
+		s.Look(free, 12, "me", at(0))
+		s.Look(free, 10, "me", at(0)) // the store went back
+		s.Blind(at(test.blind), length)
+		if lost := s.Lost(at(test.looks), length); lost != (test.want == lease.Mend) {
+			t.Errorf("%s: while it lasts, Lost is %t", test.name, lost)
+		}
+		s.Look(free, 10, "me", at(test.looks))
+		if do := decide(s, at(test.looks+length-1)); do != test.want {
+			t.Errorf("%s: verb %d; want %d", test.name, do, test.want)
+		}
+		if do := decide(s, at(test.looks+length)); do != lease.Claim {
+			t.Errorf("%s, a lease later: verb %d; want a claim", test.name, do)
+		}
 	}
 }

@@ -8,8 +8,9 @@ type Sight struct {
 	version uint64
 	last    time.Time     // of the last look
 	watched time.Duration // for how long it has been seen at version
-	lostAt  time.Time     // when the store was last seen to have lost writes; zero: never
+	lostAt  time.Time     // when the store was last seen to have lost writes, or could be reached again after that; zero: never
 	blindAt time.Time     // when it last could not be reached, or written; zero: never
+	blind   bool          // and since then it has not been reached
 	mark    mark          // what tells a record that came back from a new one
 
 	// What the store itself says about the holder, where it can.
@@ -48,6 +49,7 @@ const (
 // counts as watched, but no more of it than a tenth of the lease: a process that was suspended, or
 // that could not reach the store, has not watched.
 func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
+	s.regain(now)
 	gone := s.mark.gone
 	switch {
 	case version < s.version: // versions grow
@@ -68,6 +70,7 @@ func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 // Wrote takes in that the process that id names has written r as version now. It has made so many
 // claims so far.
 func (s *Sight) Wrote(r Record, version uint64, id string, claims uint64, now time.Time) {
+	s.regain(now)
 	var lostAt time.Time
 	if r.Holder == "" && r.Login == s.mark.login && r.Generation == s.mark.generation {
 		lostAt = s.lostAt // what was lost may be a claim of this token, and nothing keeps its place
@@ -80,12 +83,26 @@ func (s *Sight) Wrote(r Record, version uint64, id string, claims uint64, now ti
 
 // Blind takes in that the store could not be reached, or not be written. The holder may not have
 // been able to either.
-func (s *Sight) Blind(now time.Time) { s.blindAt, s.aged = now, false }
+func (s *Sight) Blind(now time.Time, lease time.Duration) {
+	if !s.Lost(now, lease) {
+		s.lostAt = time.Time{} // that was over before
+	}
+	s.blindAt, s.blind, s.aged = now, true, false
+}
+
+// regain takes in that the store can be reached now. If it has lost a claim, the holder's time to
+// write that again begins only now.
+func (s *Sight) regain(now time.Time) {
+	if s.blind && !s.lostAt.IsZero() {
+		s.lostAt = now
+	}
+	s.blind = false
+}
 
 // Doubt takes in that this process could not take over, because it could not write: what it has
 // watched proves nothing.
-func (s *Sight) Doubt(now time.Time) {
-	s.Blind(now)
+func (s *Sight) Doubt(now time.Time, lease time.Duration) {
+	s.Blind(now, lease)
 	s.watched = 0
 }
 
@@ -105,10 +122,10 @@ func (s *Sight) Lock(r Record, l Lock) {
 	}
 }
 
-// Lost reports whether the store has lost writes less than a lease ago: a claim may be among them,
-// of which its holder does not know yet.
+// Lost reports whether the store has lost writes less than a lease ago, not counting the time in
+// which it could not be reached: a claim may be among them, of which its holder does not know yet.
 func (s *Sight) Lost(now time.Time, lease time.Duration) bool {
-	return !s.lostAt.IsZero() && now.Sub(s.lostAt) < lease
+	return !s.lostAt.IsZero() && (s.blind || now.Sub(s.lostAt) < lease)
 }
 
 // patience is how much longer than its lease a holder that has the store's lock may be silent: it
