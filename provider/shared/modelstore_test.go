@@ -12,6 +12,24 @@ import (
 // operate is the way of an operation to the store and back. It returns whether it arrives there,
 // and what becomes of the answer.
 func (p *process) operate(ctx context.Context, op string) (arrives bool, lost error) {
+	began := time.Now()
+	arrives, lost = p.travel(ctx, op)
+	switch {
+	case lost == nil:
+		p.heard, p.unheard = time.Now(), time.Time{}
+	case p.w.down != nil: // which keeps everyone from the store
+		p.unheard = time.Time{}
+	case p.unheard.IsZero() && began.After(p.heard):
+		p.unheard = began
+	}
+	if !p.unheard.IsZero() {
+		p.unheardFor = max(p.unheardFor, time.Since(p.unheard))
+	}
+	return arrives, lost
+}
+
+// travel is operate without the bookkeeping.
+func (p *process) travel(ctx context.Context, op string) (arrives bool, lost error) {
 	if err := p.step(); err != nil {
 		return false, err
 	}

@@ -132,6 +132,10 @@ type process struct {
 	over   bool      // its session is over, or it has seen all that it is to see: it looks no more
 	cuts   []span    // when it could not reach the store
 	called time.Time // when its last call of the backend began
+
+	heard      time.Time     // when something that it sent to the store came back last
+	unheard    time.Time     // since when all that it sends fails, while others can reach the store
+	unheardFor time.Duration // for how long that was so, at most, since its last call of the backend
 }
 
 type span struct{ begin, end time.Time }
