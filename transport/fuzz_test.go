@@ -47,6 +47,7 @@ func FuzzErrorBody(f *testing.F) {
 				return "token" + strconv.Itoa(tokens), nil
 			}),
 			Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+				_ = req.Body.Close()
 				resp := respond(req, 401, string(body))
 				resp.Header.Set("Content-Encoding", enc)
 				return resp, nil
