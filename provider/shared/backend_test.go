@@ -19,7 +19,7 @@ func (p *process) Token(ctx context.Context, old provider.Token) (provider.Token
 	}
 	refresh := old.RefreshToken()
 	p.w.tell("%s calls the backend with %q", p.name, refresh)
-	p.called, p.unheardFor = time.Now(), 0
+	p.called, p.vainFor = time.Now(), 0
 	if refresh == "" {
 		return provider.Token{}, provider.Permanent(errors.New("backend: not logged in"))
 	}
@@ -82,7 +82,7 @@ func (w *world) usedTwice(refresh string, before, again *process) {
 			cut += c.end.Sub(c.begin)
 		}
 	}
-	if max(cut, before.unheardFor) >= w.lease*2/3 { // by what cut it off, or by one failure after the other
+	if max(cut, before.vainFor) >= w.lease*2/3 { // by what cut it off, or by one thing after the other
 		w.slip("the holder was cut off for two thirds of its lease or longer")
 		return
 	}

@@ -46,7 +46,7 @@ import (
 // Killing a process at any point loses nothing but its own work, with one exception that no client
 // can close: when the backend has spent a single-use refresh token and its answer never reaches the
 // store, because the process was killed in between, or because for two thirds of its Lease or
-// longer nothing that it sent got through to a store that the others could reach. A process that is
+// longer it wrote in vain to a store that the others could write. A process that is
 // suspended during the call for longer than its Lease looks dead to the others, which has the same
 // effect; its answer, should it come at last, is saved if no other has replaced it. Choose a Lease
 // that is longer than machines stand still: a laptop's lid is longer than any. Where the store is a

@@ -204,6 +204,46 @@ func TestSavedInTheBackground(t *testing.T) {
 	}
 }
 
+// A noting store has another process note something in the record after each look that comes some
+// time after the one before.
+type noting struct {
+	shared.Store
+	begun  bool
+	looked time.Time
+}
+
+func (s *noting) Load(ctx context.Context, key string) ([]byte, uint64, error) {
+	record, version, err := s.Store.Load(ctx, key)
+	if err == nil && s.begun && time.Since(s.looked) > time.Millisecond {
+		_, err = s.CompareAndSwap(ctx, key, record, version)
+	}
+	s.looked = time.Now()
+	return record, version, err
+}
+
+// TestSavedDespiteNotes: those who watch a silent holder write into the record, too. When its answer
+// comes second to that it is saved at once, not a pause later, when they may have written again.
+func TestSavedDespiteNotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m, backend := loggedIn(t), new(singleUse)
+		watched := &noting{Store: m}
+		net := &network{Store: watched}
+		p := &shared.Login{Store: net, Key: "alice", Logger: new(journal).logger()}
+		p.Provider = slowAnswer{time.Second, func() {
+			_, _ = backend.begin(first())
+			backend.end()
+			net.set(down)
+		}}
+		wantToken(t, p, first(), "token-1") // after a lease, unsaved
+		watched.begun = true
+		net.set(nil)
+		time.Sleep(3 * time.Second)
+		wantToken(t, newLogin(backend, m, "alice"), first(), "token-1")
+		backend.want(t, 1)
+	})
+}
+
 // TestLeaverFailsNoOne: a caller that leaves just after its claim has made no attempt. Those who
 // wait for it go on and ask.
 func TestLeaverFailsNoOne(t *testing.T) {

@@ -12,24 +12,6 @@ import (
 // operate is the way of an operation to the store and back. It returns whether it arrives there,
 // and what becomes of the answer.
 func (p *process) operate(ctx context.Context, op string) (arrives bool, lost error) {
-	began := time.Now()
-	arrives, lost = p.travel(ctx, op)
-	switch {
-	case lost == nil:
-		p.heard, p.unheard = time.Now(), time.Time{}
-	case p.w.down != nil: // which keeps everyone from the store
-		p.unheard = time.Time{}
-	case p.unheard.IsZero() && began.After(p.heard):
-		p.unheard = began
-	}
-	if !p.unheard.IsZero() {
-		p.unheardFor = max(p.unheardFor, time.Since(p.unheard))
-	}
-	return arrives, lost
-}
-
-// travel is operate without the bookkeeping.
-func (p *process) travel(ctx context.Context, op string) (arrives bool, lost error) {
 	if err := p.step(); err != nil {
 		return false, err
 	}
@@ -90,7 +72,9 @@ func (p *process) Load(ctx context.Context, _ string) ([]byte, uint64, error) {
 func (p *process) CompareAndSwap(ctx context.Context, _ string, record []byte, version uint64) (uint64, error) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
+	began := time.Now()
 	arrives, lost := p.operate(ctx, "swap")
+	p.wrote(began, lost)
 	if !arrives {
 		return 0, lost
 	}
@@ -108,7 +92,7 @@ func (p *process) CompareAndSwap(ctx context.Context, _ string, record []byte, v
 	if lost != nil {
 		return 0, lost
 	}
-	p.seen = max(p.seen, next)
+	p.seen, p.written, p.vain = max(p.seen, next), time.Now(), time.Time{}
 	return next, nil
 }
 
@@ -117,4 +101,18 @@ func cmpErr(first, second error) error {
 		return first
 	}
 	return second
+}
+
+// wrote notes what has become of a write that began then. One that only came too late counts as
+// little as one that fails: what has to be saved is not.
+func (p *process) wrote(began time.Time, err error) {
+	switch {
+	case p.w.down != nil: // which keeps everyone from writing
+		p.vain = time.Time{}
+	case err != nil && p.vain.IsZero() && began.After(p.written):
+		p.vain = began
+	}
+	if !p.vain.IsZero() {
+		p.vainFor = max(p.vainFor, time.Since(p.vain))
+	}
 }

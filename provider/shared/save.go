@@ -202,15 +202,18 @@ func (l *Login) saveLater(ctx context.Context, unlock func()) {
 	}
 }
 
-// save tries once to put in place what this process could not save yet.
+// save tries to put in place what this process could not save yet. It tries again where another
+// process, which notes the silence of this one, say, has been quicker.
 func (c *call) save(ctx context.Context) {
 	rec, version, err := c.look(ctx)
-	if err != nil {
-		return
+	for range 3 {
+		if err != nil {
+			return
+		}
+		if _, unsaved := c.current(); unsaved == nil {
+			return // it is saved, or was after all, or is void: look has found out
+		}
+		do := lease.Decide(rec, c.known(), provider.Token{}, time.Now())
+		rec, version, err = c.mend(ctx, do.Record, rec, version)
 	}
-	if _, unsaved := c.current(); unsaved == nil {
-		return // it was saved after all, or is void: look has found out
-	}
-	do := lease.Decide(rec, c.known(), provider.Token{}, time.Now())
-	_, _, _ = c.mend(ctx, do.Record, rec, version)
 }

@@ -133,9 +133,9 @@ type process struct {
 	cuts   []span    // when it could not reach the store
 	called time.Time // when its last call of the backend began
 
-	heard      time.Time     // when something that it sent to the store came back last
-	unheard    time.Time     // since when all that it sends fails, while others can reach the store
-	unheardFor time.Duration // for how long that was so, at most, since its last call of the backend
+	written time.Time     // when it last knew that it had written
+	vain    time.Time     // since when it writes in vain, while others can write, if it does
+	vainFor time.Duration // for how long it did, at most, since its last call of the backend
 }
 
 type span struct{ begin, end time.Time }
