@@ -18,6 +18,9 @@ import (
 // What is recovered is bounded in bytes, over all feeds together. The gap names a feed for which
 // there was no room.
 func TestEventsRecoveryIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes, and little else")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
 		fids := users(5)
@@ -57,6 +60,9 @@ func TestEventsRecoveryIsBounded(t *testing.T) {
 
 // What was read for a connection that broke takes no room from what is read later.
 func TestEventsRecoveryInVainTakesNoRoom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes, and little else")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
 		big := strings.Repeat("x", 100<<10)
@@ -128,6 +134,9 @@ func TestEventsRecoverFromPagesInACircle(t *testing.T) {
 
 // A page that is longer than the longest answer is read in parts.
 func TestEventsReadLongPagesInParts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes, and little else")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, &testserver.Server{})
 		big := strings.Repeat("x", 1<<20)

@@ -16,6 +16,9 @@ import (
 
 // Of each kind of thing the newest 100,000 are kept.
 func TestEntriesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes, and little else")
+	}
 	srv := &testserver.Server{}
 	alice := caller{rt: direct{srv}, token: srv.Issue("alice")}
 	for i := range 1000 {
@@ -74,6 +77,9 @@ func TestBytesAreBounded(t *testing.T) {
 
 // Of users no more than 64 MiB are kept, and what a socket says of its user counts as well.
 func TestUsersAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes, and little else")
+	}
 	srv := &testserver.Server{}
 	bubble(t, srv, func(t *testing.T) {
 		server := caller{rt: direct{srv}, token: srv.ServerToken()}
