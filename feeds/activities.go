@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/url"
 )
 
 // An Activity is something that a user did. It is in one or more feeds.
@@ -66,14 +67,21 @@ func (s *Session) AddActivity(ctx context.Context, req *AddActivityRequest) (*Ad
 	return ask[AddActivityResponse](ctx, s, call{method: http.MethodPost, path: feedsPath("activities"), in: orZero(req)})
 }
 
+// GetActivityRequest is what [Session.GetActivity] takes.
+type GetActivityRequest struct {
+	UserID string // for which user OwnReactions is filled: for the server side only
+}
+
 // GetActivityResponse is what [Session.GetActivity] returns.
 type GetActivityResponse struct {
 	Activity Activity `json:"activity"`
 }
 
 // GetActivity returns one activity.
-func (s *Session) GetActivity(ctx context.Context, id string) (*GetActivityResponse, error) {
-	return ask[GetActivityResponse](ctx, s, call{method: http.MethodGet, path: feedsPath("activities", id)})
+func (s *Session) GetActivity(ctx context.Context, id string, req *GetActivityRequest) (*GetActivityResponse, error) {
+	query := make(url.Values)
+	setString(query, "user_id", orZero(req).UserID)
+	return ask[GetActivityResponse](ctx, s, call{method: http.MethodGet, path: feedsPath("activities", id), query: query})
 }
 
 // UpdateActivityRequest is what [Session.UpdateActivity] takes.

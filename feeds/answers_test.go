@@ -33,7 +33,7 @@ func TestAnswersAreReadRobustly(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 200, nil, tt.answer }}
-			out, err := stubbed(t, api).GetActivity(t.Context(), "a1")
+			out, err := stubbed(t, api).GetActivity(t.Context(), "a1", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return tt.status, nil, tt.body }}
-			out, err := stubbed(t, api).GetActivity(t.Context(), "a1")
+			out, err := stubbed(t, api).GetActivity(t.Context(), "a1", nil)
 			if out != nil || err == nil || !strings.HasPrefix(err.Error(), "feeds: GET /api/v2/feeds/activities/a1: ") || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("%v, %v", out, err)
 			}
@@ -105,7 +105,7 @@ func TestRefusalsAreFitForALog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := &stub{answer: func(int, *http.Request) (int, http.Header, string) { return 400, nil, tt.body }}
-			_, err := stubbed(t, api).GetActivity(t.Context(), "a1")
+			_, err := stubbed(t, api).GetActivity(t.Context(), "a1", nil)
 			e, ok := err.(*feeds.Error)
 			if !ok || e.Message != tt.want || !strings.HasPrefix(err.Error(), "feeds: GET /api/v2/feeds/activities/a1: "+tt.want+" (status 400, code ") {
 				t.Errorf("error %v", err)

@@ -89,7 +89,7 @@ func TestABotsLife(t *testing.T) {
 			return check(err == nil && out.Comment.Text == "Well said" && out.Comment.User.ID == "bob", err, out)
 		})
 		step("GetActivity", func() error {
-			out, err := alice.GetActivity(ctx, id)
+			out, err := alice.GetActivity(ctx, id, nil)
 			return check(err == nil && out.Activity.ReactionGroups["like"].Count == 1 && out.Activity.CommentCount == 1, err, out)
 		})
 		step("Comments", func() error {
@@ -140,7 +140,7 @@ func TestABotsLife(t *testing.T) {
 		step("Unfollow", func() error { return bob.Unfollow(ctx, "timeline:bob", "user:alice") })
 		step("DeleteActivity", func() error { return alice.DeleteActivity(ctx, id, nil) })
 		step("what is left", func() error {
-			_, err := alice.GetActivity(ctx, id)
+			_, err := alice.GetActivity(ctx, id, nil)
 			if e, ok := errors.AsType[*feeds.Error](err); !ok || e.Code != feeds.CodeNotFound {
 				return fmt.Errorf("the activity is still there: %v", err)
 			}

@@ -59,8 +59,9 @@ func TestCalls(t *testing.T) {
 			"attachments":[{"type":"image","title":"t","text":"x","image_url":"i","asset_url":"a","thumb_url":"th","title_link":"l","custom":{"a":1}}],
 			"mentioned_user_ids":["bob"],"filter_tags":["f"],"interest_tags":["i"],"custom":{"mood":"good"},"user_id":"u"}`, 201,
 			`{"activity":` + activityJSON + `,"duration":"1ms"}`, &feeds.AddActivityResponse{Activity: activity}},
-		{"GetActivity", func(s *feeds.Session) (any, error) { return s.GetActivity(ctx, "a/1") },
-			"GET /api/v2/feeds/activities/a%2F1?api_key=key", "", 200, `{"activity":` + activityJSON + `}`, &feeds.GetActivityResponse{Activity: activity}},
+		{"GetActivity", func(s *feeds.Session) (any, error) {
+			return s.GetActivity(ctx, "a/1", &feeds.GetActivityRequest{UserID: "u"})
+		}, "GET /api/v2/feeds/activities/a%2F1?user_id=u&api_key=key", "", 200, `{"activity":` + activityJSON + `}`, &feeds.GetActivityResponse{Activity: activity}},
 		{"UpdateActivity", func(s *feeds.Session) (any, error) {
 			return s.UpdateActivity(ctx, "a1", &feeds.UpdateActivityRequest{Text: "x", Visibility: "private", Attachments: []feeds.Attachment{{Type: "file"}},
 				FilterTags: []string{"f"}, InterestTags: []string{"i"}, Custom: map[string]any{"a": 1}, UserID: "u"})
@@ -179,7 +180,7 @@ func TestAnEmptyIDIsAnError(t *testing.T) {
 	api := &stub{}
 	s, ctx := stubbed(t, api), t.Context()
 	_, err1 := s.GetOrCreateFeed(ctx, "user", "", nil)
-	_, err2 := s.GetActivity(ctx, "")
+	_, err2 := s.GetActivity(ctx, "", nil)
 	_, err3 := s.AddActivityReaction(ctx, "", nil)
 	for _, err := range []error{err1, err2, err3, s.DeleteActivity(ctx, "", nil), s.DeleteActivityReaction(ctx, "a1", "", nil), s.DeleteComment(ctx, "", nil), s.Unfollow(ctx, "timeline:alice", "")} {
 		if err == nil || !strings.Contains(err.Error(), "an id is empty") {

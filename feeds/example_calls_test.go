@@ -194,7 +194,7 @@ func ExampleError() {
 	}
 	defer session.Close()
 
-	_, err = session.GetActivity(ctx, "nowhere")
+	_, err = session.GetActivity(ctx, "nowhere", nil)
 	refusal, ok := errors.AsType[*feeds.Error](err)
 	switch {
 	case feeds.IsSessionOver(err):

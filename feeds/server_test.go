@@ -54,6 +54,17 @@ func TestServerSide(t *testing.T) {
 		if e, ok := errors.AsType[*feeds.Error](err); !ok || e.Code != feeds.CodeBadInput {
 			t.Errorf("without a UserID: %v", err)
 		}
+		// A server that reads for a user sees that user's own reactions.
+		id := out.Activity.ID
+		if _, err := server.AddActivityReaction(ctx, id, &feeds.AddActivityReactionRequest{Type: "like", UserID: "bob"}); err != nil {
+			t.Error(err)
+		}
+		for user, want := range map[string]int{"": 0, "alice": 0, "bob": 1} {
+			got, err := server.GetActivity(ctx, id, &feeds.GetActivityRequest{UserID: user})
+			if err != nil || len(got.Activity.OwnReactions) != want {
+				t.Errorf("for %q: %+v, %v; want %d own reactions", user, got, err, want)
+			}
+		}
 
 		many := make(map[string]feeds.UserRequest)
 		var ids []string
