@@ -114,8 +114,10 @@ func (e *noRetryError) Error() string { return e.err.Error() }
 func (e *noRetryError) Unwrap() error { return e.err }
 
 // RetryAfter marks err as temporary and says that the token provider must not be asked again before
-// d has passed, as an HTTP Retry-After header does (RFC 9110 section 10.2.3). A negative d counts
-// as 0. RetryAfter(nil, d) is nil.
+// d has passed, as an HTTP Retry-After header does (RFC 9110 section 10.2.3). That is also when it
+// is worth asking: after a refresh that failed with it a transport does not pause for longer than d
+// or 5 seconds, whichever is more, where other failures that go on let the pauses grow to 30
+// seconds. A negative d counts as 0. RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
