@@ -13,6 +13,16 @@ var (
 // AtMost is how many calls of the system can be under way.
 const AtMost = atMost
 
+// Settle waits until no call of the system is under way: one whose context has ended goes on unseen.
+func (s *Store) Settle() {
+	for range cap(s.busy) { // nil: it was never used
+		s.busy <- struct{}{}
+	}
+	for range cap(s.busy) {
+		<-s.busy
+	}
+}
+
 // Steps are the points at which a write can be interrupted.
 var Steps = []string{"the temporary file", "the fsync", "the rename", "the fsync of the folder"}
 

@@ -38,12 +38,12 @@ func Example() {
 
 func TestConformance(t *testing.T) {
 	dir := folder(t)
-	storetest.Run(t, func(*testing.T) shared.Store { return &filestore.Store{Dir: dir} })
+	storetest.Run(t, func(*testing.T) shared.Store { return settled(t, dir) })
 }
 
 func TestLoss(t *testing.T) {
 	dir := folder(t)
-	storetest.RunLoss(t, func(*testing.T) shared.Store { return &filestore.Store{Dir: dir} }, func(t *testing.T) {
+	storetest.RunLoss(t, func(*testing.T) shared.Store { return settled(t, dir) }, func(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +51,13 @@ func TestLoss(t *testing.T) {
 }
 
 // folder returns the path of a folder that is not there yet.
+// settled returns a Store in dir, which nothing writes to any more when t removes it.
+func settled(t *testing.T, dir string) *filestore.Store {
+	s := &filestore.Store{Dir: dir}
+	t.Cleanup(s.Settle)
+	return s
+}
+
 func folder(t *testing.T) string { return filepath.Join(t.TempDir(), "logins") }
 
 // saved returns a store in a new folder, with a record under "alice", the record's file and its

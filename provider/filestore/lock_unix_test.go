@@ -69,13 +69,13 @@ func TestLockRemoved(t *testing.T) {
 			var writing sync.WaitGroup
 			for i := range 4 {
 				other := &filestore.Store{Dir: s.Dir}
-				writing.Go(func() { // ends with ctx
+				writing.Go(func() { // ends with ctx, after an operation: one that is called off goes on, unseen
 					for n := 0; ctx.Err() == nil; n++ {
-						_, version, err := other.Load(ctx, "alice")
+						_, version, err := other.Load(t.Context(), "alice")
 						if err != nil {
 							continue
 						}
-						if _, err := other.CompareAndSwap(ctx, "alice", fmt.Appendf(nil, "%d of %d", n, i), version); err == nil && version != 0 {
+						if _, err := other.CompareAndSwap(t.Context(), "alice", fmt.Appendf(nil, "%d of %d", n, i), version); err == nil && version != 0 {
 							mu.Lock()
 							replaced[version]++
 							mu.Unlock()
