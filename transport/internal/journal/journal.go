@@ -70,9 +70,10 @@ type Scene struct {
 type Journal struct {
 	lines []Line
 
-	seen   session.Instant // the last event
-	asked  session.Instant // when the refresh under way began to ask; zero: none has
-	failed int64           // Scene.Failed then
+	seen    session.Instant // the last event
+	refresh int64           // the number of the refresh that asked last
+	asked   session.Instant // when it began to, if it is under way; else zero
+	failed  int64           // Scene.Failed then
 
 	stall   trouble // requests wait for a provider that does not return
 	outage  trouble // the provider fails

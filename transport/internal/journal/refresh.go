@@ -15,6 +15,9 @@ func (j *Journal) Report(s Scene, event any) {
 	switch e := event.(type) {
 	case session.Started:
 		j.asked, j.failed, j.counted = s.Now, s.Failed, 0
+		if e.Refresh != j.refresh { // the one before may have ended without news
+			j.refresh, j.stall.on = e.Refresh, false
+		}
 		j.add(slog.LevelDebug, Asked, "reason", string(e.Reason))
 	case session.Slow:
 		j.slow(s, e)
