@@ -234,15 +234,20 @@ func (w *world) reported(e any) {
 		if e.Err != nil && !e.Err.Permanent && !e.Err.NextTry.IsZero() {
 			w.failed++
 			pause := 30 * time.Second
-			if w.hinted {
-				pause = 5 * time.Second
-			}
 			if w.failed <= 9 {
 				pause = min(pause, 100*time.Millisecond<<(w.failed-1))
 			}
 			w.pause = w.now.Add(pause)
-			if next := e.Err.NextTry; !next.Equal(w.pause.Wall) && !next.Equal(w.busy.Wall) {
-				w.broken(6, "the next try is told to be at %s, after a pause of %s", next, pause)
+			// Nothing is shorter for a hint that came when the refresh's time was up.
+			next, short := e.Err.NextTry, w.now.Add(min(pause, 5*time.Second))
+			switch {
+			case next.Equal(w.pause.Wall):
+			case w.hinted && next.Equal(short.Wall):
+				w.pause = short
+			case next.Equal(w.busy.Wall) && (w.hinted || next.After(w.pause.Wall)):
+				w.pause = w.busy
+			default:
+				w.broken(6, "the next try is told to be at %s, and not at %s", next, w.pause.Wall)
 			}
 		}
 	}
