@@ -240,12 +240,10 @@ func (w *world) reported(e any) {
 			w.pause = w.now.Add(pause)
 			// Nothing is shorter for a hint that came when the refresh's time was up.
 			next, short := e.Err.NextTry, w.now.Add(min(pause, 5*time.Second))
-			switch {
-			case next.Equal(w.pause.Wall):
-			case w.hinted && next.Equal(short.Wall):
+			switch busy := next.Equal(w.busy.Wall); {
+			case next.Equal(w.pause.Wall), busy && next.After(w.pause.Wall):
+			case w.hinted && (busy || next.Equal(short.Wall)):
 				w.pause = short
-			case next.Equal(w.busy.Wall) && (w.hinted || next.After(w.pause.Wall)):
-				w.pause = w.busy
 			default:
 				w.broken(6, "the next try is told to be at %s, and not at %s", next, w.pause.Wall)
 			}
