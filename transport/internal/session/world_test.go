@@ -282,9 +282,9 @@ func (w *world) called(c *session.Call) {
 		w.broken(7, "after strike %d the provider is called %s too soon", w.strikes, w.now.Until(w.arrived.Add(pauseAfter(w.strikes))))
 	case !w.busy.IsZero() && !w.now.Reached(w.busy):
 		w.broken(6, "the provider is called %s before its RetryAfter has passed", w.now.Until(w.busy))
+	case w.under: // it is a retry; the wall clock may have been set since the refresh began
 	case !w.valid() && !w.pause.IsZero() && !w.now.Reached(w.pause):
 		w.broken(6, "the provider is called %s before the pause after %d failed refreshes has passed", w.now.Until(w.pause), w.failed)
-	case w.under: // it is a retry; the wall clock may have been set since the refresh began
 	case w.valid() && w.end.IsZero():
 		w.broken(3, "a call while the token is valid and its end is not known")
 	case w.valid() && w.now.Until(w.end) > w.arrived.Until(w.end)/2:
