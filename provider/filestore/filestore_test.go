@@ -50,7 +50,6 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// folder returns the path of a folder that is not there yet.
 // settled returns a Store in dir, which nothing writes to any more when t removes it.
 func settled(t *testing.T, dir string) *filestore.Store {
 	s := &filestore.Store{Dir: dir}
@@ -58,13 +57,14 @@ func settled(t *testing.T, dir string) *filestore.Store {
 	return s
 }
 
+// folder returns the path of a folder that is not there yet.
 func folder(t *testing.T) string { return filepath.Join(t.TempDir(), "logins") }
 
 // saved returns a store in a new folder, with a record under "alice", the record's file and its
 // version.
 func saved(t *testing.T) (s *filestore.Store, path string, version uint64) {
 	t.Helper()
-	s = &filestore.Store{Dir: folder(t)}
+	s = settled(t, folder(t))
 	version, err := s.CompareAndSwap(t.Context(), "alice", []byte("geheim"), 0)
 	if err != nil {
 		t.Fatal(err)
