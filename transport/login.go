@@ -407,7 +407,7 @@ func (t *Transport) newSession() session.Session {
 		Jitter:  func(d time.Duration) time.Duration { return rand.N(d + 1) },
 		Pace: func() backoff.BackOff {
 			return backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMultiplier(2),
-				backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+				backoff.WithMaxInterval(session.LongestRetry), backoff.WithMaxElapsedTime(0))
 		},
 	}
 }

@@ -55,6 +55,9 @@ const (
 	ReasonLate     Reason = "late"
 )
 
+// LongestRetry is the longest pause between the calls of one refresh: Pace ends with it.
+const LongestRetry = 5 * time.Second
+
 // slow is how long the provider may take before that is reported, and how often it is.
 const slow = 5 * time.Second
 
@@ -384,7 +387,7 @@ func (s *Session) untilDue() *Error {
 func failurePause(n int, hinted bool) time.Duration {
 	first, longest := 100*time.Millisecond, 30*time.Second
 	if hinted {
-		longest = 5 * time.Second
+		longest = LongestRetry
 	}
 	if n > 9 { // 100 ms << 9 is past the longest
 		return longest
