@@ -72,7 +72,7 @@ func TestConnectUserSaysWhatIsWrong(t *testing.T) {
 				if err == nil || s != nil || !strings.HasPrefix(err.Error(), "feeds: ") || !strings.Contains(err.Error(), tt.want) {
 					t.Fatalf("error %v, want one with %q", err, tt.want)
 				}
-				if strings.Contains(err.Error(), testserver.DefaultSecret) || strings.Contains(err.Error(), "eyJ") {
+				if strings.Contains(err.Error(), testserver.DefaultSecret) || strings.Contains(err.Error(), "eyJhbGciOi") {
 					t.Errorf("the error holds a secret: %v", err)
 				}
 				if e, ok := errors.AsType[*feeds.Error](err); ok != (tt.code != 0) || ok && (e.Code != tt.code || e.StatusCode != 401 || e.RequestID == "") {

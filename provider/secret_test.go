@@ -116,7 +116,7 @@ func TestSecretsNeverShow(t *testing.T) {
 		for place, v := range h.in {
 			for _, verb := range verbs {
 				got := fmt.Sprintf("%"+verb, v)
-				if shown := leaks(got, apiSecret, secretValue, secretExtra, "eyJ"); shown != "" {
+				if shown := leaks(got, apiSecret, secretValue, secretExtra, "eyJhbGciOi"); shown != "" {
 					t.Errorf("%s in %s under %%%s prints %s: %s", h.name, place, verb, shown, got)
 				}
 			}
@@ -129,7 +129,7 @@ func TestSecretsNeverShow(t *testing.T) {
 			if data, err := xml.Marshal(v); err == nil {
 				out.Write(data)
 			}
-			if leaks(out.String(), apiSecret, secretValue, secretExtra, "eyJ") != "" {
+			if leaks(out.String(), apiSecret, secretValue, secretExtra, "eyJhbGciOi") != "" {
 				t.Errorf("%s in %s is logged or marshalled with a secret: %s", h.name, place, out.String())
 			}
 		}

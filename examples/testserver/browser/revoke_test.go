@@ -151,6 +151,7 @@ func TestGuard(t *testing.T) {
 	tb.click(`#users input[aria-label="Choose alice"]`)
 	tb.click("#logout-chosen")
 	tb.until("alice's login has ended", `/alice.*ended/.test(document.querySelector("#logins tbody").innerText.replace(/\s+/g, " "))`)
+	tb.until("alice's lane says so", state+` === "the login has ended"`)
 }
 
 // A client that says nothing: its pause is inferred, and called so.

@@ -76,3 +76,9 @@ export const endOf = (token) => token.cut || token.ends || Infinity;
 
 /** current is the token that a user has now, or nothing. */
 export const current = (user) => tokensOf(user).filter((t) => t.state === "valid").at(-1);
+
+/** loggedOut reports whether a user had logins, and all have ended. */
+export const loggedOut = (user) => {
+  const logins = model.view?.logins.filter((l) => l.user === user) ?? [];
+  return logins.length > 0 && logins.every((l) => l.state.startsWith("ended"));
+};

@@ -2,7 +2,7 @@
 
 import { drawAxis } from "./axis.js";
 import { html, svg } from "./dom.js";
-import { current, endOf, model, now, sampling, tokensOf } from "./model.js";
+import { current, endOf, loggedOut, model, now, sampling, tokensOf } from "./model.js";
 import { isUser, nameOf, short, span as words } from "./words.js";
 
 const maxLanes = 8;
@@ -220,6 +220,7 @@ class Lane {
     let text, kind = "";
     if (user?.paused) [text, kind] = [`waiting for ${words(Math.max(0, now() - user.paused))}`, "wait"];
     else if (token) text = token.ends ? `token ${short(token.id)} ends in ${words(Math.max(0, token.ends - now()))}` : `token ${short(token.id)} has no end`;
+    else if (loggedOut(this.user)) [text, kind] = ["the login has ended", "bad"];
     else if (last) [text, kind] = [last.state === "revoked" ? "the token is revoked" : `the token is ${last.state}`, last.state === "expired" ? "" : "bad"];
     else text = isUser(this.user) ? "no token" : "requests without a user's token";
     if (this.state.textContent !== text) this.state.textContent = text;
