@@ -168,6 +168,29 @@ func TestCloseEndsTheSession(t *testing.T) {
 	})
 }
 
+// A keeping is a token provider that may have something left to save.
+type keeping struct {
+	provider.TokenProvider
+	err error
+}
+
+func (k keeping) Wait(context.Context) error { return k.err }
+
+// Close waits for the session's token provider, as that of a transport does.
+func TestCloseWaitsForTheProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &testserver.Server{}
+		want := errors.New("not saved")
+		s, err := start(t, srv).ConnectUser(t.Context(), feeds.User{ID: "alice"}, keeping{issuer(srv, "alice"), want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); !errors.Is(err, want) {
+			t.Errorf("Close: %v, want %v", err, want)
+		}
+	})
+}
+
 // Path segments arrive as they were given, whatever is in them.
 func TestPathsAreEscaped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -44,6 +44,9 @@ func (p *returning) Token(ctx context.Context, old provider.Token) (provider.Tok
 	return tok, err
 }
 
+// Wait implements [provider.Waiter].
+func (p *returning) Wait(ctx context.Context) error { return waitFor(ctx, p.TokenProvider) }
+
 func (p *returning) last() (provider.Token, int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

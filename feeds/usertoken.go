@@ -29,6 +29,17 @@ func (o ownTokens) Token(ctx context.Context, old provider.Token) (provider.Toke
 	return tok, nil
 }
 
+// Wait implements [provider.Waiter].
+func (o ownTokens) Wait(ctx context.Context) error { return waitFor(ctx, o.TokenProvider) }
+
+// waitFor waits until p has done what is left to do, if it can tell.
+func waitFor(ctx context.Context, p provider.TokenProvider) error {
+	if w, ok := p.(provider.Waiter); ok {
+		return w.Wait(ctx)
+	}
+	return nil
+}
+
 // belongs returns nil if token was minted for the user, and otherwise says for whom.
 func belongs(token, userID string) error {
 	switch id, err := userOf(token); {

@@ -26,6 +26,17 @@ type TokenProvider interface {
 	Token(ctx context.Context, old Token) (Token, error)
 }
 
+// A Waiter is a [TokenProvider] that may have something left to do when Token has returned: a new
+// refresh token that could not be saved yet, say. Closing a transport waits for that. What wraps
+// another provider hands Wait on to it.
+type Waiter interface {
+	TokenProvider
+
+	// Wait returns when nothing is left to do, and otherwise an error that says what is, at the
+	// latest when ctx is done.
+	Wait(ctx context.Context) error
+}
+
 // Func makes a TokenProvider of a plain function that returns a token's value: the quickest start.
 // If the value is a JWT its expiry is read from it, as [ParseJWT] does; otherwise the expiry is
 // unknown and the token is used until it is rejected.

@@ -252,3 +252,47 @@ func TestG20_CloseWaitsForWhatCouldBeLost(t *testing.T) {
 		})
 	}
 }
+
+// A busy provider goes on after it has returned a token.
+type busy struct {
+	*stub
+	left  time.Duration
+	waits int
+}
+
+func (b *busy) Wait(ctx context.Context) error {
+	b.waits++
+	select {
+	case <-time.After(b.left):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close waits for a provider that has something left to do, within the time that it has.
+func TestG20_CloseWaitsForWhatIsLeft(t *testing.T) {
+	for _, tt := range []struct {
+		left, refresh, want time.Duration
+		err                 error
+	}{
+		{left: 5 * time.Second, want: 5 * time.Second},
+		{left: 5 * time.Second, refresh: 10 * time.Second, want: 15 * time.Second}, // one is under way
+		{left: time.Hour, want: 30 * time.Second, err: context.DeadlineExceeded},
+		{left: time.Hour, refresh: 10 * time.Second, want: 30 * time.Second, err: context.DeadlineExceeded},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &stub{delay: tt.refresh}
+			b := &busy{stub: s, left: tt.left}
+			tr := &transport.Transport{Provider: b, Base: s}
+			if tt.refresh > 0 {
+				go func() { _, _ = tr.Token(t.Context()) }()
+				synctest.Wait()
+			}
+			began := time.Now()
+			if err := tr.Close(); !errors.Is(err, tt.err) || time.Since(began) != tt.want || b.waits != 1 {
+				t.Errorf("%+v: Close: %v after %v, and Wait was called %d times", tt, err, time.Since(began), b.waits)
+			}
+		})
+	}
+}

@@ -347,22 +347,24 @@ func (t *Transport) close() error {
 	c := t.call
 	t.mu.Unlock()
 	defer t.flush()
-	if c == nil {
-		return nil
-	}
-	if !losable(t.Provider, c.old) {
+	if c != nil && !losable(t.Provider, c.old) {
 		c.cancel()
 		return nil
 	}
-	limit := time.NewTimer(t.refreshTimeout())
-	defer limit.Stop()
-	select {
-	case <-c.done:
-		return nil
-	case <-limit.C:
-		return fmt.Errorf("transport: Close has waited for the token provider, which was called at %s and has not returned",
-			c.made.Format(time.RFC3339))
+	ctx, cancel := context.WithTimeout(context.Background(), t.refreshTimeout())
+	defer cancel()
+	if c != nil {
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return fmt.Errorf("transport: Close has waited for the token provider, which was called at %s and has not returned",
+				c.made.Format(time.RFC3339))
+		}
 	}
+	if p, ok := t.Provider.(provider.Waiter); ok {
+		return p.Wait(ctx)
+	}
+	return nil
 }
 
 // flush waits until the Logger and the Trace have been told what they are still to be told, for a

@@ -217,7 +217,9 @@ func (t *Transport) SetToken(tok provider.Token) error {
 // provider that takes longer is an error, and one that calls Close would wait for itself. Nothing
 // can be lost if the token that is to be replaced has no refresh token and the Provider is a
 // [provider.Func] or a [provider.HTTP]: then Close cancels the context of the call and returns at
-// once.
+// once. A provider may go on after it has returned a token, as a shared.Login does that could not
+// save it yet: if it is a [provider.Waiter], Close waits for it, too, for what is left of
+// RefreshTimeout, and returns its error.
 //
 // Close also waits, for a second at most, until the Logger and the Trace have been told all that
 // happened. A hook that calls Close waits for itself, and is held up for that second.

@@ -119,7 +119,7 @@ func (p impatient) Token(ctx context.Context, old provider.Token) (provider.Toke
 	defer p.guard.refreshing.Store(false)
 	t, err := p.Login.Token(ctx, old)
 	if err != nil && !p.waits && !provider.IsPermanent(err) {
-		err = provider.RetryAfter(err, time.Hour)
+		err = provider.NoRetry(err)
 	}
 	return t, err
 }

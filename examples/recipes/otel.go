@@ -85,6 +85,14 @@ func (r *refreshes) Token(ctx context.Context, old provider.Token) (provider.Tok
 	return tok, err
 }
 
+// Wait implements [provider.Waiter].
+func (r *refreshes) Wait(ctx context.Context) error {
+	if w, ok := r.provider.(provider.Waiter); ok {
+		return w.Wait(ctx)
+	}
+	return nil
+}
+
 // done ends a refresh's span.
 func (r *refreshes) done(d transport.RefreshDone) {
 	r.mu.Lock()

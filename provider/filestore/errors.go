@@ -11,9 +11,9 @@ import (
 )
 
 // mendable marks what stays wrong until a person has done something, and can be put right while
-// the program runs. The pause is longer than a transport asks by default, so that its callers are
-// told at once; a permanent error would end their session for good.
-func mendable(err error) error { return provider.RetryAfter(err, time.Minute) }
+// the program runs: callers are told at once, and soon after it is put right the next one finds
+// out. A permanent error would end their session for good.
+func mendable(err error) error { return provider.RetryAfter(provider.NoRetry(err), 5*time.Second) }
 
 // notFound describes an error of looking at a folder or a file. fs.ErrNotExist is to be handled
 // before where it means that there is no login.

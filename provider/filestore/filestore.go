@@ -71,6 +71,10 @@ type Store struct {
 
 	once sync.Once
 	busy chan struct{} // holds an element for each call of the system under way. Made by once
+
+	found    sync.Once
+	folder   string // set by found
+	notFound error  // set by found
 }
 
 // Load implements [shared.Store]. It needs no write access.

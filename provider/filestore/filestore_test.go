@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
@@ -181,8 +180,8 @@ func TestDamaged(t *testing.T) {
 			if err == nil || errors.Is(err, shared.ErrConflict) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "geheim") {
 				t.Fatalf("%s: %v; want an error that names the file and shows nothing of it", what, err)
 			}
-			if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) {
-				t.Fatalf("%s: a pause of %v, permanent %v; want to be told at once, and asked again later", what, pause, provider.IsPermanent(err))
+			if !provider.IsNoRetry(err) || provider.IsPermanent(err) {
+				t.Fatalf("%s: %v, permanent: %t; want to be told at once, and asked again later", what, err, provider.IsPermanent(err))
 			}
 		}
 		if left, _ := os.ReadFile(path); string(left) != string(damaged) {
@@ -231,7 +230,7 @@ func TestDamagedAndMended(t *testing.T) {
 			another := login() // of a process that has nothing in memory
 			for range 2 {
 				_, err := another.Token(t.Context(), provider.Token{})
-				if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) || errors.Is(err, shared.ErrEnded) {
+				if !provider.IsNoRetry(err) || provider.IsPermanent(err) || errors.Is(err, shared.ErrEnded) {
 					t.Fatalf("Token where the file is damaged: %v; want an error that is told at once and not permanent", err)
 				}
 			}
@@ -279,5 +278,18 @@ func TestLeftBehind(t *testing.T) {
 	names, _ := filepath.Glob(filepath.Join(s.Dir, "*"))
 	if len(names) != 2 {
 		t.Errorf("the folder holds %q; want the file and its lock only", names)
+	}
+}
+
+// A relative Dir is meant from where the program was.
+func TestDirIsResolvedOnce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := &filestore.Store{Dir: "logins"}
+	if _, err := s.CompareAndSwap(t.Context(), "alice", []byte("x"), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if r, v, err := s.Load(t.Context(), "alice"); string(r) != "x" {
+		t.Errorf("after the program went elsewhere: %q, version %d, %v", r, v, err)
 	}
 }

@@ -158,9 +158,8 @@ func TestRefused(t *testing.T) {
 				t.Errorf("CompareAndSwap: %v; want an error", swapErr)
 			}
 			for _, err := range []error{loadErr, swapErr} {
-				if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) {
-					t.Errorf("%v: a pause of %v, permanent %v; want to be told at once, and asked again later: a person can mend it",
-						err, pause, provider.IsPermanent(err))
+				if !provider.IsNoRetry(err) || provider.IsPermanent(err) {
+					t.Errorf("%v, permanent: %t; want to be told at once, and asked again later: a person can mend it", err, provider.IsPermanent(err))
 				}
 			}
 			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {

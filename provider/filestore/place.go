@@ -13,8 +13,13 @@ import (
 	"github.com/stayauth/stayauth/provider"
 )
 
-// dir returns the folder.
+// dir returns the folder, which stays the same where the process goes to another.
 func (s *Store) dir() (string, error) {
+	s.found.Do(func() { s.folder, s.notFound = s.find() })
+	return s.folder, s.notFound
+}
+
+func (s *Store) find() (string, error) {
 	switch {
 	case s.Dir != "":
 		return filepath.Abs(s.Dir)

@@ -112,7 +112,7 @@ func TestClaimCannotBeWritten(t *testing.T) {
 				if single {
 					for range 2 {
 						_, err := l.Token(t.Context(), first)
-						if pause, ok := provider.RetryDelay(err); !ok || pause < 30*time.Second || provider.IsPermanent(err) ||
+						if !provider.IsNoRetry(err) || provider.IsPermanent(err) ||
 							!strings.Contains(err.Error(), "no new token is asked for") || !strings.Contains(err.Error(), s.Dir) {
 							t.Errorf("Token in place of the first: %v; want to be told at once, why and where", err)
 						}

@@ -74,8 +74,8 @@ type Store struct {
 	// server that hangs does not keep all its connections. It repeats reads, but not writes: a
 	// repeated one would find itself and report a conflict.
 	//
-	// Reads must come from the master: a Cluster client must not have ReadOnly, RouteByLatency or
-	// RouteRandomly set.
+	// Reads must come from the master, and be fresh: a Cluster client must not have ReadOnly,
+	// RouteByLatency or RouteRandomly set, and none a ClientSideCacheConfig.
 	Client redis.UniversalClient
 
 	// Prefix begins the name of each key; "" means "stayauth:".
@@ -239,12 +239,11 @@ func obey[T any](ctx context.Context, doing string, operation func() (T, error))
 
 // judged marks the errors that a person has to mend: those who wait are told at once.
 func judged(err error) error {
-	const untilMended = time.Minute // longer than anyone waits
 	switch {
 	case redis.IsPermissionError(err), redis.IsOOMError(err), redis.HasErrorPrefix(err, "MISCONF"):
 		return fmt.Errorf("%w: %w", shared.ErrUnwritable, err)
 	case redis.IsAuthError(err):
-		return provider.RetryAfter(err, untilMended)
+		return provider.RetryAfter(provider.NoRetry(err), 5*time.Second)
 	}
 	return err
 }

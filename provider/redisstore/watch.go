@@ -2,7 +2,7 @@ package redisstore
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strconv"
 	"time"
 
@@ -12,6 +12,13 @@ import (
 // Watch implements [shared.Watcher], by a subscription: a connection of its own for as long as it
 // waits.
 func (s *Store) Watch(ctx context.Context, key string, version uint64) error {
+	_, err := obey(ctx, "watching", func() (struct{}, error) { return struct{}{}, s.watch(ctx, key, version) })
+	return err
+}
+
+// watch ends when the change comes or some time after ctx has ended: dialling the server, and
+// taking leave of it, has the client's limits only.
+func (s *Store) watch(ctx context.Context, key string, version uint64) error {
 	if s.Client == nil {
 		return errNoClient
 	}
@@ -21,7 +28,7 @@ func (s *Store) Watch(ctx context.Context, key string, version uint64) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("redisstore: watching: %w", ctx.Err())
+			return ctx.Err()
 		case m := <-messages:
 			switch m := m.(type) {
 			case *redis.Subscription: // also after the connection was lost: what was missed?
@@ -33,7 +40,7 @@ func (s *Store) Watch(ctx context.Context, key string, version uint64) error {
 					return nil
 				}
 			default: // closed
-				return fmt.Errorf("redisstore: watching: the subscription has ended")
+				return errors.New("the subscription has ended")
 			}
 		}
 	}

@@ -72,12 +72,16 @@ func TestWatch(t *testing.T) {
 		t.Errorf("Watch across a break: %v; want nil, for the change", err)
 	}
 
-	// A server that does not answer keeps no one.
+	// A server that does not answer keeps no one, also where the client would wait for ever.
 	server.signal(syscall.SIGSTOP)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := store.Watch(ctx, "watched", version); err == nil {
-		t.Error("Watch of a server that does not answer succeeded")
+	patient := redis.NewClient(&redis.Options{Addr: server.addr(), ReadTimeout: -1})
+	defer patient.Close()
+	for _, client := range []*redis.Client{server.client(), patient} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := (&redisstore.Store{Client: client}).Watch(ctx, "watched", version); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Watch of a server that does not answer: %v; want the context's error", err)
+		}
 	}
 	server.signal(syscall.SIGCONT)
 	if err := new(redisstore.Store).Watch(t.Context(), "x", 1); !provider.IsPermanent(err) {

@@ -11,7 +11,7 @@ import (
 
 // login returns the process's part of the shared login, on a store that can do what the plan says.
 func (p *process) login() *shared.Login {
-	l := &shared.Login{Provider: p, Key: "model", Lease: p.w.lease, Logger: slog.New(slog.DiscardHandler)}
+	l := &shared.Login{Provider: p, Key: "model", Lease: p.lease, Logger: slog.New(slog.DiscardHandler)}
 	switch p.w.plan.store {
 	case "ages":
 		l.Store = ager{p}

@@ -76,13 +76,21 @@ func (w *world) usedTwice(refresh string, before, again *process) {
 			}
 		}
 	}
+	for _, f := range w.forgets {
+		for _, lost := range f.lost {
+			if lost.by == before && f.seen[again] < lost.version && again.lease < before.lease {
+				w.slip("the store forgot a claim, with a longer lease than this process's, that it had not seen")
+				return
+			}
+		}
+	}
 	var cut time.Duration // since it called
 	for _, c := range before.cuts {
 		if c.end.After(before.called) {
 			cut += c.end.Sub(c.begin)
 		}
 	}
-	if max(cut, before.vainFor) >= w.lease*2/3 { // by what cut it off, or by one thing after the other
+	if max(cut, before.vainFor) >= before.lease*2/3 { // by what cut it off, or by one thing after the other
 		w.slip("the holder was cut off for two thirds of its lease or longer")
 		return
 	}

@@ -31,13 +31,19 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 //
 // It does not tell the backend: revoke the refresh token there first, if it can be revoked. Tokens
 // that are already in use stay valid until they expire.
+//
+// A Provider that can log in by itself does so for the next new session: a [provider.OAuth2] with a
+// RefreshToken sends that once more.
 func (l *Login) Forget(ctx context.Context) error {
+	id := rand.Text() // no login has this name: the tombstone of one is not the beginning of another
 	return l.replace(ctx, func(rec lease.Record) lease.Record {
-		return lease.Record{Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Forgotten: true}
+		return lease.Record{Login: id, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Forgotten: true}
 	})
 }
 
-// replace writes what change makes of the record, no matter which process holds the lease.
+// replace writes what change makes of the record, no matter which process holds the lease. What
+// change makes has one name, by which it is found again where it is not known whether it was
+// written: it must not be written twice, since others may have spent its refresh token meanwhile.
 func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Record) error {
 	if err := l.prepare(); err != nil {
 		return err
@@ -48,13 +54,13 @@ func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Rec
 			return err
 		}
 		next := change(rec)
-		_, err = l.swap(ctx, next, version)
+		_, err = l.swap(ctx, next, version, once)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
 		if err != nil { // it may be written: look
 			now, _, lerr := l.load(ctx)
-			if lerr != nil || now.Attempts != next.Attempts || !now.Same(next) {
+			if lerr != nil || now.Login != next.Login {
 				return err
 			}
 		}

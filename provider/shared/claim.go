@@ -52,7 +52,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 		}
 	}()
 	k.version, err = c.write(ctx, k.rec, version)
-	if err != nil && !errors.Is(err, ErrConflict) { // it may be written: look
+	if err != nil && err != ErrConflict { // it may be written, also after errTwice: look
 		if now, found, lerr := c.read(ctx); lerr == nil && now.Holder == k.rec.Holder {
 			k.version, err = found, nil
 		}
@@ -132,6 +132,7 @@ func (k *leaseClaim) call(ctx context.Context, given provider.Token) (t provider
 		v.permanent = provider.IsPermanent(err)
 		v.Reason = lease.Reason(err)
 		v.RetryAfter, _ = provider.RetryDelay(err)
+		v.NoRetry = provider.IsNoRetry(err)
 	case t.IsZero(): // for the caller to complain about; to the others it is a failure
 		v.Reason = "the token provider returned an empty token"
 	}

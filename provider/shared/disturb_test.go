@@ -3,6 +3,7 @@ package shared_test
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -11,10 +12,10 @@ func (w *world) disturb(rng *rand.Rand) {
 	upTo := func(d time.Duration) time.Duration { return time.Duration(1 + rng.Int64N(int64(d))) }
 	var kinds []func()
 	if w.plan.outages {
-		kinds = append(kinds, func() { w.outage(rng.IntN(3), upTo(4*w.lease)) })
+		kinds = append(kinds, func() { w.outage(rng.IntN(3), upTo(4*modelLease)) })
 	}
 	if w.plan.cuts {
-		kinds = append(kinds, func() { w.cut(rng.IntN(1<<20), upTo(2*w.lease)) })
+		kinds = append(kinds, func() { w.cut(rng.IntN(1<<20), upTo(2*modelLease)) })
 	}
 	if w.plan.forgets {
 		kinds = append(kinds, func() { w.forget(rng.IntN(5)) })
@@ -86,6 +87,6 @@ func (w *world) forget(n int) {
 		f.seen[p] = p.seen
 	}
 	w.forgets = append(w.forgets, f)
-	w.outages += w.lease
+	w.outages += slices.Max(w.plan.leases)
 	w.tell("the store forgets %d writes, and is at version %d", len(f.lost), f.restored)
 }

@@ -20,8 +20,8 @@ func (l *Login) learn(rec lease.Record, unsaved error) bool {
 	switch {
 	case was.Generation > 0 && was.Follows(rec):
 		return false // the store is behind
-	case was.Forgotten && was.Base == rec.Login && rec.Generation <= was.Generation:
-		return false // a token that came after the logout
+	case was.Base == rec.Login && was.Login != rec.Login && rec.Generation <= was.Generation:
+		return false // a token that came after the logout, or after the next login
 	}
 	if unsaved == nil && rec.Login == was.Login {
 		rec.Base = was.Base

@@ -35,9 +35,9 @@ import (
 // no difference whether one process watches for long or many do for two fifths of the Lease each.
 // For less they see nothing, unless the store is an [Ager] or a [Locker], which knows better.
 //
-// Those who waited for an attempt share its result, also a bad one: a temporary error, with its
-// [provider.RetryAfter], is returned to all who waited for it instead of being repeated by each of
-// them.
+// Those who waited for an attempt, in this process or another, share its result, also a bad one: a
+// temporary error, with its [provider.RetryAfter], is returned to all who waited for it instead of
+// being repeated by each of them.
 //
 // A permanent rejection ends the login for all: see WaitForLogin, and [Login.Login] for a new one.
 //
@@ -53,24 +53,26 @@ import (
 // [Locker], as on one machine, a suspended process is waited for five times as long.
 //
 // An answer is saved before it is used. If the Store fails, saving is tried again for as long as
-// the lease is held. After that this process alone uses the token and logs a warning each time
-// Token hands it out. It goes on saving in the background for ten minutes, and after that whenever
-// Token is called. It does not ask for the next token until it is saved: a failed save may have
-// been carried out all the same, and then others hold that refresh token too.
+// the lease is held, unless a person has to mend it first: see [ErrUnwritable]. The same goes for
+// a token that is not UTF-8, which no record can hold. After that this process alone uses the
+// token and logs a warning each time Token hands it out. It goes on saving in the background for
+// ten minutes, and after that whenever Token is called. It does not ask for the next token until
+// it is saved: a failed save may have been carried out all the same, and then others hold that
+// refresh token too.
 //
 // Where no refresh token is at stake nothing can be lost, and a Store that fails keeps no process
 // from a token: each process asks the Provider for its own, and says so once. With a refresh token,
 // a Store that can't be written is an error that says so, because the next one could not be kept.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
-// lost its memory) it is written back, and if the Store can't be read it serves those in this
-// process who don't have it yet. So deleting the record behind a running process's back does not
-// log it out; [Login.Forget] does. When the Store has lost writes the claim of a refresh that is
-// under way may be among them, so the next step is its holder's for one Lease, in which the time
-// when the Store could not be reached does not count. A store can lose three things without
-// anyone's notice, and then the login may be lost: a claim that no other process has seen, an
-// answer that none has but the one that saved it, and the whole login while no process runs that
-// knows it.
+// lost its memory) it is written back, by the next call of Token in a process that knows it, and
+// if the Store can't be read it serves those in this process who don't have it yet. So deleting
+// the record behind a running process's back does not log it out; [Login.Forget] does. When the
+// Store has lost writes the claim of a refresh that is under way may be among them, so the next
+// step is its holder's for one Lease, in which the time when the Store could not be reached does
+// not count. A store can lose three things without anyone's notice, and then the login may be
+// lost: a claim that no other process has seen, an answer that none has but the one that saved it,
+// and the whole login while no process runs that knows it.
 //
 // # Load on the store
 //
@@ -104,7 +106,8 @@ type Login struct {
 	// seconds, half of the time that a transport gives a refresh by default. It should be fifteen
 	// times what a write to the Store usually takes or more, and longer than anything suspends a
 	// process while it refreshes; each operation of the Store may take a third of it. Processes
-	// with different Leases go together.
+	// with different Leases go together, but where the Store may lose writes the same is safer: the
+	// place of a lost claim with a long one is kept for so long only by those who have seen it.
 	Lease time.Duration
 
 	// Timeout is how long one call of the Provider may take; 0 means a minute. Then its context is
@@ -135,7 +138,8 @@ type Login struct {
 	last   lease.Record // as it was seen or written last
 	at     uint64       // the version of last
 
-	warned atomic.Bool // that tokens can't be saved, none of which would be missed
+	warned atomic.Bool             // that tokens can't be saved, none of which would be missed
+	failed atomic.Pointer[failure] // of the last call that failed; stored by the one that has the turn
 
 	mu     sync.Mutex    // guards the fields below; never held across a call
 	saving chan struct{} // closed when the last save in the background has ended; nil: there was none
@@ -188,23 +192,37 @@ func (l *Login) endedError(why string, cause error) error {
 	return provider.Permanent(err)
 }
 
-// unmarked returns what [provider.Permanent] was given.
+// unmarked returns an error that says what err does and wraps what [provider.Permanent] was given,
+// without its mark.
 func unmarked(err error) error {
-	for provider.IsPermanent(err) {
-		inner := errors.Unwrap(err)
-		if several, ok := err.(interface{ Unwrap() []error }); ok {
-			inner = several.Unwrap()[slices.IndexFunc(several.Unwrap(), provider.IsPermanent)]
+	inner := err
+	for provider.IsPermanent(inner) {
+		next := errors.Unwrap(inner)
+		if several, ok := inner.(interface{ Unwrap() []error }); ok {
+			next = several.Unwrap()[slices.IndexFunc(several.Unwrap(), provider.IsPermanent)]
 		}
-		err = inner
+		inner = next
 	}
-	return err
+	return saying{inner, err.Error()}
 }
+
+// A saying wraps an error and says more.
+type saying struct {
+	error
+	text string
+}
+
+func (s saying) Error() string { return s.text }
+func (s saying) Unwrap() error { return s.error }
 
 // sharedError is the result of an attempt that another process made while this one waited for it.
 func (l *Login) sharedError(f *lease.Failure) error {
 	err := fmt.Errorf("shared: another process tried to refresh the login %q: %s", l.Key, f.Reason)
+	if f.NoRetry {
+		err = provider.NoRetry(err)
+	}
 	if f.RetryAfter > 0 {
-		return provider.RetryAfter(err, f.RetryAfter)
+		err = provider.RetryAfter(err, f.RetryAfter)
 	}
 	return err
 }

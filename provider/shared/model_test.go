@@ -99,7 +99,7 @@ func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	some := func(one int) bool { return rng.IntN(one) == 0 }
 	w := &world{
-		seed: seed, lease: 15 * time.Second,
+		seed:  seed,
 		calls: make(map[string]*process), spent: make(map[string]bool), ends: make(map[string]time.Time),
 	}
 	w.plan = plan{
@@ -116,6 +116,11 @@ func newWorld(seed uint64) *world {
 	if some(2) {
 		w.plan.call = time.Duration(1 + rng.Int64N(int64(20*time.Second)))
 	}
+	w.plan.leases = []time.Duration{modelLease}
+	if some(4) {
+		w.plan.leases = []time.Duration{modelLease / 3, modelLease, modelLease * 3}
+		w.plan.delay /= 3 // a lease is long for the store
+	}
 	return w
 }
 
@@ -124,7 +129,7 @@ func (w *world) run() {
 	w.over, w.changed = make(chan struct{}), make(chan struct{}) // made in the bubble
 	rng := rand.New(rand.NewPCG(w.seed, 1))
 	first := provider.NewToken("token-0", time.Now().Add(modelLife)).WithRefreshToken("secret-0")
-	founder := &process{w: w, name: "founder", fuse: -1, rng: rng, died: make(chan struct{})}
+	founder := &process{w: w, name: "founder", lease: modelLease, fuse: -1, rng: rng, died: make(chan struct{})}
 	quiet := w.plan
 	w.plan = plan{}
 	if err := founder.login().Login(context.Background(), first); err != nil {
@@ -151,6 +156,7 @@ func (w *world) run() {
 func (w *world) keepRunning(host int) {
 	for n := 1; ; n++ {
 		p := &process{w: w, name: fmt.Sprintf("%c%d", 'A'+host, n), died: make(chan struct{}), fuse: -1}
+		p.lease = w.plan.leases[host%len(w.plan.leases)]
 		p.rng = rand.New(rand.NewPCG(w.seed, uint64(2+100*host+n)))
 		w.enter(p)
 		if w.plan.deaths && n < 3 && p.rng.IntN(2) == 0 {

@@ -29,32 +29,37 @@ func (l *Login) load(ctx context.Context) (lease.Record, uint64, error) {
 	}
 	rec, err := lease.Decode(found.data)
 	if err != nil {
-		// Asking again won't mend it: those who wait are told at once.
-		return lease.Record{}, 0, provider.RetryAfter(fmt.Errorf("shared: the stored record of the login %q %w; it is left as it is: "+
-			"remove it from the store by hand, or use another program or key", l.Key, err), untilMended)
+		return lease.Record{}, 0, toBeMended(fmt.Errorf("shared: the stored record of the login %q %w; it is left as it is: "+
+			"remove it from the store by hand, or use another program or key", l.Key, err))
 	}
 	return rec, found.version, nil
 }
 
-// swap writes rec over version. It returns ErrConflict itself, also where the write was carried out
-// and sent twice: the caller looks. Its other errors name the key.
-func (l *Login) swap(ctx context.Context, rec lease.Record, version uint64) (uint64, error) {
+// swap writes rec over version, sent by hedge or once. It returns ErrConflict itself, or errTwice,
+// which is one: the caller looks. Its other errors name the key.
+func (l *Login) swap(ctx context.Context, rec lease.Record, version uint64, send sending) (uint64, error) {
 	data, err := rec.Encode()
 	if err != nil {
-		return 0, fmt.Errorf("shared: encoding the login %q: %w", l.Key, err)
+		return 0, fmt.Errorf("%w: the token of the login %q can't be kept: %w", ErrUnwritable, l.Key, err)
 	}
-	next, err := hedge(ctx, l.opLimit(), func(ctx context.Context) (uint64, error) {
+	next, err := send(ctx, l.opLimit(), func(ctx context.Context) (uint64, error) {
 		return l.Store.CompareAndSwap(ctx, l.Key, data, version)
 	})
 	switch {
 	case err == nil:
 		l.warned.Store(false)
 		return next, nil
+	case errors.Is(err, errTwice):
+		return 0, errTwice
 	case errors.Is(err, ErrConflict):
 		return 0, ErrConflict
 	}
 	return 0, l.storeError(ctx, "saving", err)
 }
+
+// errTwice is the conflict of a write that was sent again: it may have met itself, and be carried
+// out.
+var errTwice = fmt.Errorf("%w, maybe by the same write", ErrConflict)
 
 // storeError describes an error of the store. A time limit that is not the caller's does not show
 // as one.
@@ -67,18 +72,29 @@ func (l *Login) storeError(ctx context.Context, doing string, err error) error {
 	}
 	err = fmt.Errorf("shared: %s the login %q: %w", doing, l.Key, err)
 	if errors.Is(err, ErrUnwritable) {
-		return provider.RetryAfter(err, untilMended)
+		return toBeMended(err)
 	}
 	return err
 }
 
-// untilMended is how soon it is worth asking again after what a person has to mend. It is longer
-// than a transport waits, so that callers are told at once.
-const untilMended = time.Minute
+// toBeMended marks what a person has to mend: those who wait are told at once, and once it is
+// mended the next request finds out soon.
+func toBeMended(err error) error { return provider.RetryAfter(provider.NoRetry(err), 5*time.Second) }
+
+// A sending is hedge or once.
+type sending func(context.Context, time.Duration, func(context.Context) (uint64, error)) (uint64, error)
+
+// once runs op for at most limit.
+func once(ctx context.Context, limit time.Duration, op func(context.Context) (uint64, error)) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return op(ctx)
+}
 
 // hedge runs op until it has an answer, for at most limit. One that has none after a fifth of the
 // limit is sent again beside itself, and again: what hangs on one connection goes through on
-// another. The first answer that is no failure counts, and the others are cancelled.
+// another; a conflict is errTwice then. The first answer that is no failure counts, and the others
+// are cancelled.
 //
 // The first op runs right here: in the usual case this costs a timer.
 func hedge[T any](ctx context.Context, limit time.Duration, op func(context.Context) (T, error)) (T, error) {
@@ -115,15 +131,20 @@ func hedge[T any](ctx context.Context, limit time.Duration, op func(context.Cont
 		}
 	})
 	value, err := op(ctx)
-	if again.Stop() || good(err) {
-		close(over)
+	if again.Stop() {
 		return value, err
 	}
 	close(over)
-	for r := range results {
-		if good(r.err) {
-			return r.value, r.err
+	if !good(err) {
+		for r := range results {
+			if good(r.err) {
+				value, err = r.value, r.err
+				break
+			}
 		}
+	}
+	if errors.Is(err, ErrConflict) {
+		err = errTwice
 	}
 	return value, err
 }

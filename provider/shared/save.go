@@ -59,9 +59,12 @@ func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
 	mine := false
 	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
-		if mine = k.holds(rec); !mine {
+		if !k.holds(rec) {
+			// It may be marked already, by this very write or by one who was rejected, too.
+			mine = rec.Dead != "" && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation
 			return rec, false
 		}
+		mine = true
 		// The secrets go: the backend takes them no more.
 		return lease.Record{
 			Login: rec.Login, Generation: rec.Generation, Dead: lease.Reason(cause), Forgotten: rec.Forgotten, Attempts: rec.Attempts + 1,
@@ -104,8 +107,8 @@ func (k *leaseClaim) holds(rec lease.Record) bool {
 
 // conclude ends an attempt by writing what change makes of the record. When the record is not as
 // this process left it, change sees what it is now, and declines by returning false. conclude
-// returns the record that is in place then. Errors of the store are outlasted until limit; one try
-// is always made. A process that is suspended meanwhile gets as much time as it has missed, and so
+// returns the record that is in place then. Errors of the store are outlasted until limit, save
+// ErrUnwritable, which a person has to mend; one try is always made. A process that is suspended meanwhile gets as much time as it has missed, and so
 // tries again when it is resumed.
 func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(lease.Record) (lease.Record, bool)) (lease.Record, error) {
 	rec, version := k.rec, k.version
@@ -125,7 +128,7 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 			return next, nil
 		}
 		conflict := errors.Is(err, ErrConflict)
-		if !conflict && !time.Now().Before(limit) {
+		if !conflict && (!time.Now().Before(limit) || errors.Is(err, ErrUnwritable)) {
 			return lease.Record{}, err
 		}
 		began = time.Now()

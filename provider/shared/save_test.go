@@ -253,7 +253,7 @@ func TestLostWrites(t *testing.T) {
 			wantToken(t, p, first(), test.want)
 			wantToken(t, newLogin(backend, m, "alice"), first(), test.want)
 			backend.want(t, 1)
-			if n := log.count("writing it back"); (n == 1) != (test.want == "token-1") {
+			if n := log.count("it was written back"); (n == 1) != (test.want == "token-1") {
 				t.Errorf("it was said %d times that a token is written back", n)
 			}
 		})

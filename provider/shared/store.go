@@ -62,7 +62,8 @@ type Ager interface {
 
 // A Locker is a [Store] on one machine whose kernel can tell a process that is dead from one that
 // is only silent, because it takes the locks of the dead away. The holder of a lease keeps the lock
-// while it works. One that was suspended is waited for then, and one that was killed is not.
+// while it works. One that was suspended is waited for then, and one that was killed for two fifths
+// of its lease.
 type Locker interface {
 	// TryLock takes the lock of key, and returns ok false at once if anyone else has it, in this
 	// process or another. The lock ends with unlock, which may be called twice, or with the
@@ -74,7 +75,7 @@ type Locker interface {
 // longer the one that the caller saw: it has certainly not been written by this call.
 var ErrConflict = errors.New("shared: the stored record has changed")
 
-// ErrUnwritable is what [Store.CompareAndSwap] wraps when nothing can be written here and trying
-// again within a minute won't change that: a file system that is read-only or full, a permission
-// that is missing. [Login] says what it does then.
+// ErrUnwritable is what [Store.CompareAndSwap] wraps when nothing can be written here until a person
+// mends it: a file system that is read-only or full, a permission that is missing. [Login] says what
+// it does then.
 var ErrUnwritable = errors.New("shared: the store can't be written")

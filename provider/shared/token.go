@@ -20,21 +20,36 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	if err := l.prepare(); err != nil {
 		return provider.Token{}, provider.Permanent(err)
 	}
+	failed := l.failed.Load()
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return provider.Token{}, l.gaveUp(ctx)
 	}
+	if f := l.failed.Load(); f != failed && f.old.Equal(old) {
+		return provider.Token{}, f.err // of the attempt that this call has waited for
+	}
 	c := call{Login: l, old: old, lookout: lookout{l: l}}
 	defer c.lookout.end()
-	return c.run(ctx)
+	t, err := c.run(ctx)
+	if err != nil && ctx.Err() == nil { // and else it may be this caller's alone
+		l.failed.Store(&failure{old, err})
+	}
+	return t, err
 }
 
-// Wait waits until no call of Token is under way in this process, and nothing is left to be saved
-// by one: for a program that ends after its callers have given up, because a refresh goes on
+// A failure is how a call of Token ended.
+type failure struct {
+	old provider.Token
+	err error
+}
+
+// Wait waits until all calls of Token that have begun in this process have returned, and nothing is
+// left to be saved by one: for a program that ends after its callers have given up, because a refresh goes on
 // without them, and its answer may be the only one. It returns ctx's error if that ends first, and
-// says so if the Store has failed for the ten minutes after which it is given up.
+// says so if the Store has failed for the ten minutes after which it is given up. Closing a
+// transport does the same: it implements [provider.Waiter].
 func (l *Login) Wait(ctx context.Context) error {
 	if l.prepare() != nil {
 		return nil // Token has said what is wrong
@@ -145,7 +160,7 @@ func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
 
 // write writes rec over version and takes it in, as read does.
 func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uint64, error) {
-	at, err := c.swap(ctx, rec, version)
+	at, err := c.swap(ctx, rec, version, hedge)
 	switch {
 	case err == nil:
 		c.sight.Wrote(rec, at, c.id, c.claims, time.Now())
@@ -199,16 +214,21 @@ func (c *call) askAbout(ctx context.Context, rec lease.Record, version uint64, f
 // mend writes next over rec, which is behind what this process knows, or has lost a claim.
 func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64) (lease.Record, uint64, error) {
 	newest, unsaved := c.current()
-	if unsaved == nil && !next.Same(rec) {
-		c.logger().WarnContext(ctx, "stayauth: the store lost the newest token of the shared login: writing it back",
-			"login", c.Key, "generation", newest.Generation, "found", rec.Generation)
-	}
 	at, err := c.write(ctx, next, version)
 	switch {
 	case errors.Is(err, ErrConflict):
 		return c.look(ctx)
 	case err != nil:
 		return rec, version, err
+	case next.Same(rec): // it has lost a claim at most
+	case unsaved != nil:
+		c.logger().InfoContext(ctx, "stayauth: the new token of the shared login is saved at last", "login", c.Key)
+	case newest.Ended():
+		c.logger().WarnContext(ctx, "stayauth: the store lost the end of the shared login: it was written back",
+			"login", c.Key, "generation", newest.Generation, "found", rec.Generation)
+	default:
+		c.logger().WarnContext(ctx, "stayauth: the store lost the newest token of the shared login: it was written back",
+			"login", c.Key, "generation", newest.Generation, "found", rec.Generation)
 	}
 	return next, at, nil
 }

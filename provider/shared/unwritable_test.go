@@ -76,7 +76,8 @@ func TestUnwritableWithNothingToLose(t *testing.T) {
 }
 
 // TestUnwritableWithARefreshToken: the refresh token is not spent where its successor can't be
-// kept. The error comes at once, says what to do, and is for a time for which no transport waits.
+// kept. The error comes at once and says what to do, and the next request finds out whether it was
+// done.
 func TestUnwritableWithARefreshToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, backend := &network{Store: loggedIn(t)}, new(singleUse)
@@ -86,8 +87,8 @@ func TestUnwritableWithARefreshToken(t *testing.T) {
 		wantToken(t, p, provider.Token{}, "token-0")
 		_, err := p.Token(t.Context(), first())
 		delay, _ := provider.RetryDelay(err)
-		if !errors.Is(err, shared.ErrUnwritable) || provider.IsPermanent(err) || delay != time.Minute || !strings.Contains(fmt.Sprint(err), "make the store writable") {
-			t.Errorf("Token: %v, again after %v; want a temporary error that says what to do, a minute", err, delay)
+		if !errors.Is(err, shared.ErrUnwritable) || provider.IsPermanent(err) || delay != 5*time.Second || !provider.IsNoRetry(err) || !strings.Contains(fmt.Sprint(err), "make the store writable") {
+			t.Errorf("Token: %v, again after %v; want an error without retries that says what to do, 5s", err, delay)
 		}
 		backend.want(t, 0)
 		net.set(nil)

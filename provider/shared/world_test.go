@@ -15,10 +15,9 @@ import (
 // that does what stores do, and a backend with single-use refresh tokens. It runs in a bubble; what
 // happens is drawn from its seed.
 type world struct {
-	seed  uint64
-	lease time.Duration
-	plan  plan
-	over  chan struct{} // closed at the end: it releases the dead
+	seed uint64
+	plan plan
+	over chan struct{} // closed at the end: it releases the dead
 
 	mu      sync.Mutex // guards the fields below; never held across a wait
 	story   []event
@@ -52,6 +51,7 @@ type plan struct {
 	cuts      bool // of one host's way to the store, up to longer than a lease
 	forgets   bool // the store loses writes
 	wrongTime bool
+	leases    []time.Duration // of one host after the other
 }
 
 type event struct {
@@ -79,7 +79,10 @@ type mint struct {
 	by             *process
 }
 
-const modelLife = 90 * time.Second
+const (
+	modelLife  = 90 * time.Second // of a token
+	modelLease = 15 * time.Second // of most hosts
+)
 
 var begin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of every bubble
 
@@ -91,7 +94,7 @@ func (w *world) tell(what string, args ...any) {
 // String is the story.
 func (w *world) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "plan %+v, lease %v\n", w.plan, w.lease)
+	fmt.Fprintf(&b, "plan %+v\n", w.plan)
 	for _, e := range w.story {
 		fmt.Fprintf(&b, "%12v  %s\n", e.at, fmt.Sprintf(e.what, e.args...))
 	}
@@ -119,9 +122,10 @@ func (w *world) fail(what string, args ...any) {
 // A process is one life of a host: it knows nothing of the lives before. It is its own way to the
 // store and to the backend.
 type process struct {
-	w    *world
-	name string
-	died chan struct{} // closed when it dies
+	w     *world
+	name  string
+	lease time.Duration
+	died  chan struct{} // closed when it dies
 
 	// Guarded by w.mu.
 	rng    *rand.Rand

@@ -76,7 +76,7 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	case r.Attempts > known.Since && r.Ended(): // failed, for good
 		return Action{Do: End}
 	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.Lost(now, known.Lease): // robbed
-		return Action{Do: Mend, Record: r.Claimed(Lost, known.Lease, false)}
+		return Action{Do: Mend, Record: r.Claimed(Lost, known.Sight.grace(known.Lease), false)}
 	case own, r.Holder == "":
 		return Action{Do: Claim}
 	}
@@ -128,7 +128,7 @@ func (k Known) mended(r Record) Record {
 	if !k.Unsaved && !next.Ended() {
 		// The store has lost writes. Another's claim may be among them: it gets the time to write
 		// it again.
-		next = next.Claimed(Lost, k.Lease, false)
+		next = next.Claimed(Lost, k.Sight.grace(k.Lease), false)
 	}
 	return next
 }

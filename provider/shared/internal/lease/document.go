@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stayauth/stayauth/provider"
 )
@@ -40,19 +41,32 @@ type document struct {
 type failureDocument struct {
 	Reason     string        `json:"reason"`
 	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
+	NoRetry    bool          `json:"no_retry,omitempty"`
 }
 
 // Encode returns r as it is stored.
 func (r Record) Encode() ([]byte, error) {
+	if err := storable(r.Token); err != nil {
+		return nil, err
+	}
 	d := document{
 		Format: format, Login: r.Login, Generation: r.Generation, Token: r.Token.Value(), Refresh: r.Token.RefreshToken(),
 		Expiry: storableTime(r.Token.Expiry()), Lifetime: r.Token.Lifetime(), Extras: r.Token.Extras(), Dead: r.Dead, Forgotten: r.Forgotten,
 		Attempts: r.Attempts, Holder: r.Holder, Lease: r.Lease, Silent: r.Silent, Locked: r.Locked,
 	}
 	if f := r.Failure; f != nil {
-		d.Failure = &failureDocument{Reason: f.Reason, RetryAfter: f.RetryAfter}
+		d.Failure = (*failureDocument)(f)
 	}
 	return json.Marshal(d)
+}
+
+// storable returns why t can't be kept, or nil. JSON is UTF-8 and would put marks in place of other
+// bytes; OAuth 2.0 has no such tokens (RFC 6749, appendix A).
+func storable(t provider.Token) error {
+	if !utf8.ValidString(t.Value()) || !utf8.ValidString(t.RefreshToken()) {
+		return errors.New("it has bytes that are not UTF-8")
+	}
+	return nil
 }
 
 // Storable returns t with an expiry that a record can hold.
@@ -104,7 +118,7 @@ func Decode(data []byte) (Record, error) {
 		Dead:  d.Dead, Forgotten: d.Forgotten, Attempts: d.Attempts, Holder: d.Holder, Lease: d.Lease, Silent: d.Silent, Locked: d.Locked,
 	}
 	if f := d.Failure; f != nil {
-		r.Failure = &Failure{Reason: f.Reason, RetryAfter: f.RetryAfter}
+		r.Failure = (*Failure)(f)
 	}
 	return r, nil
 }

@@ -33,6 +33,7 @@ type Record struct {
 type Failure struct {
 	Reason     string
 	RetryAfter time.Duration // 0 if there was none
+	NoRetry    bool
 }
 
 // Lost is the Holder of a place that is kept for a holder whose claim the store may have lost.
@@ -46,10 +47,13 @@ func (r Record) Ended() bool { return r.Forgotten || r.Dead != "" }
 
 // Why says how the login ended.
 func (r Record) Why() string {
-	if r.Dead != "" {
-		return r.Dead
+	switch {
+	case r.Forgotten && r.Dead != "":
+		return "it was logged out, and a new session was rejected: " + r.Dead
+	case r.Forgotten:
+		return "it was logged out"
 	}
-	return "it was logged out"
+	return r.Dead
 }
 
 // Follows reports whether r is a successor of s and may take its place, no matter which process

@@ -12,6 +12,7 @@ type Sight struct {
 	blindAt time.Time     // when it last could not be reached, or written; zero: never
 	blind   bool          // and since then it has not been reached
 	mark    mark          // what tells a record that came back from a new one
+	claim   time.Duration // the lease of the last claim of another process, which may be the one that is lost
 
 	// What the store itself says about the holder, where it can.
 	aged   bool // the record is older than what is left of the lease
@@ -56,11 +57,18 @@ func (s *Sight) Look(r Record, version uint64, id string, now time.Time) {
 		s.lostAt = now
 	case s.mark.older(r, id):
 		s.lostAt, gone = now, 0 // which is news once
-	case version > s.version && r.Holder != "" && r.Silent == 0 && !r.ownedBy(id):
+	case version > s.version && r.Holder != "" && r.Silent == 0 && !r.ownedBy(id) && (r.Holder != Lost || r.Lease >= s.claim):
 		s.lostAt = time.Time{} // the holder has written it again, or its place is kept
 	}
+	switch {
+	case r.Holder == "" || r.ownedBy(id):
+	case s.lostAt.IsZero():
+		s.claim = r.Lease
+	default: // this may be an older one
+		s.claim = max(s.claim, r.Lease)
+	}
 	if version != s.version || s.last.IsZero() {
-		*s = Sight{version: version, lostAt: s.lostAt, blindAt: s.blindAt}
+		*s = Sight{version: version, lostAt: s.lostAt, blindAt: s.blindAt, claim: s.claim}
 	} else {
 		s.watched += min(now.Sub(s.last), r.Lease/10)
 	}
@@ -75,7 +83,7 @@ func (s *Sight) Wrote(r Record, version uint64, id string, claims uint64, now ti
 	if r.Holder == "" && r.Login == s.mark.login && r.Generation == s.mark.generation {
 		lostAt = s.lostAt // what was lost may be a claim of this token, and nothing keeps its place
 	}
-	*s = Sight{version: version, last: now, lostAt: lostAt, blindAt: s.blindAt, mark: mark{r.Login, r.Generation, r.Attempts, claims}}
+	*s = Sight{version: version, last: now, lostAt: lostAt, blindAt: s.blindAt, claim: s.claim, mark: mark{r.Login, r.Generation, r.Attempts, claims}}
 	if n := r.claimOf(id); n > 0 {
 		s.mark.gone = n - 1
 	}
@@ -125,8 +133,12 @@ func (s *Sight) Lock(r Record, l Lock) {
 // Lost reports whether the store has lost writes less than a lease ago, not counting the time in
 // which it could not be reached: a claim may be among them, of which its holder does not know yet.
 func (s *Sight) Lost(now time.Time, lease time.Duration) bool {
-	return !s.lostAt.IsZero() && (s.blind || now.Sub(s.lostAt) < lease)
+	return !s.lostAt.IsZero() && (s.blind || now.Sub(s.lostAt) < s.grace(lease))
 }
+
+// grace is how long the place of a claim that may be lost is kept by a process with the given lease:
+// for the holder's, where that is longer.
+func (s *Sight) grace(lease time.Duration) time.Duration { return max(lease, s.claim) }
 
 // patience is how much longer than its lease a holder that has the store's lock may be silent: it
 // is alive and may be suspended, but no process waits for ever.

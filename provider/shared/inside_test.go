@@ -1,0 +1,128 @@
+package shared_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
+	"github.com/stayauth/stayauth/provider/storetest"
+)
+
+// Callers in one process share a failure as processes do: none asks again for what it has waited
+// for.
+func TestCallersShareFailures(t *testing.T) {
+	for name, next := range map[string]error{
+		"temporary": provider.RetryAfter(errors.New("503"), 30*time.Second), "permanent": provider.Permanent(errRevoked),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int32
+				p := newLogin(provider.Func(func(context.Context) (string, error) {
+					calls.Add(1)
+					time.Sleep(10 * time.Second)
+					return "", next
+				}), new(storetest.Memory), "alice")
+				want := func(n int32) {
+					t.Helper()
+					start := time.Now()
+					var wg sync.WaitGroup
+					for range 10 {
+						wg.Go(func() {
+							if _, err := p.Token(t.Context(), provider.Token{}); !errors.Is(err, errors.Unwrap(next)) {
+								t.Errorf("Token: %v; want what the provider said", err)
+							}
+						})
+					}
+					wg.Wait()
+					if calls.Load() != n || time.Since(start) != 10*time.Second {
+						t.Errorf("%d calls, the last returned after %v; want %d, 10s", calls.Load(), time.Since(start), n)
+					}
+				}
+				want(1)
+				want(2) // which did not wait for the first
+			})
+		})
+	}
+}
+
+// The end of one caller is no answer for the others.
+func TestCallersDoNotShareTheirEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := &network{Store: loggedIn(t), delay: time.Second}
+		p := newLogin(new(singleUse), net, "alice")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := p.Token(ctx, first()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Token: %v, want the caller's deadline", err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() { wantToken(t, p, first(), "token-1") })
+		wg.Wait()
+	})
+}
+
+// telling is a Watcher with nothing to tell.
+type telling struct{ shared.Store }
+
+func (telling) Watch(ctx context.Context, _ string, _ uint64) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Callers wait for a new login together, and not one after the other.
+func TestCallersWaitForALoginTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &shared.Login{Provider: new(singleUse), Store: telling{loggedIn(t)}, Key: "alice", WaitForLogin: true}
+		if err := p.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := p.Token(t.Context(), first()); !errors.Is(err, shared.ErrEnded) || provider.IsPermanent(err) {
+					t.Errorf("Token: %v; want a temporary ErrEnded", err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(start); d != 15*time.Second {
+			t.Errorf("the last returned after %v, want a lease", d)
+		}
+	})
+}
+
+// A new login in the middle of a refresh takes its answer's place, also where the store can't say
+// so any more.
+func TestLoginDuringRefreshWithoutTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(&singleUse{work: 10 * time.Second}, net, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if token, err := p.Token(t.Context(), first()); err == nil && token.Value() != "new" {
+				t.Errorf("Token after a new login = %q", token.Value())
+			}
+		})
+		time.Sleep(5 * time.Second)
+		if err := p.Login(t.Context(), provider.NewToken("new", time.Time{}).WithRefreshToken("new-secret")); err != nil {
+			t.Fatal(err)
+		}
+		net.set(down)
+		wg.Wait()
+		for range 3 {
+			wantToken(t, p, provider.Token{}, "new")
+		}
+		net.set(nil)
+	})
+}
