@@ -49,7 +49,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 picks a free one")
 	flags.StringVar(&o.secret, "secret", testserver.DefaultSecret, "`secret` that signs the tokens")
-	flags.StringVar(&o.session, "session", "", "session `secret` that POST /token wants (JSON, with -guard); empty: none")
+	flags.StringVar(&o.session, "session", "", "session `secret` that POST /token wants, with -guard POST /oauth/token in JSON; empty: none")
 	flags.DurationVar(&o.ttl, "ttl", testserver.DefaultTTL, "how long tokens live; negative: for ever")
 	flags.DurationVar(&o.latency, "latency", 0, "how long every answer takes")
 

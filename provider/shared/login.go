@@ -118,8 +118,8 @@ type Login struct {
 	// rejected it for good, or it was forgotten) Token fails with a temporary error, to be tried
 	// again 8 seconds later, and does not ask the Provider, until a new login is in the Store. If
 	// the Store is a [Watcher], Token waits for that before it fails, for a Lease or half of its
-	// context's time, and has it at once. By default the error is permanent, and the session of the
-	// caller is over.
+	// context's time, and has it at once. To a transport this is a provider that fails: it logs a
+	// Warn, and no Error. By default the error is permanent, and the session of the caller is over.
 	WaitForLogin bool
 
 	// Logger gets a Warn when a token could not be saved, and when the record was found to be older

@@ -108,8 +108,8 @@ func (k *leaseClaim) holds(rec lease.Record) bool {
 // conclude ends an attempt by writing what change makes of the record. When the record is not as
 // this process left it, change sees what it is now, and declines by returning false. conclude
 // returns the record that is in place then. Errors of the store are outlasted until limit, save
-// ErrUnwritable, which a person has to mend; one try is always made. A process that is suspended meanwhile gets as much time as it has missed, and so
-// tries again when it is resumed.
+// ErrUnwritable, which a person has to mend; one try is always made. A process that is suspended
+// meanwhile gets as much time as it has missed, and so tries again when it is resumed.
 func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(lease.Record) (lease.Record, bool)) (lease.Record, error) {
 	rec, version := k.rec, k.version
 	// An operation returns in time, so what lasted longer was this process standing still. It is

@@ -46,7 +46,8 @@ type failure struct {
 }
 
 // Wait waits until all calls of Token that have begun in this process have returned, and nothing is
-// left to be saved by one: for a program that ends after its callers have given up, because a refresh goes on
+// left to be saved by one: for a program that ends after its callers have given up, because a
+// refresh goes on
 // without them, and its answer may be the only one. It returns ctx's error if that ends first, and
 // says so if the Store has failed for the ten minutes after which it is given up. Closing a
 // transport does the same: it implements [provider.Waiter].
