@@ -16,6 +16,10 @@ import (
 // wrong, and a token that has ended costs one rejection. The zero Token as old stands for a new
 // session: if the login had ended before this call, the Provider is asked to log in, unless
 // WaitForLogin is set. Errors of the Store are temporary, except a mistake in its configuration.
+//
+// When ctx ends Token returns, unless the Provider is at work. A claim that it has just made it
+// gives back first, which takes a third of the Lease at most; one that it was about to make may stay
+// behind, and the others wait for a Lease, as after a death.
 func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	if err := l.prepare(); err != nil {
 		return provider.Token{}, provider.Permanent(err)
