@@ -218,9 +218,9 @@ class Lane {
   say(user, events) {
     const token = current(this.user), last = tokensOf(this.user).at(-1);
     let text, kind = "";
-    if (user?.paused) [text, kind] = [`waiting for ${words(Math.max(0, now() - user.paused))}`, "wait"];
+    if (!token && loggedOut(this.user)) [text, kind] = ["the login has ended", "bad"]; // whoever waits does so in vain
+    else if (user?.paused) [text, kind] = [`waiting for ${words(Math.max(0, now() - user.paused))}`, "wait"];
     else if (token) text = token.ends ? `token ${short(token.id)} ends in ${words(Math.max(0, token.ends - now()))}` : `token ${short(token.id)} has no end`;
-    else if (loggedOut(this.user)) [text, kind] = ["the login has ended", "bad"];
     else if (last) [text, kind] = [last.state === "revoked" ? "the token is revoked" : `the token is ${last.state}`, last.state === "expired" ? "" : "bad"];
     else text = isUser(this.user) ? "no token" : "requests without a user's token";
     if (this.state.textContent !== text) this.state.textContent = text;
