@@ -69,16 +69,15 @@ func (w *world) usedTwice(refresh string, before, again *process) {
 	w.tell("%s brings %q, which %s has brought before", again.name, refresh, before.name)
 	for _, f := range w.forgets {
 		for _, lost := range f.lost {
+			if lost.by != before || f.seen[again] >= lost.version {
+				continue
+			}
+			switch {
 			// The claim, or the answer.
-			if lost.by == before && f.seen[again] < lost.version && (f.seen[again] <= f.restored || bytes.Contains(lost.record, []byte(`"token-`)) && !bytes.Contains(lost.record, []byte(refresh+`"`))) {
+			case f.seen[again] <= f.restored, bytes.Contains(lost.record, []byte(`"token-`)) && !bytes.Contains(lost.record, []byte(refresh+`"`)):
 				w.slip("the store forgot what this process had not seen")
 				return
-			}
-		}
-	}
-	for _, f := range w.forgets {
-		for _, lost := range f.lost {
-			if lost.by == before && f.seen[again] < lost.version && again.lease < before.lease {
+			case again.lease < before.lease:
 				w.slip("the store forgot a claim, with a longer lease than this process's, that it had not seen")
 				return
 			}
