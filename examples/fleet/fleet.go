@@ -90,7 +90,8 @@ func (f *fleet) run(ctx context.Context, store *store) error {
 	go func() { _ = api.Serve(l) }() // ends with Close
 	defer api.Close()
 	url := "http://" + l.Addr().String()
-	if err := logIn(ctx, url, session, store.place()); err != nil {
+	tokens := provider.HTTP{URL: url + "/token", UserID: user, Session: provider.NewSecret(session)}
+	if err := logIn(ctx, tokens, store.place()); err != nil {
 		return err
 	}
 
@@ -130,16 +131,18 @@ func (f *fleet) run(ctx context.Context, store *store) error {
 	return errors.Join(trouble, f.summary(store.failovers()-store.killed))
 }
 
-// logIn logs the user in, once for the whole fleet.
-func logIn(ctx context.Context, url, session string, store place) error {
+// logIn logs the user in, once for the whole fleet. It holds no lease, so the store has the time of
+// the usual one to answer: a machine on which a fleet starts is busy.
+func logIn(ctx context.Context, backend provider.TokenProvider, store place) error {
 	client := store.client()
 	defer client.Close()
-	backend := provider.HTTP{URL: url + "/token", UserID: user, Session: provider.NewSecret(session)}
 	token, err := backend.Token(ctx, provider.Token{})
 	if err != nil {
 		return err
 	}
-	return sharedLogin(backend, &redisstore.Store{Client: client}).Login(ctx, token)
+	login := sharedLogin(backend, &redisstore.Store{Client: client})
+	login.Lease = 0
+	return login.Login(ctx, token)
 }
 
 // keepRunning keeps a place in the fleet filled.

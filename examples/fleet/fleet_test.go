@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/testserver"
 )
 
@@ -191,6 +192,27 @@ func TestStopsEarly(t *testing.T) {
 	var stderr bytes.Buffer
 	if status := run(ctx, []string{"-for", "1h", "-workers", "2"}, out, &stderr); status != 0 {
 		t.Errorf("exit status %d, and it says %q", status, stderr.String())
+	}
+}
+
+// TestSlowLogin: the fleet begins also where Redis answers late for once.
+func TestSlowLogin(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("there is no redis-server on this machine")
+	}
+	s, err := startStore(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	client := s.servers[0].client()
+	defer client.Close()
+	if err := client.Do(t.Context(), "CLIENT", "PAUSE", lease.Milliseconds(), "ALL").Err(); err != nil {
+		t.Fatal(err)
+	}
+	tokens := provider.Func(func(context.Context) (string, error) { return "token", nil })
+	if err := logIn(t.Context(), tokens, s.place()); err != nil {
+		t.Error(err)
 	}
 }
 
