@@ -79,7 +79,17 @@ func (s *store) start(ctx context.Context, sentinel bool) error {
 	if err != nil {
 		return err
 	}
+	s.steady(ctx)
 	return s.awaitReplica(ctx)
+}
+
+// steady tells the Sentinel to go on where it was kept from running for a while. By itself it takes
+// no part for half a minute after two seconds of that (TILT), and on a busy machine this may be just
+// when the master has died. Redis before 7.0 can't be told; it is waited for.
+func (s *store) steady(ctx context.Context) {
+	client := s.sentinel.client()
+	defer client.Close()
+	_ = client.Do(ctx, "SENTINEL", "DEBUG", "tilt-trigger", time.Minute.Milliseconds()).Err()
 }
 
 // config is that of a replica of master, or of a master if that is nil.
@@ -155,11 +165,11 @@ func (s *store) awaitReplica(ctx context.Context) error {
 	})
 }
 
-// await waits until something is so, for at most half a minute.
+// await waits until something is so, for at most a minute.
 func await(ctx context.Context, otherwise string, is func() bool) error {
-	for deadline := time.Now().Add(30 * time.Second); !is(); {
+	for deadline := time.Now().Add(time.Minute); !is(); {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s after half a minute", otherwise)
+			return fmt.Errorf("%s after a minute", otherwise)
 		}
 		if !sleep(ctx, 50*time.Millisecond) {
 			return ctx.Err()

@@ -39,7 +39,20 @@ func startSentinel(t testing.TB, master *server) (addr string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return "127.0.0.1:" + port
+	addr = "127.0.0.1:" + port
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	defer c.Close()
+	// By itself it takes no part for half a minute after it was kept from running for two seconds
+	// (TILT). Redis before 7.0 can't be told otherwise.
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		err := c.Do(t.Context(), "SENTINEL", "DEBUG", "tilt-trigger", time.Minute.Milliseconds()).Err()
+		if _, answered := err.(redis.Error); err == nil || answered {
+			return addr
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the Sentinel does not answer: %v", err)
+		}
+	}
 }
 
 // awaitReplica waits until the Sentinel knows of a replica that it could promote.
