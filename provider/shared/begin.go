@@ -48,23 +48,25 @@ func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Rec
 	if err := l.prepare(); err != nil {
 		return err
 	}
-	for {
+	for tries := 0; ; tries++ {
 		rec, version, err := l.load(ctx)
 		if err != nil {
 			return err
 		}
 		next := change(rec)
-		_, err = l.swap(ctx, next, version, once)
+		at, err := l.swap(ctx, next, version, once)
 		if errors.Is(err, ErrConflict) {
+			l.breathe(ctx, tries)
 			continue
 		}
 		if err != nil { // it may be written: look
-			now, _, lerr := l.load(ctx)
+			now, found, lerr := l.load(ctx)
 			if lerr != nil || now.Login != next.Login {
 				return err
 			}
+			at = found
 		}
-		l.learn(next, nil)
+		l.learn(next, at, nil)
 		return nil
 	}
 }

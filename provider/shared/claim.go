@@ -13,10 +13,9 @@ import (
 // askProvider calls the Provider. Its time limit is ours, so it does not look like one of the
 // caller's.
 func (l *Login) askProvider(ctx context.Context, given provider.Token) (provider.Token, error) {
-	t, err := l.Provider.Token(ctx, given)
-	ranOut := context.Cause(ctx) == errProviderTimeout
-	if ranOut && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		err = errProviderTimeout
+	t, err := l.Provider.Token(context.WithValue(ctx, inside{l}, true), given)
+	if context.Cause(ctx) == errProviderTimeout && endsContext(err) {
+		err = fmt.Errorf("%w: %w", errProviderTimeout, notTheCallers(err))
 	}
 	return t, err
 }
@@ -162,7 +161,7 @@ func (k *leaseClaim) renew(ctx context.Context) {
 			// An earlier renewal was carried out without an answer, others have noted the silence,
 			// or the store has lost the claim.
 			found, version, err := k.c.read(ctx)
-			if err == nil && k.rec.Fate(k.version, found, version) == lease.TakenOver {
+			if err == nil && k.c.based(k.rec).Fate(k.version, found, version) == lease.TakenOver {
 				return
 			}
 			if err == nil {

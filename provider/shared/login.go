@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,9 +34,9 @@ import (
 // no difference whether one process watches for long or many do for two fifths of the Lease each.
 // For less they see nothing, unless the store is an [Ager] or a [Locker], which knows better.
 //
-// Those who waited for an attempt, in this process or another, share its result, also a bad one: a
-// temporary error, with its [provider.RetryAfter], is returned to all who waited for it instead of
-// being repeated by each of them.
+// Those who waited for an attempt, in this process or another, share its result, also where it is
+// the old token again or a bad one: a temporary error, with its [provider.RetryAfter], is returned
+// to all who waited for it instead of being repeated by each of them.
 //
 // A permanent rejection ends the login for all: see WaitForLogin, and [Login.Login] for a new one.
 //
@@ -61,8 +60,9 @@ import (
 // refresh token too.
 //
 // Where no refresh token is at stake nothing can be lost, and a Store that fails keeps no process
-// from a token: each process asks the Provider for its own, and says so once. With a refresh token,
-// a Store that can't be written is an error that says so, because the next one could not be kept.
+// from a token that has once read the record: it asks the Provider for its own, and says so once.
+// With a refresh token, a Store that can't be written is an error that says so, because the next one
+// could not be kept.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
 // lost its memory) it is written back, by the next call of Token in a process that knows it, and
@@ -138,14 +138,15 @@ type Login struct {
 	last   lease.Record // as it was seen or written last
 	at     uint64       // the version of last
 
-	warned atomic.Bool             // that tokens can't be saved, none of which would be missed
-	failed atomic.Pointer[failure] // of the last call that failed; stored by the one that has the turn
+	warned  atomic.Bool             // that tokens can't be saved, none of which would be missed
+	outcome atomic.Pointer[outcome] // of the last call that brought nothing new; stored by the one that has the turn
 
 	mu     sync.Mutex    // guards the fields below; never held across a call
 	saving chan struct{} // closed when the last save in the background has ended; nil: there was none
 	newest struct {      // what this process knows to be current
 		lease.Record
-		unsaved error // why it is not in the Store; nil once it is
+		at      uint64 // the version of the last one that was in the Store
+		unsaved error  // why it is not in the Store; nil once it is
 	}
 }
 
@@ -184,36 +185,13 @@ const untilLogin = 8 * time.Second
 func (l *Login) endedError(why string, cause error) error {
 	err := fmt.Errorf("%w: %s (login %q)", ErrEnded, why, l.Key)
 	if cause != nil {
-		err = fmt.Errorf("%w: %w (login %q)", ErrEnded, unmarked(cause), l.Key)
+		err = fmt.Errorf("%w: %w (login %q)", ErrEnded, temporary{cause}, l.Key)
 	}
 	if l.WaitForLogin {
 		return provider.RetryAfter(err, untilLogin)
 	}
 	return provider.Permanent(err)
 }
-
-// unmarked returns an error that says what err does and wraps what [provider.Permanent] was given,
-// without its mark.
-func unmarked(err error) error {
-	inner := err
-	for provider.IsPermanent(inner) {
-		next := errors.Unwrap(inner)
-		if several, ok := inner.(interface{ Unwrap() []error }); ok {
-			next = several.Unwrap()[slices.IndexFunc(several.Unwrap(), provider.IsPermanent)]
-		}
-		inner = next
-	}
-	return saying{inner, err.Error()}
-}
-
-// A saying wraps an error and says more.
-type saying struct {
-	error
-	text string
-}
-
-func (s saying) Error() string { return s.text }
-func (s saying) Unwrap() error { return s.error }
 
 // sharedError is the result of an attempt that another process made while this one waited for it.
 func (l *Login) sharedError(f *lease.Failure) error {

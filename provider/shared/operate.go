@@ -67,10 +67,10 @@ func (l *Login) storeError(ctx context.Context, doing string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("shared: gave up %s the login %q: %w", doing, l.Key, context.Cause(ctx))
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case err == context.DeadlineExceeded || err == context.Canceled:
 		return fmt.Errorf("shared: %s the login %q: the store did not answer within %v", doing, l.Key, l.opLimit())
 	}
-	err = fmt.Errorf("shared: %s the login %q: %w", doing, l.Key, err)
+	err = fmt.Errorf("shared: %s the login %q: %w", doing, l.Key, notTheCallers(err))
 	if errors.Is(err, ErrUnwritable) {
 		return toBeMended(err)
 	}

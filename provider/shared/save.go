@@ -25,10 +25,11 @@ func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider
 	}
 	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
 		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
+		answer = k.c.based(answer)
 		return answer, answer.Follows(rec)
 	})
 	switch {
-	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login
+	case err != nil && !k.c.learn(answer, 0, err): // it is void: there was a logout here, or a login
 		return provider.Token{}, true, err
 	case err != nil:
 		k.c.warn(ctx, answer, err)
@@ -74,7 +75,7 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 	case err != nil:
 		// Whether others have got a newer token can't be known, and a permanent error would log
 		// this process out for good.
-		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(cause), err)
+		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{cause}, err)
 	case mine:
 		return provider.Token{}, true, k.c.endedError("", cause)
 	}
@@ -138,6 +139,7 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 		case lerr == nil:
 			rec, version = now, found
 			if conflict {
+				k.c.breathe(ctx, tries)
 				continue
 			}
 		case !time.Now().Before(limit):
@@ -160,23 +162,27 @@ func (l *Login) saveInBackground(ctx context.Context, unlock func()) {
 }
 
 // saved waits until the save in the background has ended, if there is one, and returns why there is
-// something left to save.
+// something left to save. Without a refresh token nothing is lost with the token.
 func (l *Login) saved(ctx context.Context) error {
 	l.mu.Lock()
 	saving := l.saving
 	l.mu.Unlock()
-	if saving == nil {
+	newest, unsaved := l.current()
+	if saving == nil || unsaved == nil || newest.Token.RefreshToken() == "" {
 		return nil
 	}
 	select {
 	case <-saving:
 	case <-ctx.Done():
-		return l.gaveUp(ctx)
 	}
-	if _, unsaved := l.current(); unsaved != nil {
-		return fmt.Errorf("shared: the newest token of the login %q is not saved: %w", l.Key, unsaved)
+	if _, unsaved = l.current(); unsaved == nil {
+		return nil
 	}
-	return nil
+	err := fmt.Errorf("shared: the newest token of the login %q is not saved: %w", l.Key, unsaved)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w; %w", err, l.gaveUp(ctx))
+	}
+	return err
 }
 
 // saveLater goes on trying to save an answer that could not be saved in time, until it is, or is
@@ -217,6 +223,9 @@ func (c *call) save(ctx context.Context) {
 			return // it is saved, or was after all, or is void: look has found out
 		}
 		do := lease.Decide(rec, c.known(), provider.Token{}, time.Now())
+		if do.Do != lease.Mend {
+			return
+		}
 		rec, version, err = c.mend(ctx, do.Record, rec, version)
 	}
 }

@@ -236,9 +236,9 @@ func TestLostWrites(t *testing.T) {
 		want string
 	}{
 		"the last one": {func(t *testing.T, m *storetest.Memory, older []byte) { put(t, m, older) }, "token-1"},
-		"all":          {func(_ *testing.T, m *storetest.Memory, _ []byte) { *m = storetest.Memory{} }, "token-1"},
+		"all":          {func(_ *testing.T, m *storetest.Memory, _ []byte) { m.Lose() }, "token-1"},
 		"all, and there was a new login": {func(t *testing.T, m *storetest.Memory, _ []byte) {
-			*m = storetest.Memory{}
+			m.Lose()
 			if err := newLogin(new(singleUse), m, "alice").Login(t.Context(), provider.NewToken("new", time.Time{})); err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package shared
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -24,43 +25,56 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	if err := l.prepare(); err != nil {
 		return provider.Token{}, provider.Permanent(err)
 	}
-	failed := l.failed.Load()
+	if ctx.Value(inside{l}) != nil {
+		return provider.Token{}, provider.NoRetry(fmt.Errorf("shared: the Provider of the login %q has called the login's own Token, "+
+			"which waits for the Provider", l.Key))
+	}
+	seen := l.outcome.Load()
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return provider.Token{}, l.gaveUp(ctx)
 	}
-	if f := l.failed.Load(); f != failed && f.old.Equal(old) {
-		return provider.Token{}, f.err // of the attempt that this call has waited for
+	if o := l.outcome.Load(); o != seen && o.old.Value() == old.Value() {
+		return o.token, o.err // of the attempt that this call has waited for
 	}
 	c := call{Login: l, old: old, lookout: lookout{l: l}}
 	defer c.lookout.end()
 	t, err := c.run(ctx)
-	if err != nil && ctx.Err() == nil { // and else it may be this caller's alone
-		l.failed.Store(&failure{old, err})
+	switch {
+	case err == nil && t.Value() != old.Value(): // which those who wait find by themselves
+	case err == nil, c.asked, ctx.Err() == nil: // and else it may be this caller's alone
+		l.outcome.Store(&outcome{old, t, err})
 	}
 	return t, err
 }
 
-// A failure is how a call of Token ended.
-type failure struct {
-	old provider.Token
-	err error
+// An outcome is how a call of Token ended that brought nothing new.
+type outcome struct {
+	old, token provider.Token
+	err        error
 }
+
+// inside is the key of what the Provider's context carries.
+type inside struct{ *Login }
 
 // Wait waits until all calls of Token that have begun in this process have returned, and nothing is
 // left to be saved by one: for a program that ends after its callers have given up, because a
-// refresh goes on
-// without them, and its answer may be the only one. It returns ctx's error if that ends first, and
-// says so if the Store has failed for the ten minutes after which it is given up. Closing a
-// transport does the same: it implements [provider.Waiter].
+// refresh goes on without them, and its answer may be the only one. It returns ctx's error if that
+// ends first, and an error that says why a token with a refresh token is not saved; one that was
+// given up after ten minutes it tries to save once more. Closing a transport does the same: it
+// implements [provider.Waiter].
 func (l *Login) Wait(ctx context.Context) error {
 	if l.prepare() != nil {
 		return nil // Token has said what is wrong
 	}
 	select {
 	case l.turn <- struct{}{}:
+		if _, unsaved := l.current(); unsaved != nil {
+			c := call{Login: l}
+			c.save(ctx)
+		}
 		<-l.turn
 		return l.saved(ctx)
 	case <-ctx.Done():
@@ -77,6 +91,8 @@ type call struct {
 	reads  bool   // the record could be loaded, the last time
 	looked bool   // it was, by look
 	since  uint64 // the attempts that had ended by then
+	next   uint64 // the generation after the newest by then
+	asked  bool   // the Provider has answered, and the call ends with that
 
 	awaited bool // a new login, where the last one has ended
 
@@ -116,9 +132,13 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 			rec, version, err = c.mend(ctx, do.Record, rec, version)
 			continue
 		case lease.Note:
-			if at, err := c.write(ctx, do.Record, version); err == nil { // and otherwise there is no harm
+			at, err := c.write(ctx, do.Record, version)
+			switch {
+			case err == nil:
 				rec, version = do.Record, at
 				continue
+			case errors.Is(err, ErrUnwritable): // silence can't be noted, and so the wait has no end
+				return c.withoutClaim(ctx, rec, err)
 			}
 		case lease.Claim:
 			if t, done, err := c.refresh(ctx, rec, version); done {
@@ -146,7 +166,7 @@ func (c *call) asRemembered() bool {
 func (c *call) known() lease.Known {
 	newest, unsaved := c.current()
 	return lease.Known{
-		ID: c.id, Lease: c.leaseLength(), Newest: newest, Unsaved: unsaved != nil, Sight: &c.sight, Since: c.since, Waits: c.WaitForLogin,
+		ID: c.id, Lease: c.leaseLength(), Newest: newest, Unsaved: unsaved != nil, Sight: &c.sight, Since: c.since, Next: c.next, Waits: c.WaitForLogin,
 	}
 }
 
@@ -184,7 +204,8 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 	}
 	first := !c.looked
 	if first {
-		c.looked, c.since = true, rec.Attempts
+		newest, _ := c.current()
+		c.looked, c.since, c.next = true, rec.Attempts, newest.Generation+1
 	}
 	if rec.Holder != "" {
 		c.askAbout(ctx, rec, version, first)
@@ -262,6 +283,7 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	} else {
 		t, done, err = claim.ask(ctx, c.given(rec))
 	}
+	c.asked = done
 	if !done {
 		c.rejected, c.rejection = rec, err
 	}

@@ -177,3 +177,35 @@ func TestUnwritableAtTheBeginning(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// TestClaimInAStoreThatCannotBeWritten: a dead process has left its claim, and the disk is full. Its
+// silence can't be noted, so nobody can take over: who waits is told why.
+func TestClaimInAStoreThatCannotBeWritten(t *testing.T) {
+	for _, atStake := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			m, old := new(storetest.Memory), first()
+			if !atStake {
+				old = provider.NewToken("token-0", time.Time{})
+			}
+			if err := newLogin(new(singleUse), m, "alice").Login(t.Context(), old); err != nil {
+				t.Fatal(err)
+			}
+			net := &network{Store: m}
+			dying := newLogin(provider.Func(func(context.Context) (string, error) {
+				net.set(down)
+				return "", errors.New("killed")
+			}), net, "alice")
+			if _, err := dying.Token(t.Context(), old); err == nil {
+				t.Fatal("the one that is killed got a token")
+			}
+			net.set(full)
+			backend := tokens(func() provider.Token { return provider.NewToken("own", time.Time{}) })
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			token, err := newLogin(backend, net, "alice").Token(ctx, old)
+			if atStake && (!errors.Is(err, shared.ErrUnwritable) || !provider.IsNoRetry(err)) || !atStake && (err != nil || token.Value() != "own") {
+				t.Errorf("with a refresh token: %v: Token = %q, %v", atStake, token.Value(), err)
+			}
+		})
+	}
+}

@@ -49,6 +49,14 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// breathe waits a moment after so many conflicts in a row: a store that always says so, against its
+// contract, is not to be asked without end.
+func (l *Login) breathe(ctx context.Context, conflicts int) {
+	if conflicts >= 10 {
+		_ = pause(ctx, pollInterval(l.leaseLength(), conflicts))
+	}
+}
+
 // A lookout waits for the record to change while one call of Token lasts.
 type lookout struct {
 	l       *Login

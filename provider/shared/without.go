@@ -54,16 +54,19 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), c.timeout(), errProviderTimeout)
 	defer cancel()
 	t, err := c.askProvider(ctx, given)
+	c.asked = true
 	switch {
 	case provider.IsPermanent(err) && c.reads:
 		return provider.Token{}, c.endedError("", err)
 	case provider.IsPermanent(err):
-		return provider.Token{}, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", unmarked(err), cause)
+		return provider.Token{}, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{err}, cause)
 	case err != nil || t.IsZero():
 		return provider.Token{}, err
 	}
 	answer := c.answer(rec, t)
-	c.learn(answer, cause)
+	if !c.learn(answer, 0, cause) { // it is void: there was a logout here, or a login
+		return provider.Token{}, cause
+	}
 	c.warn(ctx, answer, cause)
 	if answer.Token.RefreshToken() != "" {
 		c.saveInBackground(context.WithoutCancel(ctx), func() {})

@@ -15,6 +15,7 @@ type Known struct {
 	Unsaved bool          // Newest is its own and never reached the store
 	Sight   *Sight
 	Since   uint64 // the attempts that had ended when its call began
+	Next    uint64 // the generation that is newer than all that it knew of then; 0: it has not looked
 	Waits   bool   // it outlives a login that has ended
 }
 
@@ -47,6 +48,7 @@ type Action struct {
 //	usable     has a token that is not old, whatever the clock says          Use
 //	ended      is that of a login that is over, for a process that had it    End
 //	failed     tells of an attempt that failed during this call              Share, or End
+//	unchanged  has a token that is old, and was brought during this call     Use
 //	robbed     has lost writes less than a lease ago, maybe a claim, and     Mend: keep the place, as if another held it
 //	           has none, or one that says nothing: this process's, or noted
 //	free       has no claim                                                  Claim
@@ -75,6 +77,8 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 		return Action{Do: Share}
 	case r.Attempts > known.Since && r.Ended(): // failed, for good
 		return Action{Do: End}
+	case known.Next > 0 && r.Generation >= known.Next && !r.Token.IsZero(): // unchanged
+		return Action{Do: Use}
 	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.Lost(now, known.Lease): // robbed
 		return Action{Do: Mend, Record: r.Claimed(Lost, known.Sight.grace(known.Lease), false)}
 	case own, r.Holder == "":
@@ -154,7 +158,7 @@ func (c Record) Fate(over uint64, found Record, version uint64) Fate {
 	switch {
 	case found.Holder == c.Holder && found.Login == c.Login && found.Generation == c.Generation:
 		return Held
-	case found.Ended() && !c.Ended():
+	case found.Ended() && !c.Ended() && !c.Follows(found):
 		return TakenOver
 	case version < over, found.Holder == Lost, found.Attempts < c.Attempts, c.later(found),
 		found.Holder == "" && found.Attempts == c.Attempts:

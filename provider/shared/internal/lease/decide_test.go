@@ -71,6 +71,10 @@ func TestDecide(t *testing.T) {
 		{name: "failed", record: failed, old: token("two"), known: lease.Known{Since: 2}, want: lease.Share},
 		{name: "failed before", record: failed, old: token("two"), known: lease.Known{Since: 3}, want: lease.Claim},
 
+		{name: "unchanged", record: second(), old: token("two"), known: lease.Known{Next: 2}, want: lease.Use},
+		{name: "unchanged before", record: second(), old: token("two"), known: lease.Known{Next: 3}, want: lease.Claim},
+		{name: "a first login without a token", record: lease.Record{Login: "M", Generation: 2, Token: provider.Token{}.WithRefreshToken("secret")}, known: lease.Known{Next: 2}, want: lease.Claim},
+
 		{name: "robbed", record: second(), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
 		{name: "robbed, and an old claim came back", record: second().Claimed("me/1", length, false), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
 		{name: "robbed, and an old note came back", record: held(6 * time.Second), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
@@ -221,6 +225,11 @@ func TestFate(t *testing.T) {
 		if got := claim.Fate(10, test.found, test.version); got != test.want {
 			t.Errorf("%s: %d; want %d", test.name, got, test.want)
 		}
+	}
+	ended := lease.Record{Login: "K", Generation: 1, Dead: "revoked"}
+	claim.Base = "K"
+	if got := claim.Fate(10, ended, 5); got != lease.Held {
+		t.Errorf("the login before came back, which had ended: %d; want Held", got)
 	}
 	none := lease.Record{}.Claimed("me/1", length, false) // a first login
 	if got := none.Fate(10, lease.Record{}, 0); got != lease.Held {

@@ -1,0 +1,108 @@
+package shared_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
+	"github.com/stayauth/stayauth/provider/storetest"
+)
+
+// TestSameTokenAgain: the Provider brings the old token again, as one with a cache does. All who
+// waited for that share it, in one process or in many, and a later call asks again.
+func TestSameTokenAgain(t *testing.T) {
+	for _, processes := range []int{1, 4, 20} {
+		t.Run(fmt.Sprint(processes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, old := new(storetest.Memory), provider.NewToken("cached", time.Time{})
+				var calls atomic.Int32
+				backend := tokens(func() provider.Token {
+					calls.Add(1)
+					time.Sleep(time.Second)
+					return old
+				})
+				if err := newLogin(backend, m, "alice").Login(t.Context(), old); err != nil {
+					t.Fatal(err)
+				}
+				logins := make([]*shared.Login, processes)
+				for i := range logins {
+					logins[i] = newLogin(backend, m, "alice")
+				}
+				start := time.Now()
+				for round := range 2 {
+					var wg sync.WaitGroup
+					for i := range 20 {
+						wg.Go(func() { wantToken(t, logins[i%processes], old, "cached") })
+					}
+					wg.Wait()
+					if n := calls.Load(); int(n) != round+1 {
+						t.Errorf("%d calls after round %d; want one for each", n, round+1)
+					}
+				}
+				if after := time.Since(start); after > 6*time.Second {
+					t.Errorf("it took %v", after)
+				}
+			})
+		})
+	}
+}
+
+// TestBehindIsNotSameAgain: a process that finds its own token in a store that was behind has not
+// been brought it again.
+func TestBehindIsNotSameAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, backend := new(forgetful), new(singleUse)
+		if err := newLogin(backend, s, "alice").Login(t.Context(), first()); err != nil {
+			t.Fatal(err)
+		}
+		p := newLogin(backend, s, "alice")
+		token := wantToken(t, p, first(), "token-1")
+		s.forget(2)
+		wantToken(t, p, token, "token-2")
+		backend.want(t, 2)
+	})
+}
+
+// TestFailureOfOneWhoLeft: those who wait in its process share it, as in others.
+func TestFailureOfOneWhoLeft(t *testing.T) {
+	for _, same := range []bool{true, false} { // value and refresh token, or the value alone
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			p := newLogin(provider.Func(func(context.Context) (string, error) {
+				calls++
+				time.Sleep(10 * time.Second)
+				return "", provider.RetryAfter(errors.New("429"), 30*time.Second)
+			}), loggedIn(t), "alice")
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				_, _ = p.Token(ctx, first())
+			})
+			synctest.Wait()
+			old := first()
+			if !same {
+				old = provider.NewToken(old.Value(), time.Time{})
+			}
+			for range 3 {
+				wg.Go(func() {
+					_, err := p.Token(t.Context(), old)
+					if d, _ := provider.RetryDelay(err); d != 30*time.Second {
+						t.Errorf("Token: %v; want what the Provider has said", err)
+					}
+				})
+			}
+			wg.Wait()
+			if calls != 1 {
+				t.Errorf("asked %d times; want once", calls)
+			}
+		})
+	}
+}
