@@ -119,3 +119,18 @@ func TestFaults(t *testing.T) {
 	}
 	tb.until("the token has expired", `/alice.*expired/.test(document.querySelector("#tokens tbody").innerText.replace(/\s+/g, " "))`)
 }
+
+// What a person has typed stays, also where another page turns a switch meanwhile.
+func TestTyping(t *testing.T) {
+	w := newServer(t, &testserver.Server{})
+	tb, other := open(t, w.page, desktop), open(t, w.page, desktop)
+	tb.set("#offset", "7200")
+	other.click("#api-fails")
+	tb.until("the other page's switch is shown", `document.querySelector("#api-fails").checked`)
+	if typed := eval[string](tb, `document.querySelector("#offset").value`); typed != "7200" {
+		t.Errorf("%q stands where 7200 was typed", typed)
+	}
+	other.set("#offset", "60")
+	other.click("#clock button")
+	tb.until("the other page's clock is shown", `document.querySelector("#offset").value === "60"`)
+}

@@ -69,8 +69,16 @@ const faults = {
 const value = (e) => (e.type === "checkbox" ? e.checked : +e.value);
 
 let drawn; // the settings as they were drawn last
+const stands = new Map(); // by the id of a switch, how the server had it when it was drawn last
 
-/** drawSwitches shows the switches as the server has them. What a person is about to set stays, unless another page has set it. */
+// put shows one switch as the server has it. What a person is about to set stays, unless the server has it otherwise than before.
+function put(id, property, value, anew) {
+  if (stands.get(id) === value && !anew) return;
+  stands.set(id, value);
+  $(id)[property] = value;
+}
+
+/** drawSwitches shows the switches as the server has them, anew if a person's wish has come to nothing. */
 export function drawSwitches(anew = false) {
   const view = model.view;
   if (!view) return;
@@ -83,17 +91,17 @@ export function drawSwitches(anew = false) {
     if (e.tagName === "OPTION") e.disabled = e.hidden;
   }
   $("undo-all").hidden = !s.revoked;
-  $("auth-off").checked = !s.authChecks;
-  drawFaults(s.faults);
-  $("offset").value = s.offset / 1000;
+  put("auth-off", "checked", !s.authChecks, anew);
+  drawFaults(s.faults, anew);
+  put("offset", "value", s.offset / 1000, anew);
 }
 
-function drawFaults(f) {
-  $("token-delay").value = f.tokenDelay;
-  $("api-delay").value = f.apiDelay;
-  $("token-fails").checked = f.tokenFails;
-  $("token-dead").checked = f.tokenDead;
-  $("api-fails").checked = f.apiFails;
+function drawFaults(f, anew) {
+  put("token-delay", "value", f.tokenDelay, anew);
+  put("api-delay", "value", f.apiDelay, anew);
+  put("token-fails", "checked", f.tokenFails, anew);
+  put("token-dead", "checked", f.tokenDead, anew);
+  put("api-fails", "checked", f.apiFails, anew);
 }
 
 /** start makes the switches work. */
@@ -115,7 +123,7 @@ export function start() {
   }
   on("heal", "click", () => {
     // At once: if the last switch was turned a moment ago, the server may never say that it stood otherwise.
-    drawFaults({ tokenDelay: 0, apiDelay: 0, tokenFails: false, tokenDead: false, apiFails: false });
+    drawFaults({ tokenDelay: 0, apiDelay: 0, tokenFails: false, tokenDead: false, apiFails: false }, true);
     turn({ do: "heal" }, "Nothing goes wrong any more.");
   });
   on("auth-off", "change", () => turn({ do: "auth-checks", on: !$("auth-off").checked },
