@@ -34,9 +34,10 @@ func (p place) client() *redis.Client {
 	if p.Sentinel {
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: masterName, SentinelAddrs: []string{p.Addr}, SentinelPassword: p.Password, Password: p.Password,
+			ContextTimeoutEnabled: true,
 		})
 	}
-	return redis.NewClient(&redis.Options{Addr: p.Addr, Password: p.Password})
+	return redis.NewClient(&redis.Options{Addr: p.Addr, Password: p.Password, ContextTimeoutEnabled: true})
 }
 
 // A store is the fleet's own Redis: one server, or two under a Sentinel.

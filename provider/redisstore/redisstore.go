@@ -1,6 +1,6 @@
 // Package redisstore keeps shared logins in Redis: one login for a fleet of hosts.
 //
-//	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
+//	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs, ContextTimeoutEnabled: true})
 //	login := &shared.Login{Provider: backend, Store: &redisstore.Store{Client: client}, Key: "bot-7"}
 //
 // It is a module of its own, so that programs without Redis don't depend on its client.
@@ -70,9 +70,10 @@ import (
 type Store struct {
 	// Client is how to reach Redis: a single server, Sentinel or Cluster, with or without TLS.
 	// Required. The Store does not close it. The Store's methods return when their context is done,
-	// whatever the client's timeouts are; give a Cluster client ContextTimeoutEnabled, so that a
-	// server that hangs does not keep all its connections. It repeats reads, but not writes: a
-	// repeated one would find itself and report a conflict.
+	// whatever the client's timeouts are. But only one with ContextTimeoutEnabled gives its
+	// connection back then, too, so set that: while a server hangs there may soon be no connection
+	// left for those who come after. The client repeats reads, but not writes: a repeated one would
+	// find itself and report a conflict.
 	//
 	// Reads must come from the master, and be fresh: a Cluster client must not have ReadOnly,
 	// RouteByLatency or RouteRandomly set, and none a ClientSideCacheConfig.
@@ -93,8 +94,8 @@ type Store struct {
 // tells those who watch, if it may.
 var swapScript = newScript(`
 local found = redis.call('HGET', KEYS[1], 'version')
-if not found and redis.call('EXISTS', KEYS[1]) == 1 then
-	return redis.error_reply('ERR the key holds something else than a login')
+if found == '0' or not found and redis.call('EXISTS', KEYS[1]) == 1 then
+	return redis.error_reply('WRONGTYPE the key holds something else than a login')
 end
 if (found or '0') ~= ARGV[1] then
 	return false
@@ -122,7 +123,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 		if s.Client == nil {
 			return result{}, errNoClient
 		}
-		values, err := s.within(ctx).HMGet(ctx, s.name(key), "version", "record").Result()
+		values, err := s.Client.HMGet(ctx, s.name(key), "version", "record").Result()
 		if err != nil || len(values) != 2 || values[0] == nil && values[1] == nil {
 			return result{}, err
 		}
@@ -130,7 +131,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 		record, ok := values[1].(string)
 		version, err := strconv.ParseUint(found, 10, 64)
 		if err != nil || version == 0 || !ok {
-			return result{}, fmt.Errorf("the key %q is damaged; it is left as it is: delete it to log in anew", s.name(key))
+			return result{}, toBeMended(fmt.Errorf("the key %q is damaged; it is left as it is: delete it to log in anew", s.name(key)))
 		}
 		return result{[]byte(record), version}, nil
 	})
@@ -166,7 +167,7 @@ func newScript(source string) script {
 func (s *Store) run(ctx context.Context, script script, key string, args ...any) *redis.Cmd {
 	send := func(command, what string) *redis.Cmd {
 		cmd := redis.NewCmd(ctx, append([]any{command, what, 1, s.name(key)}, args...)...)
-		_ = s.within(ctx).Process(ctx, once{cmd}) // the error is in cmd, too
+		_ = s.Client.Process(ctx, once{cmd}) // the error is in cmd, too
 		return cmd
 	}
 	cmd := send("evalsha", script.hash)
@@ -174,24 +175,6 @@ func (s *Store) run(ctx context.Context, script script, key string, args ...any)
 		return send("eval", script.source)
 	}
 	return cmd
-}
-
-// within returns the client with timeouts that end just after ctx. By itself an operation that its
-// caller has left would keep its connection for longer, and while a server hangs there would soon
-// be none for those that come after it. Only the plain client can be told so; others have an option
-// for it.
-func (s *Store) within(ctx context.Context) redis.UniversalClient {
-	client, ok := s.Client.(*redis.Client)
-	deadline, limited := ctx.Deadline()
-	if !ok || !limited {
-		return s.Client
-	}
-	left := time.Until(deadline)
-	long := func(timeout time.Duration) bool { return timeout <= 0 || timeout > left } // or for ever
-	if o := client.Options(); o.ContextTimeoutEnabled || !long(o.ReadTimeout) && !long(o.WriteTimeout) {
-		return s.Client
-	}
-	return client.WithTimeout(max(left, 0) + 10*time.Millisecond)
 }
 
 // once is a command that the client does not send again after a network error, as it may have been
@@ -242,8 +225,11 @@ func judged(err error) error {
 	switch {
 	case redis.IsPermissionError(err), redis.IsOOMError(err), redis.HasErrorPrefix(err, "MISCONF"):
 		return fmt.Errorf("%w: %w", shared.ErrUnwritable, err)
-	case redis.IsAuthError(err):
-		return provider.RetryAfter(provider.NoRetry(err), 5*time.Second)
+	case redis.IsAuthError(err), redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return toBeMended(err)
 	}
 	return err
 }
+
+// toBeMended marks what a person has to mend, and is looked at again a moment later.
+func toBeMended(err error) error { return provider.RetryAfter(provider.NoRetry(err), 5*time.Second) }

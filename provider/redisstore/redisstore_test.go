@@ -82,6 +82,7 @@ func TestNotALogin(t *testing.T) {
 		"another hash":      {"HSET", "stayauth:another hash", "name", "geheim"},
 		"no version":        {"HSET", "stayauth:no version", "record", "geheim"},
 		"no record":         {"HSET", "stayauth:no record", "version", "7"},
+		"version 0":         {"HSET", "stayauth:version 0", "version", "0", "record", "geheim"},
 		"a version of what": {"HSET", "stayauth:a version of what", "version", "geheim", "record", "geheim"},
 	} {
 		server.do(set...)

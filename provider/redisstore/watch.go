@@ -32,8 +32,8 @@ func (s *Store) watch(ctx context.Context, key string, version uint64) error {
 		case m := <-messages:
 			switch m := m.(type) {
 			case *redis.Subscription: // also after the connection was lost: what was missed?
-				if _, found, err := s.Load(ctx, key); err == nil && found != version {
-					return nil
+				if _, found, err := s.Load(ctx, key); err != nil || found != version {
+					return err
 				}
 			case *redis.Message:
 				if m.Payload != strconv.FormatUint(version, 10) {
