@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -253,3 +254,60 @@ func TestStoreErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysDoNotPileUp: however often the first record can't be saved, there is one key for it, and a
+// new one only where a person has deleted that.
+func TestKeysDoNotPileUp(t *testing.T) {
+	below, keys := &unwritable{Store: new(storetest.Memory), full: true}, new(fake)
+	store := &keychain.Store{Store: below, App: "test", Keychain: keys}
+	for range 10 {
+		if _, err := store.CompareAndSwap(t.Context(), "alice", []byte("record"), 0); !errors.Is(err, shared.ErrUnwritable) {
+			t.Fatalf("CompareAndSwap: %v; want ErrUnwritable", err)
+		}
+	}
+	if n := len(keys.all()); n != 1 {
+		t.Errorf("%d keys in the keychain; want 1", n)
+	}
+	clear(keys.values)
+	below.full = false
+	if _, err := store.CompareAndSwap(t.Context(), "alice", []byte("record"), 0); err != nil {
+		t.Fatal(err)
+	}
+	other := &keychain.Store{Store: below, App: "test", Keychain: keys}
+	if record, _, err := other.Load(t.Context(), "alice"); string(record) != "record" || err != nil {
+		t.Errorf("Load by another: %q, %v", record, err)
+	}
+}
+
+type unwritable struct {
+	shared.Store
+	full bool
+}
+
+func (u *unwritable) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
+	if u.full {
+		return 0, shared.ErrUnwritable
+	}
+	return u.Store.CompareAndSwap(ctx, key, record, version)
+}
+
+// TestKeychainPanics: a keychain that panics, or ends its goroutine, is one that can't be used.
+func TestKeychainPanics(t *testing.T) {
+	for name, ends := range map[string]func(){
+		"it has panicked: the session has ended": func() { panic("the session has ended") },
+		"it has ended without an answer":         runtime.Goexit,
+	} {
+		store := &keychain.Store{Store: new(storetest.Memory), App: "test", Keychain: dying{ends}}
+		for range 2 {
+			if _, err := store.CompareAndSwap(t.Context(), "alice", []byte("record"), 0); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("CompareAndSwap: %v; want an error that says %q", err, name)
+			}
+		}
+	}
+}
+
+type dying struct{ ends func() }
+
+func (d dying) Get(string, string) (string, error) { d.ends(); return "", nil }
+func (d dying) Set(string, string, string) error   { d.ends(); return nil }
+func (d dying) Delete(string, string) error        { d.ends(); return nil }

@@ -67,8 +67,9 @@ type Store struct {
 	turn sync.Once
 	busy chan struct{} // holds an element during a question to the keychain: one prompt at a time
 
-	mu   sync.Mutex     // guards the field below; never held across a call
-	keys map[string]key // that this process knows, by the login's key
+	mu     sync.Mutex     // guards the fields below; never held across a call
+	keys   map[string]key // that this process knows, by the login's key
+	unused map[string]key // that were made for a record of which it is not known to be saved
 }
 
 // ErrKeyLost is what a [Store] wraps when the keychain works and doesn't have the key of a record:
@@ -122,9 +123,12 @@ func (s *Store) CompareAndSwap(ctx context.Context, name string, record []byte, 
 	return s.Store.CompareAndSwap(ctx, name, k.seal(name, record), version)
 }
 
-// first saves the first record of a login, with a new key.
+// first saves the first record of a login, with a new key, or one that was made for a try before.
 func (s *Store) first(ctx context.Context, name string, record []byte, version uint64) (uint64, error) {
-	k, err := s.create(ctx)
+	k, again, err := s.made(ctx, name)
+	if err == nil && !again {
+		k, err = s.create(ctx)
+	}
 	if err != nil {
 		return 0, explain(ctx, name, err)
 	}
@@ -132,8 +136,10 @@ func (s *Store) first(ctx context.Context, name string, record []byte, version u
 	switch {
 	case err == nil:
 		s.learn(name, k)
-	case errors.Is(err, shared.ErrConflict): // nothing is sealed with it
+	case errors.Is(err, shared.ErrConflict) && !again: // nothing is sealed with it
 		s.forget(ctx, k.id)
+	default: // something may be
+		s.keepUnused(name, k)
 	}
 	return next, err
 }
@@ -216,6 +222,40 @@ func (s *Store) known(name string) (key, bool) {
 	defer s.mu.Unlock()
 	k, ok := s.keys[name]
 	return k, ok
+}
+
+// made returns the key that was made for a try before, if it is in the keychain still.
+func (s *Store) made(ctx context.Context, name string) (key, bool, error) {
+	k, ok := s.takeUnused(name)
+	if !ok {
+		return key{}, false, nil
+	}
+	_, err := s.fetch(ctx, k.id)
+	switch {
+	case errors.Is(err, ErrKeyLost):
+		return key{}, false, nil
+	case err != nil:
+		s.keepUnused(name, k)
+	}
+	return k, true, err
+}
+
+// takeUnused returns the key that keepUnused kept. Two calls do not get the same.
+func (s *Store) takeUnused(name string) (key, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, ok := s.unused[name]
+	delete(s.unused, name)
+	return k, ok
+}
+
+func (s *Store) keepUnused(name string, k key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unused == nil {
+		s.unused = make(map[string]key)
+	}
+	s.unused[name] = k
 }
 
 func (s *Store) learn(name string, k key) {

@@ -82,7 +82,8 @@ func (s *Store) forget(ctx context.Context, id string) {
 
 // ask puts a question to the keychain, and returns its answer, or an error as soon as ctx is done:
 // a keychain may wait for a person to unlock it. The question's goroutine ends when the keychain
-// has answered.
+// has answered. One that panics, as a client of D-Bus may when its session ends, does not take the
+// program with it.
 func ask[T any](ctx context.Context, s *Store, question func() (T, error)) (T, error) {
 	s.turn.Do(func() { s.busy = make(chan struct{}, 1) })
 	type result struct {
@@ -101,8 +102,14 @@ func ask[T any](ctx context.Context, s *Store, question func() (T, error)) (T, e
 	answer := make(chan result, 1)
 	go func() {
 		defer func() { <-s.busy }()
-		value, err := question()
-		answer <- result{value, err}
+		r := result{err: errors.New("it has ended without an answer")}
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("it has panicked: %v", p)
+			}
+			answer <- r
+		}()
+		r.value, r.err = question()
 	}()
 	select {
 	case r := <-answer:
