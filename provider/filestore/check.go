@@ -39,6 +39,9 @@ func (s *Store) locate(key string) (file, error) {
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
+		if target, lerr := os.Readlink(dir); lerr == nil { // which is something else than no folder
+			return file{}, mendable(fmt.Errorf("filestore: %s is a symbolic link to %s: %v", dir, target, err))
+		}
 		return file{}, notFound(err)
 	}
 	if !info.IsDir() {
@@ -49,21 +52,33 @@ func (s *Store) locate(key string) (file, error) {
 	}
 	path := filepath.Join(dir, fileName(key))
 	for range 40 { // as many links as Linux follows
+		if err := s.checkTarget(dir, path); err != nil {
+			return file{}, err
+		}
 		target, err := os.Readlink(path)
-		if err != nil {
-			// Not a link, or not there yet.
-			return file{path: path, lock: path + ".lock", group: s.AllowGroup}, s.checkTarget(dir, path)
+		if err != nil { // not a link, or not there yet
+			return file{path: path, lock: path + ".lock", group: s.AllowGroup}, nil
 		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
+		if path, err = follow(path, target); err != nil {
+			return file{}, mendable(fmt.Errorf("filestore: following a symbolic link: %v", err)) // not fs.ErrNotExist: that would be no login
 		}
-		path = target
 	}
 	return file{}, mendable(fmt.Errorf("filestore: too many symbolic links from %s", filepath.Join(dir, fileName(key))))
 }
 
-// checkTarget checks the folder that a link leads to: others must not be able to put something else
-// in the file's place.
+// follow returns where the link at path leads, as the system finds it: ".." is the folder above the
+// one that a link to a folder stands for, not above the link.
+func follow(path, target string) (string, error) {
+	if !filepath.IsAbs(target) {
+		target = filepath.Dir(path) + string(filepath.Separator) + target
+	}
+	folder, name := filepath.Split(target)
+	folder, err := filepath.EvalSymlinks(folder)
+	return filepath.Join(folder, name), err
+}
+
+// checkTarget checks the folder of a link, or of what it leads to: others must not be able to put
+// something else in the place of either.
 func (s *Store) checkTarget(dir, path string) error {
 	target := filepath.Dir(path)
 	if target == dir {

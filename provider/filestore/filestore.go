@@ -36,7 +36,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math"
 	"sync"
 
 	"github.com/stayauth/stayauth/provider/shared"
@@ -130,6 +132,9 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, record []byte, v
 // begin locks the file of key, checks that it is at version, and returns what will replace it. It
 // returns errLocked if another holds the lock.
 func (s *Store) begin(key string, record []byte, version uint64) (*replacement, error) {
+	if len(header(record, math.MaxUint64))+1+len(record) > most {
+		return nil, fmt.Errorf("filestore: a record of %d bytes is too long to be kept: %w", len(record), shared.ErrUnwritable)
+	}
 	if err := s.create(); err != nil {
 		return nil, err
 	}

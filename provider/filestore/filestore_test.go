@@ -149,7 +149,7 @@ func TestApp(t *testing.T) {
 	if more, _ := filepath.Glob(filepath.Join(state, "*", "*", "mytool", "login-alice.json")); len(found)+len(more) != 1 || err != nil {
 		t.Errorf("the login of mytool is not in its folder below %s", state)
 	}
-	for _, s := range []*filestore.Store{{}, {App: "."}, {App: ".."}, {App: "a/b"}, {App: "../a"}} {
+	for _, s := range []*filestore.Store{{}, {App: "."}, {App: ".."}, {App: "a/b"}, {App: "../a"}, {App: "/"}, {App: "a\x00b"}} {
 		_, _, loadErr := s.Load(t.Context(), "alice")
 		_, swapErr := s.CompareAndSwap(t.Context(), "alice", []byte("x"), 0)
 		for _, err := range []error{loadErr, swapErr} {
@@ -291,5 +291,16 @@ func TestDirIsResolvedOnce(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if r, v, err := s.Load(t.Context(), "alice"); string(r) != "x" {
 		t.Errorf("after the program went elsewhere: %q, version %d, %v", r, v, err)
+	}
+}
+
+// TestTooLong: a record that could not be read again is not written.
+func TestTooLong(t *testing.T) {
+	s, _, version := saved(t)
+	if _, err := s.CompareAndSwap(t.Context(), "alice", make([]byte, 16<<20), version); !errors.Is(err, shared.ErrUnwritable) {
+		t.Errorf("CompareAndSwap: %v; want ErrUnwritable", err)
+	}
+	if record, _, err := s.Load(t.Context(), "alice"); string(record) != "geheim" || err != nil {
+		t.Errorf("Load after it = %q, %v", record, err)
 	}
 }

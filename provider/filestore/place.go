@@ -25,14 +25,14 @@ func (s *Store) find() (string, error) {
 		return filepath.Abs(s.Dir)
 	case s.App == "":
 		return "", provider.Permanent(errors.New("filestore: neither Store.App nor Store.Dir is set: there is no place for the login"))
-	case s.App != filepath.Base(s.App) || s.App == "." || s.App == "..":
+	case s.App == "." || s.App == ".." || s.App != filepath.Base(s.App) || strings.ContainsAny(s.App, "/\x00"):
 		return "", provider.Permanent(fmt.Errorf("filestore: Store.App %q is not the name of a folder", s.App))
 	}
 	state, err := stateHome(runtime.GOOS, os.Getenv, os.UserHomeDir)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(state, s.App), nil
+	return filepath.Abs(filepath.Join(state, s.App)) // the home directory may be a relative path
 }
 
 // stateHome returns where programs keep state on the named system.
@@ -67,14 +67,14 @@ func (s *Store) create() error {
 		return err
 	}
 	const doing = "creating the folder for the login"
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever is wrong with it, locate says it
+	}
 	if !s.AllowGroup {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return notWritten(doing, err)
 		}
 		return nil
-	}
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return nil // whatever is wrong with it, locate says it
 	}
 	if err := os.MkdirAll(dir, 0o770); err != nil {
 		return notWritten(doing, err)
