@@ -9,7 +9,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(work(job, os.Stdin, os.Stdout))
 	}
 	if dir := os.Getenv(keeperVariable); dir != "" {
-		os.Exit(keep(dir, os.Stdin))
+		os.Exit(keep(dir, os.Stdin, os.Stdout))
 	}
 	os.Exit(m.Run())
 }
@@ -221,9 +223,18 @@ func TestKilledFleet(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("there is no redis-server on this machine")
 	}
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "a folder"))
+	if err := os.Mkdir(os.Getenv("TMPDIR"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s, err := startStore(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, signal := range endSignals { // which a terminal sends to all
+		if runtime.GOOS != "windows" {
+			_ = s.keeper.Process.Signal(signal)
+		}
 	}
 	s.alive.Close() // as the system does
 	if err := s.keeper.Wait(); err != nil {

@@ -50,12 +50,16 @@ func main() {
 		os.Exit(work(job, os.Stdin, os.Stdout))
 	}
 	if dir := os.Getenv(keeperVariable); dir != "" {
-		os.Exit(keep(dir, os.Stdin))
+		os.Exit(keep(dir, os.Stdin, os.Stdout))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C is not waited for
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// endSignals tell a program to end. Terminals, shells and timeout send them to the fleet's whole
+// process group, whose other members end with the fleet instead.
+var endSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
 // run does what args say and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -49,8 +49,15 @@ func newRedisFolder() (*redisFolder, error) {
 		d.keeper.Env = append(os.Environ(), keeperVariable+"="+dir)
 		d.alive, err = d.keeper.StdinPipe()
 	}
+	var ready io.Reader
+	if err == nil {
+		ready, err = d.keeper.StdoutPipe()
+	}
 	if err == nil {
 		err = d.keeper.Start()
+	}
+	if err == nil {
+		_, err = ready.Read(make([]byte, 1)) // from now on it outlives the fleet
 	}
 	if err != nil {
 		os.RemoveAll(dir)
@@ -66,8 +73,9 @@ func (d *redisFolder) stop() {
 }
 
 // keep is a keeper's whole life. It returns the exit status.
-func keep(dir string, stdin io.Reader) int {
-	signal.Ignore(os.Interrupt)
+func keep(dir string, stdin io.Reader, stdout io.Writer) int {
+	signal.Ignore(endSignals...)
+	fmt.Fprintln(stdout, "ready")
 	_, _ = io.Copy(io.Discard, stdin)
 	files, _ := filepath.Glob(filepath.Join(dir, "*.pid"))
 	for _, file := range files {
@@ -120,7 +128,7 @@ func (d *redisFolder) start(ctx context.Context, name, config string, args ...st
 func (r *redisServer) start(ctx context.Context, config string, args ...string) error {
 	host, port, _ := net.SplitHostPort(r.addr)
 	log := r.file("log")
-	text := fmt.Sprintf("daemonize yes\nbind %s\nport %s\nrequirepass %s\ndir %s\nlogfile %s\npidfile %s\n%s\n",
+	text := fmt.Sprintf("daemonize yes\nbind %s\nport %s\nrequirepass %s\ndir %q\nlogfile %q\npidfile %q\n%s\n",
 		host, port, r.folder.password, r.folder.dir, log, r.file("pid"), config)
 	if err := os.WriteFile(r.file("conf"), []byte(text), 0o600); err != nil { // a Sentinel writes into its own
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/signal"
 	"strings"
 	"sync/atomic"
@@ -57,7 +56,7 @@ const workerHeader = "X-Fleet-Worker"
 // work is a worker's whole life, which ends when stdin does: with the fleet. It returns the exit
 // status.
 func work(description string, stdin io.Reader, stdout io.Writer) int {
-	signal.Ignore(os.Interrupt) // Ctrl-C is for the fleet
+	signal.Ignore(endSignals...) // they are for the fleet
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() { // ends with the fleet, or with the process
