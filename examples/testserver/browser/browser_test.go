@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -64,8 +64,9 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu    sync.Mutex // guards the fields below
-	wrong []string   // what the page has said on its console
+	mu    sync.Mutex     // guards the fields below
+	wrong []string       // what the page has said on its console
+	may   *regexp.Regexp // what it may say; nil: nothing
 }
 
 // A look is how a tab shows a page.
@@ -102,8 +103,12 @@ func open(t *testing.T, url string, l look) *tab {
 		}
 	}()
 	t.Cleanup(func() {
-		if wrong := tb.said(); len(wrong) > 0 {
-			t.Errorf("the page is not silent:\n%s", strings.Join(wrong, "\n"))
+		tb.mu.Lock()
+		defer tb.mu.Unlock()
+		for _, wrong := range tb.wrong {
+			if tb.may == nil || !tb.may.MatchString(wrong) {
+				t.Errorf("the page is not silent:\n%s", wrong)
+			}
 		}
 	})
 	scheme := "light"
@@ -118,12 +123,11 @@ func open(t *testing.T, url string, l look) *tab {
 	return tb
 }
 
-// said returns the errors and warnings on the console, and forgets them.
-func (tb *tab) said() (wrong []string) {
+// maySay tells which errors and warnings on the console are in order. They come when they come.
+func (tb *tab) maySay(pattern string) {
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
-	wrong, tb.wrong = tb.wrong, nil
-	return wrong
+	tb.may = regexp.MustCompile(pattern)
 }
 
 func (tb *tab) run(actions ...chromedp.Action[chromedp.Void]) {
