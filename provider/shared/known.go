@@ -30,10 +30,11 @@ func (l *Login) learn(rec lease.Record, version uint64, unsaved error) bool {
 	case unsaved != nil && was.Login != rec.Login && (was.Base == rec.Login || was.Base == rec.Base) && rec.Generation <= was.Generation:
 		return false // a token that came after the logout, or after the next login
 	}
-	if rec.Base == rec.Login {
-		if rec.Base = was.Login; rec.Login == was.Login {
-			rec.Base = was.Base
-		}
+	switch {
+	case rec.Login == was.Login:
+		rec.Base = was.Base
+	case rec.Base == rec.Login: // as it comes from the store
+		rec.Base = was.Login
 	}
 	if unsaved == nil {
 		l.newest.at = version

@@ -110,3 +110,35 @@ func TestLostLogoutOfAnother(t *testing.T) {
 		backend.want(t, 0)
 	})
 }
+
+// TestLostEnd: a login ends that has replaced another, and the store loses both. Somebody who knows
+// of neither begins a refresh of the one before. Who knows puts the end back.
+func TestLostEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, backend := new(forgetful), new(singleUse)
+		service, command := newLogin(backend, s, "alice"), newLogin(backend, s, "alice")
+		if err := command.Login(t.Context(), first()); err != nil {
+			t.Fatal(err)
+		}
+		wantToken(t, service, provider.Token{}, "token-0")
+		next := provider.NewToken("new", time.Time{}).WithRefreshToken("new secret")
+		if err := command.Login(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		wantToken(t, service, first(), "new")
+		service.Provider = reject(new(int))
+		wantEnded(t, service, next)
+		s.forget(3) // the login, the claim, and the end
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			slow := provider.Func(func(context.Context) (string, error) {
+				time.Sleep(time.Minute)
+				return "of the old login", nil
+			})
+			wantEnded(t, newLogin(slow, s, "alice"), first())
+		})
+		synctest.Wait()
+		wantEnded(t, service, next)
+		wg.Wait()
+	})
+}
