@@ -9,13 +9,21 @@ import (
 	"github.com/stayauth/stayauth/provider/shared"
 )
 
-// testOneWinner lets many clients write over the same version at once: exactly one may succeed.
-func testOneWinner(t *testing.T, open func(t *testing.T) shared.Store) {
-	const clients, rounds = 8, 10
-	stores := make([]shared.Store, clients)
-	for i := range stores {
-		stores[i] = open(t)
+// inPairs returns a client for each of so many goroutines. Two have the same one: clients must
+// exclude one another, and each also those who share it.
+func inPairs(t *testing.T, open func(t *testing.T) shared.Store, goroutines int) []shared.Store {
+	var stores []shared.Store
+	for len(stores) < goroutines {
+		s := open(t)
+		stores = append(stores, s, s)
 	}
+	return stores
+}
+
+// testOneWinner writes over the same version many times at once: exactly one may succeed.
+func testOneWinner(t *testing.T, open func(t *testing.T) shared.Store) {
+	const writers, rounds = 8, 10
+	stores := inPairs(t, open, writers)
 	key, version := newKey(), uint64(0)
 	for round := range rounds {
 		type result struct {
@@ -26,7 +34,7 @@ func testOneWinner(t *testing.T, open func(t *testing.T) shared.Store) {
 		results := make(chan result)
 		for i, s := range stores {
 			go func() { // ends when its result is received, below
-				record := fmt.Sprintf("round %d client %d", round, i)
+				record := fmt.Sprintf("round %d writer %d", round, i)
 				v, err := s.CompareAndSwap(t.Context(), key, []byte(record), version)
 				results <- result{v, err, record}
 			}()
@@ -41,22 +49,22 @@ func testOneWinner(t *testing.T, open func(t *testing.T) shared.Store) {
 			}
 		}
 		if len(winners) != 1 {
-			t.Fatalf("%d of %d concurrent writes over one version succeeded; want exactly 1", len(winners), clients)
+			t.Fatalf("%d of %d concurrent writes over one version succeeded; want exactly 1", len(winners), writers)
 		}
 		version = winners[0].version
 		wantLoad(t, stores[0], key, winners[0].record, version)
 	}
 }
 
-// testContention lets clients replace one another's records as fast as they can, for a while.
+// testContention lets goroutines replace one another's records as fast as they can, for a while.
 // However fast that is: no version is replaced twice or given out twice, and none goes back or is
 // loaded with another's record.
 //
 // What goes wrong in a few instructions is met by chance, and on a busy machine only while the
 // processor is ours: so a store that takes no time has to make many steps, however long that takes.
 func testContention(t *testing.T, open func(t *testing.T) shared.Store) {
-	const clients, few, many, enough = 4, 25, 30_000, 300 * time.Millisecond
-	least := few // steps of each client
+	const goroutines, few, many, enough = 4, 25, 30_000, 300 * time.Millisecond
+	least := few // steps of each
 	if fast(t, open(t)) {
 		least = many
 	}
@@ -64,12 +72,11 @@ func testContention(t *testing.T, open func(t *testing.T) shared.Store) {
 	r := &race{written: make(map[uint64]string), replaced: make(map[uint64]bool), loaded: make(map[uint64]string)}
 	began := time.Now()
 	var wg sync.WaitGroup
-	for id := range clients {
-		s := open(t)
+	for id, s := range inPairs(t, open, goroutines) {
 		wg.Go(func() { // ends after its steps, or at the first failure
 			var newest uint64
 			for i := 0; i < least || time.Since(began) < enough; i++ {
-				if newest = r.step(t, s, key, fmt.Sprintf("record %d of client %d", i, id), newest); t.Failed() {
+				if newest = r.step(t, s, key, fmt.Sprintf("record %d of goroutine %d", i, id), newest); t.Failed() {
 					return
 				}
 			}
@@ -96,7 +103,7 @@ func fast(t *testing.T, s shared.Store) bool {
 	return false
 }
 
-// A race is what the clients of testContention have seen.
+// A race is what the goroutines of testContention have seen.
 type race struct {
 	mu       sync.Mutex        // guards the fields below; never held across a call
 	written  map[uint64]string // by version
@@ -104,7 +111,7 @@ type race struct {
 	loaded   map[uint64]string
 }
 
-// step is a load and a write over what it found. It returns the newest version that the client
+// step is a load and a write over what it found. It returns the newest version that the goroutine
 // knows of.
 func (r *race) step(t *testing.T, s shared.Store, key, record string, newest uint64) uint64 {
 	found, over, err := s.Load(t.Context(), key)
@@ -113,7 +120,7 @@ func (r *race) step(t *testing.T, s shared.Store, key, record string, newest uin
 		return newest
 	}
 	if over < newest {
-		t.Errorf("Load returned version %d after the same client had seen version %d", over, newest)
+		t.Errorf("Load returned version %d after version %d had been seen in the same goroutine", over, newest)
 	}
 	if !r.note(r.loaded, over, string(found)) {
 		t.Errorf("version %d was loaded with two records", over)

@@ -52,75 +52,110 @@ func testContext(t *testing.T, open func(t *testing.T) shared.Store, writers int
 
 // testDeaf checks one operation. It returns false as soon as that hangs.
 //
-// Time on a busy machine proves little. So the tries are taken in turn with those of an operation
-// that is known to obey, and a call is taken for deaf only if it is late far more often than that.
-// Where both are late nothing was learned, and it is tried again, for some time.
+// Time on a busy machine proves little, and an error nothing: one that is deaf may ask its context
+// in the end. But a busy machine makes calls longer, never shorter. So an operation that returns
+// early now and then obeys. One that does not is deaf, or it was kept from running: it is taken for
+// deaf if most calls were late, in two rounds in a row. Where neither is seen nothing was learned,
+// and it is tried again, for some time.
 func testDeaf(t *testing.T, s shared.Store, op operation, key func() string) (returns bool) {
-	const samples, tries = 15, 31
-	usual := make([]time.Duration, samples)
-	for i := range usual {
-		took, returned := measure(t, s, op, key(), time.Second)
-		if !returned {
-			return false
-		}
-		usual[i] = took
+	const tries, enough = 31, 15 * time.Second
+	whole, returned := usual(t, s, op, key)
+	if !returned || whole < slow {
+		return returned
 	}
-	slices.Sort(usual)
-	whole := usual[samples/4] // most calls take longer
-	if whole < slow {
-		return true
-	}
-	obedient := operation{run: func(ctx context.Context, _ shared.Store, _ string) error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(whole):
-			return nil
-		}
-	}}
-	for began := time.Now(); time.Since(began) < 15*time.Second; {
-		late, lateAnyway := 0, 0
+	suspected, began := false, time.Now()
+	for round := 0; round < 2 || time.Since(began) < enough; round++ {
+		early, late := 0, 0
 		for range tries {
-			took, returned := measure(t, s, op, key(), whole/4)
-			if !returned {
+			a := attempt(t, s, op, key(), whole)
+			if a.hangs {
 				return false
 			}
-			if took > whole*3/4 {
+			if a.took < whole*3/4 {
+				early++
+			}
+			if a.late {
 				late++
 			}
-			if took, _ := measure(t, s, obedient, "", whole/4); took > whole*3/4 {
-				lateAnyway++
+			if early > tries/5 {
+				return true
 			}
 		}
-		switch {
-		case late <= tries/2:
-			return true
-		case late-lateAnyway > tries*6/10:
-			t.Errorf("%s takes %v, and in %d of %d tries it did so although its context was done after a quarter of that",
+		deaf := late > tries/2
+		if deaf && suspected {
+			t.Errorf("%s takes %v, and in %d of %d tries it went on for a quarter of that after its context was done",
 				op.name, whole, late, tries)
 			return true
 		}
+		suspected = deaf
 	}
 	return true
 }
 
-// measure runs op with a context that ends after limit, and returns how long it took. It does not
-// wait for more than stuck beyond that.
-func measure(t *testing.T, s shared.Store, op operation, key string, limit time.Duration) (took time.Duration, returned bool) {
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+// usual returns how long op takes where its context leaves it the time: most calls take longer.
+func usual(t *testing.T, s shared.Store, op operation, key func() string) (whole time.Duration, returned bool) {
+	const samples = 15
+	calls := make([]time.Duration, samples)
+	for i := range calls {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		took, returned := await(start(ctx, s, op, key()), time.Second+stuck)
+		if !returned {
+			return 0, false
+		}
+		calls[i] = took
+	}
+	slices.Sort(calls)
+	return calls[samples/4], true
+}
+
+// An attempted call had a context that ended after a quarter of the time that such calls take.
+type attempted struct {
+	took  time.Duration
+	late  bool // it went on for another quarter
+	hangs bool // it never returned
+}
+
+// attempt makes such a call. It is woken by the context, as the operation is, and twice more before
+// it calls that late: where no processor is to be had, both have to wait for one.
+func attempt(t *testing.T, s shared.Store, op operation, key string, whole time.Duration) attempted {
+	ctx, cancel := context.WithTimeout(t.Context(), whole/4)
 	defer cancel()
-	done := make(chan time.Duration, 1)
+	ended := start(ctx, s, op, key)
+	<-ctx.Done()
+	for range 2 {
+		if took, returned := await(ended, whole/8); returned {
+			return attempted{took: took}
+		}
+	}
+	took, returned := await(ended, stuck)
+	return attempted{took: took, late: true, hangs: !returned}
+}
+
+// start runs op, and returns where it says how long it took.
+func start(ctx context.Context, s shared.Store, op operation, key string) (ended <-chan time.Duration) {
+	result := make(chan time.Duration, 1)
 	began := time.Now()
 	go func() { // ends with the operation, which may hang: the test fails then
 		_ = op.run(ctx, s, key)
-		done <- time.Since(began)
+		result <- time.Since(began)
 	}()
-	timer := time.NewTimer(limit + stuck)
+	return result
+}
+
+// await waits for the end of an operation, but not for longer than limit.
+func await(ended <-chan time.Duration, limit time.Duration) (took time.Duration, returned bool) {
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case took = <-done:
+	case took = <-ended:
 		return took, true
 	case <-timer.C:
+	}
+	select {
+	case took = <-ended: // at the same time
+		return took, true
+	default:
 		return 0, false
 	}
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/stayauth/stayauth/provider/storetest/internal/linear"
 )
 
-// testLinearizable lets concurrent clients load and swap at random, records what each saw and when,
+// testLinearizable lets goroutines load and swap at random, records what each saw and when,
 // and asks a checker whether one register, used by one at a time, could have behaved like that.
 //
 // With cuts, contexts end in the middle of operations. What was cut off may have happened or not;
 // nothing else may.
 func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts bool) {
-	const clients, steps = 6, 25
+	const goroutines, steps = 6, 25
 	key, s := newKey(), open(t)
 	h := &history{start: time.Now(), records: map[uint64]string{0: ""}}
 	seed := newSeed(t)
@@ -30,8 +30,7 @@ func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts b
 		h.cut = 2*shortest(t, s) + time.Microsecond
 	}
 	var wg sync.WaitGroup
-	for id := range clients {
-		s := open(t)
+	for id, s := range inPairs(t, open, goroutines) {
 		wg.Go(func() { // ends after its steps
 			dice := rand.New(rand.NewPCG(seed, uint64(id)))
 			for step := range steps {
@@ -40,7 +39,7 @@ func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts b
 		})
 	}
 	wg.Wait()
-	h.load(t, open(t), key, clients) // what the cut-off writes have come to
+	h.load(t, open(t), key, goroutines) // what the cut-off writes have come to
 	if t.Failed() {
 		return
 	}
@@ -79,18 +78,18 @@ func newSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// A history is what the clients did.
+// A history is what the goroutines did.
 type history struct {
 	start time.Time
 	cut   time.Duration // contexts end within it; 0: they don't
 
 	mu      sync.Mutex        // guards the fields below; never held across a call
-	events  []event           // each written by one client when its operation has ended
+	events  []event           // each written by one goroutine when its operation has ended
 	records map[uint64]string // what each version was seen with; "" is no record
 }
 
 type event struct {
-	client      int
+	goroutine   int // 0 and 1 share a client, as 2 and 3 do
 	load        bool
 	over        uint64 // the version that a swap was to replace
 	record      string // what a swap was to write, or a load returned
@@ -107,8 +106,8 @@ const (
 )
 
 // load loads, and returns the version.
-func (h *history) load(t *testing.T, s shared.Store, key string, client int) (version uint64) {
-	h.observe(t, client, func(e *event) uint64 {
+func (h *history) load(t *testing.T, s shared.Store, key string, goroutine int) (version uint64) {
+	h.observe(t, goroutine, func(e *event) uint64 {
 		record, v, err := s.Load(t.Context(), key)
 		e.load, e.record, e.outcome, version = true, string(record), done, v
 		if err != nil {
@@ -121,13 +120,13 @@ func (h *history) load(t *testing.T, s shared.Store, key string, client int) (ve
 }
 
 // step is a load and then a swap over what it found, or over something older.
-func (h *history) step(t *testing.T, s shared.Store, dice *rand.Rand, key string, client, step int) {
-	ctx, over := t.Context(), h.load(t, s, key, client)
+func (h *history) step(t *testing.T, s shared.Store, dice *rand.Rand, key string, goroutine, step int) {
+	ctx, over := t.Context(), h.load(t, s, key, goroutine)
 	if dice.IntN(4) == 0 {
 		over = h.someVersion(dice)
 	}
-	h.observe(t, client, func(e *event) uint64 {
-		e.over, e.record = over, fmt.Sprintf("%d.%d", client, step)
+	h.observe(t, goroutine, func(e *event) uint64 {
+		e.over, e.record = over, fmt.Sprintf("%d.%d", goroutine, step)
 		if h.cut > 0 && dice.IntN(2) == 0 {
 			cut, cancel := context.WithTimeout(ctx, time.Duration(dice.Int64N(int64(h.cut))))
 			defer cancel()
@@ -152,8 +151,8 @@ func (h *history) step(t *testing.T, s shared.Store, dice *rand.Rand, key string
 
 // observe runs an operation and notes it. The operation returns the version that its record has, or
 // 0.
-func (h *history) observe(t *testing.T, client int, run func(*event) uint64) {
-	e := event{client: client, call: time.Since(h.start)}
+func (h *history) observe(t *testing.T, goroutine int, run func(*event) uint64) {
+	e := event{goroutine: goroutine, call: time.Since(h.start)}
 	version := run(&e)
 	e.ended = time.Since(h.start)
 	h.mu.Lock()
@@ -194,7 +193,7 @@ func (h *history) operations() ([]linear.Operation, error) {
 			if e.load || !ok {
 				continue
 			}
-			e.outcome, e.ended = done, at // its client did not wait for it
+			e.outcome, e.ended = done, at // no one waited for it
 		}
 		over, ok := h.records[e.over]
 		if !ok {
@@ -220,7 +219,8 @@ func (h *history) String() string {
 		if e.load {
 			what = fmt.Sprintf("load %q", e.record)
 		}
-		s += fmt.Sprintf("%10v to %10v  client %d  %s: %s\n", e.call.Round(time.Microsecond), e.ended.Round(time.Microsecond), e.client, what, e.outcome)
+		s += fmt.Sprintf("%10v to %10v  client %d, goroutine %d  %s: %s\n",
+			e.call.Round(time.Microsecond), e.ended.Round(time.Microsecond), e.goroutine/2, e.goroutine, what, e.outcome)
 	}
 	return s
 }

@@ -97,6 +97,32 @@ func testAliasing(t *testing.T, s shared.Store) {
 	}
 	loaded[0] = 'X'
 	wantLoad(t, s, key, "mine", version)
+	testKept(t, s)
+}
+
+// testKept checks that what Load returned stays as it is when the store goes on.
+func testKept(t *testing.T, s shared.Store) {
+	key, other := newKey(), newKey()
+	version := mustSwap(t, s, key, "kept", 0)
+	kept, _, err := s.Load(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	unchanged := func(by string) {
+		t.Helper()
+		if string(kept) != "kept" {
+			t.Fatalf("a slice that Load had returned was changed from %q to %q by %s", "kept", kept, by)
+		}
+	}
+	first := mustSwap(t, s, other, "else", 0)
+	version = mustSwap(t, s, key, "next", version)
+	unchanged("a CompareAndSwap")
+	wantConflict(t, s, key, 0, "no version where there is a record")
+	unchanged("a conflict")
+	wantLoad(t, s, other, "else", first)
+	unchanged("a Load of another key")
+	wantLoad(t, s, key, "next", version)
+	unchanged("a Load of the same key")
 }
 
 func isConflict(err error) bool { return errors.Is(err, shared.ErrConflict) }

@@ -41,9 +41,9 @@ import (
 //
 // open returns a client of the store. Run calls it several times, and the clients it gets must
 // share one storage without sharing state in the process, as clients in different processes would:
-// several file handles, several connections. Whatever open needs to clean up it registers with
-// t.Cleanup. The keys that Run uses are its own and random, so the storage need not be empty; the
-// records stay in it.
+// several file handles, several connections. Run also uses one client in two goroutines at a time.
+// Whatever open needs to clean up it registers with t.Cleanup. The keys that Run uses are its own
+// and random, so the storage need not be empty; the records stay in it.
 //
 // Run takes about three seconds where a write takes a few milliseconds. It is worth running under
 // the race detector. What it does at random comes from a seed, which a failure prints; with that in

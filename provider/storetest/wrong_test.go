@@ -15,8 +15,8 @@ import (
 // wrongEnv names the wrong store that a test process is to check.
 const wrongEnv = "STORETEST_WRONG"
 
-// wrongStores are broken in one way each. Opened once, they are shared by all clients; caught is
-// the subtest that must fail.
+// wrongStores are broken in one way each. Where it does not matter they are opened once and shared
+// by all clients; caught is the subtest that must fail.
 var wrongStores = []struct {
 	name, caught string
 	open         func() func(*testing.T) shared.Store
@@ -53,6 +53,18 @@ var wrongStores = []struct {
 
 	{"reads version and record apart", "contention", sharing(func(m *storetest.Memory) shared.Store { return apart{m} })},
 	{"checks and writes without a lock", "contention", sharing(func(m *storetest.Memory) shared.Store { return unlocked{m} })},
+
+	{"opens its lock file once, and two write", "one_winner", openedOnce},
+	{"opens its lock file once, and many write", "contention", openedOnce},
+	{"opens its lock file once, and some load", "linearizable", openedOnce},
+	{"has a lock for each client, and two write", "one_winner", opening(lockingAlone)},
+	{"has a lock for each client, and many write", "contention", opening(lockingAlone)},
+	{"has a lock for each client, and some load", "linearizable", opening(lockingAlone)},
+	{"loads everything into one buffer", "aliasing", opening(func(m *storetest.Memory) shared.Store { return &scratch{Memory: m} })},
+	{"loads each key into one buffer", "aliasing", opening(func(m *storetest.Memory) shared.Store {
+		return &scratch{Memory: m, perKey: true}
+	})},
+	{"loads by way of one buffer", "contention", opening(func(m *storetest.Memory) shared.Store { return &buffered{Memory: m} })},
 
 	{"versions wrap at 256", "versions", counting(func(n uint64) uint64 { return 1 + n%255 }, nil)},
 	{"keeps 16 bits of a version", "versions", counting(func(n uint64) uint64 { return n % (1 << 16) },
