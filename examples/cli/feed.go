@@ -59,24 +59,11 @@ func (t *tool) typed(ctx context.Context) (string, error) {
 	if f, ok := t.stdin.(*os.File); ok && isTerminal(f) {
 		t.say("type the text; Ctrl-D at the beginning of a line ends it")
 	}
-	type input struct {
-		data []byte
-		err  error
+	data, err := reading(ctx, func() ([]byte, error) { return io.ReadAll(t.stdin) })
+	if err != nil {
+		return "", fmt.Errorf("reading the text: %w", err)
 	}
-	read := make(chan input, 1)
-	go func() { // ends with the input, or with the process
-		data, err := io.ReadAll(t.stdin)
-		read <- input{data, err}
-	}()
-	select {
-	case in := <-read:
-		if in.err != nil {
-			return "", fmt.Errorf("reading the text: %w", in.err)
-		}
-		return strings.TrimRight(string(in.data), "\r\n"), nil
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
+	return strings.TrimRight(string(data), "\r\n"), nil
 }
 
 func listCommand() command {

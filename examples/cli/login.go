@@ -44,7 +44,7 @@ func (t *tool) login(ctx context.Context, s settings, sessionFile string) error 
 	if s, err = s.complete(last.settings); err != nil {
 		return err
 	}
-	secret, ok, err := t.secret(sessionFile, "STREAM_SESSION")
+	secret, ok, err := t.secret(ctx, sessionFile, "STREAM_SESSION")
 	if err == nil && !ok {
 		secret, _, err = t.prompt(ctx, fmt.Sprintf("Session secret of %s (empty if there is none): ", s.User))
 	}

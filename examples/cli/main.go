@@ -19,10 +19,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/stayauth/stayauth/examples/internal/frame"
@@ -41,13 +39,8 @@ const (
 )
 
 func main() {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, frame.Signals()...)
-	signal.Ignore(syscall.SIGPIPE) // a reader that is gone must not end a refresh either: writing fails
 	t := newTool(os.Stdin, os.Stdout, os.Stderr)
-	ctx, cancel := context.WithCancel(context.Background())
-	go t.obey(signals, cancel) // ends with the process
-	os.Exit(t.run(ctx, os.Args[1:]))
+	t.guard.Main(func(text string) { t.say("%s", text) }, func(ctx context.Context) int { return t.run(ctx, os.Args[1:]) })
 }
 
 // A command is one of the things that the tool can do. setup defines its flags and returns what it
@@ -71,7 +64,7 @@ type tool struct {
 	json           bool // print JSON, one object a line
 	waits          bool // for a server that is away, as no one waits for the command's end
 	store          filestore.Store
-	guard          guard
+	guard          frame.Guard
 }
 
 func newTool(stdin io.Reader, stdout, stderr io.Writer) *tool {

@@ -135,16 +135,16 @@ func matches(s, pattern string) bool {
 // TestBrokenState is about what may be wrong with the state folder.
 func TestBrokenState(t *testing.T) {
 	for name, test := range map[string]struct {
-		breakIt func(state string) error
+		breakIt func(d *desk) error
 		says    string
 	}{
-		"damaged settings": {func(state string) error {
-			return os.WriteFile(filepath.Join(state, "login-settings.json"), []byte("{}"), 0o600)
+		"damaged settings": {func(d *desk) error {
+			return os.WriteFile(filepath.Join(d.state, "login-settings.json"), []byte("{}"), 0o600)
 		}, "cli: filestore: ...login-settings.json is damaged; it is left as it is"},
-		"damaged login": {func(state string) error {
-			return os.WriteFile(filepath.Join(state, "login-alice@"+testserver.DefaultKey+".json"), []byte("{}"), 0o600)
+		"damaged login": {func(d *desk) error {
+			return os.WriteFile(d.record(), []byte("{}"), 0o600)
 		}, "cli: ...is damaged; it is left as it is"},
-		"open to others": {func(state string) error { return os.Chmod(state, 0o755) }, "cli: filestore: ...run chmod 0700 on it"},
+		"open to others": {func(d *desk) error { return os.Chmod(d.state, 0o755) }, "cli: filestore: ...run chmod 0700 on it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "open to others" && runtime.GOOS == "windows" {
@@ -152,7 +152,7 @@ func TestBrokenState(t *testing.T) {
 			}
 			d := newDesk(t, new(testserver.Server))
 			d.login()
-			if err := test.breakIt(d.state); err != nil {
+			if err := test.breakIt(d); err != nil {
 				t.Fatal(err)
 			}
 			for _, command := range []string{"logout", "whoami"} {

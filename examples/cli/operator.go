@@ -43,7 +43,7 @@ func (t *tool) operator(ctx context.Context, o *operator) (*feeds.Client, error)
 	if wrong := frame.CheckURL(s.BaseURL); wrong != "" {
 		return nil, usageError{"", "-base " + wrong}
 	}
-	secret, err := t.apiSecret(o.secretFile)
+	secret, err := t.apiSecret(ctx, o.secretFile)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,8 @@ func (t *tool) operator(ctx context.Context, o *operator) (*feeds.Client, error)
 }
 
 // apiSecret reads the app's API secret.
-func (t *tool) apiSecret(file string) (string, error) {
-	secret, ok, err := t.secret(file, "STREAM_API_SECRET")
+func (t *tool) apiSecret(ctx context.Context, file string) (string, error) {
+	secret, ok, err := t.secret(ctx, file, "STREAM_API_SECRET")
 	if err == nil && !ok {
 		err = usageError{"", "there is no API secret: name a file with -secret-file, or set STREAM_API_SECRET"}
 	}

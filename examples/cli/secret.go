@@ -17,13 +17,13 @@ const maxSecret = 64 << 10
 // secret reads a secret from the file, with "-" for standard input, or else from the environment
 // variable. ok is false if there is neither. A secret is never an argument: the machine's other
 // users can see those, and the shell remembers them.
-func (t *tool) secret(file, variable string) (secret string, ok bool, err error) {
+func (t *tool) secret(ctx context.Context, file, variable string) (secret string, ok bool, err error) {
 	var data []byte
 	switch {
 	case file == "-":
-		data, err = io.ReadAll(io.LimitReader(t.stdin, maxSecret+1))
+		data, err = reading(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(t.stdin, maxSecret+1)) })
 	case file != "":
-		data, err = readFile(file)
+		data, err = reading(ctx, func() ([]byte, error) { return readFile(file) }) // which may be a pipe
 	default:
 		secret, ok = os.LookupEnv(variable)
 		return secret, ok && secret != "", nil
@@ -41,6 +41,25 @@ func (t *tool) secret(file, variable string) (secret string, ok bool, err error)
 		return "", false, fmt.Errorf("there is no secret in %s: it is empty", file)
 	}
 	return secret, true, nil
+}
+
+// reading returns what read returns, or ctx's error if that ends first: a pipe may never have an end.
+func reading(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+	type input struct {
+		data []byte
+		err  error
+	}
+	done := make(chan input, 1)
+	go func() { // ends with the input, or with the process
+		data, err := read()
+		done <- input{data, err}
+	}()
+	select {
+	case in := <-done:
+		return in.data, in.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func readFile(name string) ([]byte, error) {
@@ -61,7 +80,7 @@ func (t *tool) prompt(ctx context.Context, question string) (secret string, ok b
 	}
 	// Before the echo goes it is certain to come back.
 	show := func() { _ = stty(terminal, "echo") }
-	t.guard.restore.Store(&show)
+	t.guard.Restore.Store(&show)
 	stop := whileHidden(show, func() {
 		_ = stty(terminal, "-echo")
 		fmt.Fprint(t.stderr, question)
@@ -69,7 +88,7 @@ func (t *tool) prompt(ctx context.Context, question string) (secret string, ok b
 	defer func() {
 		stop()
 		show()
-		t.guard.restore.Store(nil)
+		t.guard.Restore.Store(nil)
 	}()
 	if stty(terminal, "-echo") != nil {
 		return "", false, nil

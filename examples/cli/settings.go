@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/feeds"
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
@@ -94,8 +96,12 @@ func (t *tool) alone(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// loginKey is the place of the login in the store.
-func (s settings) loginKey() string { return s.User + "@" + s.Key }
+// loginKey is the place of the login in the store. The addresses are in it, or a copy of the tool
+// that still runs with others would send them the secrets of the next login.
+func (s settings) loginKey() string {
+	addresses := sha256.Sum256([]byte(s.BaseURL + "\n" + s.TokenURL))
+	return fmt.Sprintf("%s@%s@%x", s.User, s.Key, addresses[:8])
+}
 
 // sharedLogin is the login in the store, for all that run with the same settings.
 func (t *tool) sharedLogin(s settings) *shared.Login {
@@ -108,7 +114,7 @@ func (t *tool) sharedLogin(s settings) *shared.Login {
 // A provider of tokens for a session that a person waits for.
 type impatient struct {
 	*shared.Login
-	guard *guard
+	guard *frame.Guard
 	waits bool // as tail does
 }
 
@@ -116,7 +122,7 @@ type impatient struct {
 // saved. A session would ask for half a minute where asking fails: a person wants to know at once
 // what is wrong, and tries again if it may help.
 func (p impatient) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
-	defer p.guard.refreshing.Store(false)
+	defer p.guard.Saving.Store(false)
 	t, err := p.Login.Token(ctx, old)
 	if err != nil && !p.waits && !provider.IsPermanent(err) {
 		err = provider.NoRetry(err)
@@ -171,8 +177,8 @@ func (t *tool) connected(ctx context.Context, work func(*connection) error) erro
 // backend gives out such, and the session secret if not.
 type backend struct {
 	settings
-	session *string // to log in with; nil: only a login that is there can be refreshed
-	guard   *guard  // is told that a refresh is under way; may be nil
+	session *string      // to log in with; nil: only a login that is there can be refreshed
+	guard   *frame.Guard // is told that a refresh is under way; may be nil
 }
 
 const (
@@ -193,7 +199,7 @@ func (b backend) Token(ctx context.Context, old provider.Token) (provider.Token,
 		return provider.Token{}, provider.Permanent(errNotLoggedIn)
 	}
 	if b.guard != nil {
-		b.guard.refreshing.Store(true)
+		b.guard.Saving.Store(true)
 	}
 	t, err := endpoint.Token(ctx, old)
 	switch {

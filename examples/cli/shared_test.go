@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,11 +127,12 @@ func TestInterruptedLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Logins = append(m.Logins, "bob@"+testserver.DefaultKey)
+	bobs := settings{User: "bob", Key: testserver.DefaultKey}
+	m.Logins = append(m.Logins, bobs.loginKey())
 	if err := tool.remember(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	bob := tool.sharedLogin(settings{User: "bob", Key: testserver.DefaultKey})
+	bob := tool.sharedLogin(bobs)
 	if err := bob.Login(t.Context(), provider.NewToken("bob's token", time.Time{}).WithRefreshToken("bob's")); err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +161,56 @@ func (d *desk) wantNoSecrets() {
 	}
 }
 
+// record is the file with alice's login.
+func (d *desk) record() string {
+	d.t.Helper()
+	files, err := filepath.Glob(filepath.Join(d.state, "login-alice@"+testserver.DefaultKey+"@*.json"))
+	if err != nil || len(files) != 1 {
+		d.t.Fatalf("alice's login is in %q, %v; want one file", files, err)
+	}
+	return files[0]
+}
+
+// TestAnotherBackend: the secrets of a login go to the backend that it was made at, also those of
+// the same user with the same key, and also from a copy of the tool that still runs with the last.
+func TestAnotherBackend(t *testing.T) {
+	var got atomic.Int32 // token calls of the first backend
+	first := &testserver.Server{Session: session, Fault: func(r *http.Request) (f testserver.Fault) {
+		if r.URL.Path == "/token" {
+			got.Add(1)
+		}
+		return f
+	}}
+	d := newDesk(t, first)
+	d.login()
+	still := newTool(nil, t.Output(), t.Output())
+	still.store.Dir = d.state
+	m, err := still.remembered(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newDesk(t, &testserver.Server{Session: session})
+	second.state = d.state
+	second.login()
+
+	before := got.Load()
+	token, err := still.sharedLogin(m.settings).Token(t.Context(), provider.Token{})
+	if !errors.Is(err, errNotLoggedIn) || !token.IsZero() {
+		t.Errorf("a copy with the first backend finds a login, %v; want none", err)
+	}
+	second.ok("post", "Hello")
+	if calls := got.Load() - before; calls != 0 {
+		t.Errorf("%d token calls of the first backend after the login at the second, want none", calls)
+	}
+	second.ok("logout")
+	second.wantNoSecrets()
+}
+
 func TestAnotherUser(t *testing.T) {
 	srv := &testserver.Server{Session: session}
 	d := newDesk(t, srv)
 	d.login()
-	record := filepath.Join(d.state, "login-alice@"+testserver.DefaultKey+".json")
+	record := d.record()
 	before, err := os.ReadFile(record)
 	if err != nil {
 		t.Fatal(err)

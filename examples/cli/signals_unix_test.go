@@ -4,11 +4,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -126,4 +129,39 @@ func (d *desk) start(line ...string) (*exec.Cmd, *bufio.Reader) {
 		d.t.Fatal(err)
 	}
 	return cmd, bufio.NewReader(stderr)
+}
+
+// TestSignalWhileReading: a signal ends the tool while it waits for a secret that does not come.
+func TestSignalWhileReading(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, new(testserver.Server))
+	for _, line := range []string{
+		"login -user alice -key k -base " + d.url + " -token-url " + d.url + "/token -session-file -",
+		"token -user alice -secret-file -",
+		"token -user alice -secret-file " + fifo,
+		"revoke -user alice -key k -secret-file -",
+	} {
+		t.Run(line, func(t *testing.T) {
+			var diag bytes.Buffer
+			ctx, cancel := context.WithCancel(t.Context())
+			if strings.HasSuffix(line, fifo) {
+				cancel() // nothing tells when the tool waits for a writer
+			}
+			status := newTool(silence{cancel}, io.Discard, &diag).run(ctx, d.args(strings.Fields(line)))
+			if status != exitFailed || diag.String() != "cli: interrupted\n" {
+				t.Errorf("exit status %d, and it says %q; want 1 and that it was interrupted", status, diag.String())
+			}
+		})
+	}
+}
+
+// silence is an input from which nothing comes. The signal does when it is read from.
+type silence struct{ signal func() }
+
+func (s silence) Read([]byte) (int, error) {
+	s.signal()
+	select {} // ends with the process
 }

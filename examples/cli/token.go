@@ -17,18 +17,18 @@ from $STREAM_API_SECRET.`,
 			user := flags.String("user", "", "whose token it is: the user's `id`")
 			validity := flags.Duration("valid", time.Hour, "how long it lives; negative: for ever")
 			file := flags.String("secret-file", "", "`file` with the API secret; - is standard input")
-			return func(context.Context, []string) error { return t.token(*user, *validity, *file) }
+			return func(ctx context.Context, _ []string) error { return t.token(ctx, *user, *validity, *file) }
 		}}
 }
 
-func (t *tool) token(user string, validity time.Duration, secretFile string) error {
+func (t *tool) token(ctx context.Context, user string, validity time.Duration, secretFile string) error {
 	switch {
 	case user == "":
 		return usageError{"", "it has to know -user"}
 	case validity == 0:
 		return usageError{"", "-valid 0 would be no life at all"}
 	}
-	secret, err := t.apiSecret(secretFile)
+	secret, err := t.apiSecret(ctx, secretFile)
 	if err != nil {
 		return err
 	}

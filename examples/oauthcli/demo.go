@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -27,8 +26,10 @@ func demoCommand() command {
 					return err
 				}
 				base := "http://" + listener.Addr().String()
-				fmt.Fprintf(t.stdout, "The server is ready, until Ctrl-C. In another terminal (oauthcli is what go install . makes of this folder):\n\n"+
-					"  oauthcli login -issuer %s -client-id demo -api %s\n  oauthcli get /me\n  oauthcli logout\n", base, base)
+				if err := t.print("The server is ready, until Ctrl-C. In another terminal (oauthcli is what go install . makes of this folder):\n\n"+
+					"  oauthcli login -issuer %s -client-id demo -api %s\n  oauthcli get /me\n  oauthcli logout\n", base, base); err != nil {
+					return errors.Join(err, listener.Close())
+				}
 				guard := newDemo(demoLife)
 				defer guard.Close()
 				server := &http.Server{Handler: guard, ReadHeaderTimeout: 10 * time.Second}

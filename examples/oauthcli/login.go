@@ -46,8 +46,12 @@ again. A client secret, where the server has given one to this tool, is in the e
 }
 
 func (t *tool) login(ctx context.Context, s settings, scopes []string, device bool) error {
+	if err := t.giveUp(ctx, sealedKey); err != nil {
+		return err
+	}
 	last, err := t.remembered(ctx)
-	if err != nil && !errors.Is(err, errNotLoggedIn) {
+	first := errors.Is(err, errNotLoggedIn)
+	if err != nil && !first {
 		return err
 	}
 	s.Issuer, s.ClientID, s.API = cmp.Or(s.Issuer, last.Issuer), cmp.Or(s.ClientID, last.ClientID), cmp.Or(s.API, last.API)
@@ -70,10 +74,8 @@ func (t *tool) login(ctx context.Context, s settings, scopes []string, device bo
 		return err
 	}
 
-	if last.Issuer == "" {
-		// A place that can't be written, or a keychain that can't be opened, is better known before
-		// a person has logged in than afterwards.
-		if err := t.remember(ctx, settings{}); err != nil {
+	if first {
+		if err := t.prepare(ctx, last); err != nil {
 			return err
 		}
 	}
@@ -104,9 +106,26 @@ func (t *tool) login(ctx context.Context, s settings, scopes []string, device bo
 	if scope, ok := got.Extra("scope").(string); ok {
 		token = token.WithExtras(map[string]string{"scope": scope})
 	}
+	if err := t.replaceLogin(ctx, s, last, token); err != nil {
+		return err
+	}
+	if got.RefreshToken == "" {
+		t.say("the server has given no refresh token: the login will end with its access token\nTry: oauthcli login -scope with what the " +
+			"server wants for a longer one, often offline_access")
+	}
+	return t.print("Logged in at %s.\n", s.Issuer)
+}
+
+// replaceLogin saves a login in place of the last one. It is not interrupted: neither of the two
+// might be left.
+func (t *tool) replaceLogin(ctx context.Context, s, last settings, token provider.Token) error {
+	ctx, cancel := limited(context.WithoutCancel(ctx))
+	defer cancel()
+	t.guard.Saving.Store(true)
+	defer t.guard.Saving.Store(false)
 	// First who it is and then the login: a copy of this tool that comes in between finds no login,
 	// and not a wrong one.
-	if err := t.sharedLogin(s).Forget(ctx); err != nil {
+	if err := t.forget(ctx, s); err != nil {
 		return err
 	}
 	if err := t.remember(ctx, s); err != nil {
@@ -115,17 +134,21 @@ func (t *tool) login(ctx context.Context, s settings, scopes []string, device bo
 	if err := t.sharedLogin(s).Login(ctx, token); err != nil {
 		return err
 	}
-	if last.Issuer != "" && (last.Issuer != s.Issuer || last.ClientID != s.ClientID) {
-		if err := t.sharedLogin(last).Forget(ctx); err != nil {
+	if last.Issuer != "" && !last.LoggedOut && (last.Issuer != s.Issuer || last.ClientID != s.ClientID) {
+		if err := t.forget(ctx, last); err != nil {
 			return fmt.Errorf("you are logged in at %s now, but the login at %s could not be removed: %w", s.Issuer, last.Issuer, err)
 		}
 	}
-	if got.RefreshToken == "" {
-		t.say("the server has given no refresh token: the login will end with its access token\nTry: oauthcli login -scope with what the " +
-			"server wants for a longer one, often offline_access")
-	}
-	fmt.Fprintf(t.stdout, "Logged in at %s.\n", s.Issuer)
 	return nil
+}
+
+// forget removes a login from this machine, also one that no one can open.
+func (t *tool) forget(ctx context.Context, s settings) error {
+	login := t.sharedLogin(s)
+	if err := t.giveUp(ctx, login.Key); err != nil {
+		return err
+	}
+	return login.Forget(ctx)
 }
 
 // byBrowser is the authorization code grant with PKCE (RFC 7636) and a redirect to the loopback

@@ -37,7 +37,8 @@ const (
 )
 
 func main() {
-	frame.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
+	t := newTool(os.Stdout, os.Stderr)
+	t.guard.Main(func(text string) { t.say("%s", text) }, func(ctx context.Context) int { return t.run(ctx, os.Args[1:]) })
 }
 
 // A command is one of the things that the tool can do. setup defines its flags and returns what it
@@ -60,6 +61,7 @@ type tool struct {
 	sealed         keychain.Store         // store, with a key from the system's keychain
 	seal           bool                   // use that
 	browse         func(url string) error // opens a browser
+	guard          frame.Guard
 }
 
 // kept is where the login is kept.
@@ -73,12 +75,14 @@ func (t *tool) kept() shared.Store {
 // app names the login's place, in the file system and in the keychain.
 const app = "stayauth-oauthcli"
 
-// run does what args say and returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	t := &tool{stdout: stdout, stderr: stderr, store: filestore.Store{App: app}, browse: openBrowser}
+func newTool(stdout, stderr io.Writer) *tool {
+	t := &tool{stdout: output{stdout}, stderr: stderr, store: filestore.Store{App: app}, browse: openBrowser}
 	t.sealed = keychain.Store{Store: &t.store, App: app}
-	return t.report(t.dispatch(ctx, args))
+	return t
 }
+
+// run does what args say and returns the exit status.
+func (t *tool) run(ctx context.Context, args []string) int { return t.report(t.dispatch(ctx, args)) }
 
 func (t *tool) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -191,6 +195,9 @@ func (t *tool) report(err error) int {
 	case errors.Is(err, shared.ErrEnded):
 		t.say("your login is over: %v\nTry: oauthcli login", err)
 		return exitLoggedOut
+	case errors.Is(err, keychain.ErrKeyLost):
+		t.say("the login is sealed with a key that is not in the system's keychain any more: no one can open it\n" +
+			"Try: oauthcli login -keychain, or oauthcli logout -keychain, which give it up")
 	case errors.Is(err, context.Canceled):
 		t.say("interrupted")
 	case errors.Is(err, context.DeadlineExceeded):
@@ -199,6 +206,23 @@ func (t *tool) report(err error) int {
 		t.say("%v", err)
 	}
 	return exitFailed
+}
+
+// print writes what the command was asked for.
+func (t *tool) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(t.stdout, format, args...)
+	return err
+}
+
+// An output says in its errors that it could not be written, which the system's errors don't.
+type output struct{ w io.Writer }
+
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil {
+		err = fmt.Errorf("the output can't be written: %w", err)
+	}
+	return n, err
 }
 
 // say writes to the person at the terminal.

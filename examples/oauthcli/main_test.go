@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,25 +38,42 @@ type desk struct {
 	*testserver.Guard
 	t           *testing.T
 	base, state string
+	fault       atomic.Pointer[func(*http.Request) testserver.Fault] // the guard's, which may change while it runs
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Setenv("OAUTH_CLIENT_SECRET", "")
 	guard := newDemo(time.Hour)
+	d := &desk{Guard: guard, t: t, state: filepath.Join(t.TempDir(), "state")}
+	guard.Fault = func(r *http.Request) (f testserver.Fault) {
+		if fault := d.fault.Load(); fault != nil {
+			return (*fault)(r)
+		}
+		return f
+	}
 	t.Cleanup(func() { guard.Close() })
 	server := httptest.NewServer(guard)
 	t.Cleanup(server.Close)
-	return &desk{guard, t, server.URL, filepath.Join(t.TempDir(), "state")}
+	d.base = server.URL
+	return d
 }
+
+// goesWrong says what goes wrong with a request from now on.
+func (d *desk) goesWrong(fault func(*http.Request) testserver.Fault) { d.fault.Store(&fault) }
 
 // run runs the tool and returns its exit status and what it wrote.
 func (d *desk) run(line ...string) (status int, stdout, stderr string) {
 	d.t.Helper()
 	var out bytes.Buffer
 	terminal := &person{t: d.t}
-	status = run(d.t.Context(), slices.Insert(slices.Clone(line), min(1, len(line)), "-state", d.state), &out, terminal)
+	status = newTool(&out, terminal).run(d.t.Context(), d.args(line))
 	terminal.went.Wait()
 	return status, out.String(), terminal.seen.String()
+}
+
+// args puts the state folder into a command line.
+func (d *desk) args(line []string) []string {
+	return slices.Insert(slices.Clone(line), min(1, len(line)), "-state", d.state)
 }
 
 // ok runs the tool, which must succeed, and returns what it printed.

@@ -50,7 +50,7 @@ func TestMistakes(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var overview bytes.Buffer
-	if status := run(t.Context(), []string{"help"}, &overview, io.Discard); status != exitOK {
+	if status := newTool(&overview, io.Discard).run(t.Context(), []string{"help"}); status != exitOK {
 		t.Errorf("help: exit status %d", status)
 	}
 	for _, c := range commands() {
@@ -58,7 +58,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the overview says nothing of %s", c.name)
 		}
 		var out bytes.Buffer
-		if status := run(t.Context(), []string{"help", c.name}, &out, io.Discard); status != exitOK || !strings.Contains(strings.Join(strings.Fields(out.String()), " "), strings.Join(strings.Fields(c.long), " ")) ||
+		if status := newTool(&out, io.Discard).run(t.Context(), []string{"help", c.name}); status != exitOK || !strings.Contains(strings.Join(strings.Fields(out.String()), " "), strings.Join(strings.Fields(c.long), " ")) ||
 			!strings.Contains(out.String(), "usage: oauthcli "+c.name) {
 			t.Errorf("help %s: exit status %d, %s", c.name, status, out.String())
 		}
@@ -76,7 +76,7 @@ func TestForgedAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	forger := &forger{t: t, cancel: cancel}
 	var out bytes.Buffer
-	status := run(ctx, []string{"login", "-state", d.state, "-no-browser", "-issuer", d.base, "-client-id", "demo", "-api", d.base}, &out, forger)
+	status := newTool(&out, forger).run(ctx, []string{"login", "-state", d.state, "-no-browser", "-issuer", d.base, "-client-id", "demo", "-api", d.base})
 	if status != exitFailed || out.Len() > 0 || !slices.Equal(forger.got, []int{404, 404, 404}) {
 		t.Errorf("exit status %d, %q, and the forged answers are answered with %v; want 1, nothing and 404", status, out.String(), forger.got)
 	}

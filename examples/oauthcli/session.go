@@ -13,40 +13,89 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stayauth/stayauth/examples/internal/frame"
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/keychain"
 	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/transport"
 )
 
-// tokens is where the next token comes from.
-func (s settings) tokens() provider.TokenProvider {
+// tokens is where the next token comes from. The guard is told that one is on its way.
+func (s settings) tokens(guard *frame.Guard) provider.TokenProvider {
 	server := provider.OAuth2{TokenURL: s.Endpoints.Token, ClientID: s.ClientID, ClientSecret: provider.NewSecret(s.ClientSecret)}
 	return provider.TokenFunc(func(ctx context.Context, old provider.Token) (provider.Token, error) {
 		if old.RefreshToken() == "" {
 			return provider.Token{}, provider.Permanent(errNotLoggedIn)
 		}
+		guard.Saving.Store(true)
 		return server.Token(ctx, old)
 	})
 }
 
 // sharedLogin is the login in the store, for all that run with the same settings.
 func (t *tool) sharedLogin(s settings) *shared.Login {
-	return &shared.Login{Provider: s.tokens(), Store: t.kept(), Key: s.ClientID + "@" + s.Issuer,
+	key := s.ClientID + "@" + s.Issuer
+	if t.seal {
+		key += "#sealed" // a login that is not would be in its way, and it in the way of that
+	}
+	return &shared.Login{Provider: s.tokens(&t.guard), Store: t.kept(), Key: key,
 		Logger: slog.New(slog.NewTextHandler(t.stderr, nil))}
 }
 
-// current returns the settings of the login and a token that is valid.
-func (t *tool) current(ctx context.Context) (settings, provider.Token, error) {
+// A guarded login tells the guard when what the server has answered is saved.
+type guarded struct {
+	*shared.Login
+	guard *frame.Guard
+}
+
+// Token implements [provider.TokenProvider]. When it returns the answer is saved, as a rule.
+func (g guarded) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
+	defer g.guard.Saving.Store(false)
+	return g.Login.Token(ctx, old)
+}
+
+// Wait implements [provider.Waiter]: it waits for an answer that could not be saved at once.
+func (g guarded) Wait(ctx context.Context) error {
+	g.guard.Saving.Store(true)
+	defer g.guard.Saving.Store(false)
+	return g.Login.Wait(ctx)
+}
+
+// loaded returns the settings of the login, the login, and its token, which may have ended.
+func (t *tool) loaded(ctx context.Context) (settings, guarded, provider.Token, error) {
 	s, err := t.remembered(ctx)
 	if err != nil {
-		return settings{}, provider.Token{}, err
+		return settings{}, guarded{}, provider.Token{}, err
 	}
 	ctx, cancel := limited(ctx)
 	defer cancel()
+	login := guarded{t.sharedLogin(s), &t.guard}
+	token, err := login.Token(ctx, provider.Token{})
+	return s, login, token, err
+}
+
+// spare is for how long a token has to be good at least, so that it is of use to whom it is given.
+const spare = 5 * time.Second
+
+// current returns the settings of the login and a token that is valid by this machine's clock.
+func (t *tool) current(ctx context.Context) (settings, provider.Token, error) {
+	s, login, token, err := t.loaded(ctx)
+	end := token.Expiry()
+	switch {
+	case err != nil || end.IsZero() || time.Until(end) > spare:
+		return s, token, err
+	case token.RefreshToken() == "" && time.Until(end) > 0:
+		return s, token, nil
+	case token.RefreshToken() == "": // the server is not asked, which would end the login: this clock may be wrong
+		return s, provider.Token{}, fmt.Errorf("%w: its access token ended at %s, and there is no refresh token for another", shared.ErrEnded,
+			end.Local().Format(time.DateTime))
+	}
 	// A transport would try for half a minute. A person wants to know at once what is wrong, and
 	// tries again if it may help.
-	token, err := t.sharedLogin(s).Token(ctx, provider.Token{})
-	return s, token, err
+	asking, cancel := limited(ctx)
+	defer cancel()
+	token, err = login.Token(asking, token)
+	return s, token, errors.Join(err, login.Wait(context.WithoutCancel(ctx))) // the next token is saved before the process ends
 }
 
 func statusCommand() command {
@@ -57,17 +106,17 @@ func statusCommand() command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(t.stdout, "Logged in at %s with the client id %s, for %s.\n", s.Issuer, s.ClientID, s.API)
+				allowed := ""
 				if scope := token.Extra("scope"); scope != "" {
-					fmt.Fprintf(t.stdout, "Allowed: %s.\n", printable(scope))
+					allowed = fmt.Sprintf("Allowed: %s.\n", printable(scope))
 				}
 				until := "until it is rejected"
-				if end := token.Expiry(); !end.IsZero() {
+				if end := token.Expiry(); time.Until(end) > 0 { // a new token that has ended: this clock is wrong
 					until = "until " + end.Local().Format(time.DateTime)
 				}
-				fmt.Fprintf(t.stdout, "The access token is good %s, and %s.\n", until, map[bool]string{
-					true: "is then replaced by itself", false: "there is no refresh token for another"}[token.RefreshToken() != ""])
-				return nil
+				return t.print("Logged in at %s with the client id %s, for %s.\n%sThe access token is good %s, and %s.\n", s.Issuer, s.ClientID, s.API,
+					allowed, until, map[bool]string{
+						true: "is then replaced by itself", false: "there is no refresh token for another"}[token.RefreshToken() != ""])
 			}
 		}}
 }
@@ -82,7 +131,7 @@ Anyone who sees it can do with it what you can do.`,
 			return func(ctx context.Context, _ []string) error {
 				_, token, err := t.current(ctx)
 				if err == nil {
-					_, err = fmt.Fprintln(t.stdout, token.Value())
+					err = t.print("%s\n", token.Value())
 				}
 				return err
 			}
@@ -98,7 +147,7 @@ printed as it is. A status of 400 or more makes the exit status 1.`,
 }
 
 func (t *tool) get(ctx context.Context, path string) (err error) {
-	s, _, err := t.current(ctx)
+	s, login, _, err := t.loaded(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,7 +164,7 @@ func (t *tool) get(ctx context.Context, path string) (err error) {
 		target = api.JoinPath(target.EscapedPath())
 		target.RawQuery = query
 	}
-	tr := &transport.Transport{Provider: t.sharedLogin(s), Origins: []string{api.Scheme + "://" + api.Host}}
+	tr := &transport.Transport{Provider: login, Origins: []string{api.Scheme + "://" + api.Host}}
 	defer func() { err = errors.Join(err, tr.Close()) }() // waits for a refresh, so that the next token is saved before the process ends
 	if target.Scheme != api.Scheme || !strings.EqualFold(target.Host, api.Host) {
 		return usageError{"", fmt.Sprintf("the login is for %s, and its token goes nowhere else", s.API)}
@@ -140,32 +189,52 @@ func (t *tool) get(ctx context.Context, path string) (err error) {
 
 func logoutCommand() command {
 	return command{name: "logout", short: "log out, in all terminals and at the server", long: `Tells the server to revoke the login (RFC 7009), and removes it from this machine, for all copies of this tool. If the server can't
-be told, the login is removed here all the same, and the exit status is 1.`,
+be told, the login is removed here all the same, and the exit status is 1. The next login need not be told where, with or without
+-keychain; a client secret is forgotten.`,
 		setup: func(t *tool, _ *flag.FlagSet) work {
 			return func(ctx context.Context, _ []string) error { return t.logout(ctx) }
 		}}
 }
 
 func (t *tool) logout(ctx context.Context) error {
-	s, token, err := t.current(ctx)
-	switch {
-	case errors.Is(err, errNotLoggedIn), errors.Is(err, shared.ErrEnded):
-		fmt.Fprintln(t.stdout, "You were not logged in.")
-		return nil
-	case s.Issuer == "":
+	s, _, token, err := t.loaded(ctx)
+	noLogin := errors.Is(err, errNotLoggedIn) || errors.Is(err, shared.ErrEnded)
+	lost := errors.Is(err, keychain.ErrKeyLost)
+	if s.Issuer == "" && !noLogin && !lost {
 		return err
 	}
 	if err == nil {
 		err = s.revoke(ctx, token)
 	}
-	if forget := t.sharedLogin(s).Forget(ctx); forget != nil {
-		return forget
+	if s.Issuer != "" || lost {
+		if err := t.remove(ctx, s); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	switch {
+	case lost:
+		return errors.New("the login is removed from this machine, but not revoked at the server: no one can open it any more")
+	case noLogin:
+		return t.print("You were not logged in.\n")
+	case err != nil:
 		return fmt.Errorf("the login is removed from this machine, but not revoked at the server: %w", err)
 	}
-	fmt.Fprintf(t.stdout, "Logged out at %s.\n", s.Issuer)
-	return nil
+	return t.print("Logged out at %s.\n", s.Issuer)
+}
+
+// remove removes a login from this machine. It is not interrupted: the server has ended the login.
+func (t *tool) remove(ctx context.Context, s settings) error {
+	ctx, cancel := limited(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := t.giveUp(ctx, sealedKey); err != nil {
+		return err
+	}
+	if s.Issuer != "" { // or the settings are lost, and with them where the login is
+		if err := t.forget(ctx, s); err != nil {
+			return err
+		}
+	}
+	return t.leave(ctx, s)
 }
 
 // revoke ends the login at the server, where the server knows how to: RFC 7009.

@@ -24,7 +24,8 @@ const (
 )
 
 // Main runs a program and exits with its status. Its context ends with the first Ctrl-C, SIGTERM or
-// SIGHUP, which a closed terminal sends; a second one ends the process at once.
+// SIGHUP, which a closed terminal sends; a second one ends the process at once. A program that keeps a
+// login has a [Guard] instead.
 func Main(run func(ctx context.Context) (status int)) {
 	ctx, stop := signal.NotifyContext(context.Background(), Signals()...)
 	context.AfterFunc(ctx, stop)
