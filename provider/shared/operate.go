@@ -17,12 +17,13 @@ func (l *Login) load(ctx context.Context) (lease.Record, uint64, error) {
 		data    []byte
 		version uint64
 	}
+	began := time.Now()
 	found, err := hedge(ctx, l.opLimit(), func(ctx context.Context) (stored, error) {
 		data, version, err := l.Store.Load(ctx, l.Key)
 		return stored{data, version}, err
 	})
 	if err != nil {
-		return lease.Record{}, 0, l.storeError(ctx, "loading", err)
+		return lease.Record{}, 0, l.storeError(ctx, "loading", began, err)
 	}
 	if found.version == 0 {
 		return lease.Record{}, 0, nil
@@ -42,6 +43,7 @@ func (l *Login) swap(ctx context.Context, rec lease.Record, version uint64, send
 	if err != nil {
 		return 0, fmt.Errorf("%w: the token of the login %q can't be kept: %w", ErrUnwritable, l.Key, err)
 	}
+	began := time.Now()
 	next, err := send(ctx, l.opLimit(), func(ctx context.Context) (uint64, error) {
 		return l.Store.CompareAndSwap(ctx, l.Key, data, version)
 	})
@@ -54,7 +56,7 @@ func (l *Login) swap(ctx context.Context, rec lease.Record, version uint64, send
 	case errors.Is(err, ErrConflict):
 		return 0, ErrConflict
 	}
-	return 0, l.storeError(ctx, "saving", err)
+	return 0, l.storeError(ctx, "saving", began, err)
 }
 
 // errTwice is the conflict of a write that was sent again: it may have met itself, and be carried
@@ -63,12 +65,12 @@ var errTwice = fmt.Errorf("%w, maybe by the same write", ErrConflict)
 
 // storeError describes an error of the store. A time limit that is not the caller's does not show
 // as one.
-func (l *Login) storeError(ctx context.Context, doing string, err error) error {
+func (l *Login) storeError(ctx context.Context, doing string, began time.Time, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("shared: gave up %s the login %q: %w", doing, l.Key, context.Cause(ctx))
-	case err == context.DeadlineExceeded || err == context.Canceled:
-		return fmt.Errorf("shared: %s the login %q: the store did not answer within %v", doing, l.Key, l.opLimit())
+	case endsContext(err) && time.Since(began) >= l.opLimit():
+		err = fmt.Errorf("the store did not answer within %v: %w", l.opLimit(), err)
 	}
 	err = fmt.Errorf("shared: %s the login %q: %w", doing, l.Key, notTheCallers(err))
 	if errors.Is(err, ErrUnwritable) {

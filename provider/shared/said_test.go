@@ -76,6 +76,19 @@ func TestStoreErrorsThatMatchAContext(t *testing.T) {
 	}
 }
 
+// TestStoreHangs: who reads the error learns that the store did not answer, and what it says itself.
+func TestStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := &network{Store: loggedIn(t)}
+		net.set(func(string) (bool, error) { return false, errHang })
+		_, err := newLogin(new(singleUse), net, "alice").Token(t.Context(), first())
+		const want = `shared: loading the login "alice": the store did not answer within 5s: context deadline exceeded`
+		if err == nil || err.Error() != want || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Token: %v; want %s", err, want)
+		}
+	})
+}
+
 // TestWaitSaysWhatIsLeft: why the newest token is not saved, also if there is no time to wait.
 func TestWaitSaysWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
