@@ -57,6 +57,13 @@ func (f *forgetful) forget(n int) {
 	f.writes = f.writes[:max(len(f.writes)-n, 0)]
 }
 
+// written returns how many writes there are.
+func (f *forgetful) written() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.writes)
+}
+
 // TestLostLogout: a logout that the store loses stays one for the process that made it, which puts
 // it back.
 func TestLostLogout(t *testing.T) {

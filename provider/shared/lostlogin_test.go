@@ -47,8 +47,8 @@ func TestLostLogin(t *testing.T) {
 				case test.knew:
 					wantToken(t, service, first(), "token-1")
 				}
-				before, given := len(s.writes), len(backend.given)
-				lose := func() { s.forget(len(s.writes) - before) }
+				before, given := s.written(), len(backend.given)
+				lose := func() { s.forget(s.written() - before) }
 				if err := command.Login(t.Context(), next); err != nil {
 					t.Fatal(err)
 				}

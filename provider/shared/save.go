@@ -168,7 +168,7 @@ func (l *Login) saved(ctx context.Context) error {
 	saving := l.saving
 	l.mu.Unlock()
 	newest, unsaved := l.current()
-	if saving == nil || unsaved == nil || newest.Token.RefreshToken() == "" {
+	if saving == nil || unsaved != nil && newest.Token.RefreshToken() == "" {
 		return nil
 	}
 	select {
