@@ -70,18 +70,19 @@ func (s *Store) create() error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return nil // whatever is wrong with it, locate says it
 	}
-	if !s.AllowGroup {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return notWritten(doing, err)
-		}
-		return nil
+	mode := fs.FileMode(0o700)
+	if s.AllowGroup {
+		mode = 0o770
 	}
-	if err := os.MkdirAll(dir, 0o770); err != nil {
+	if err := os.MkdirAll(dir, mode); err != nil {
 		return notWritten(doing, err)
+	}
+	if !s.AllowGroup {
+		return nil
 	}
 	info, err := os.Stat(dir)
 	if err == nil {
-		err = os.Chmod(dir, info.Mode()|0o770) // in spite of the umask
+		err = os.Chmod(dir, info.Mode()|mode) // in spite of the umask
 	}
 	if err != nil {
 		return notWritten(doing, err)

@@ -67,9 +67,10 @@ type Store struct {
 	turn sync.Once
 	busy chan struct{} // holds an element during a question to the keychain: one prompt at a time
 
-	mu     sync.Mutex     // guards the fields below; never held across a call
-	keys   map[string]key // that this process knows, by the login's key
-	unused map[string]key // that were made for a record of which it is not known to be saved
+	mu   sync.Mutex     // guards the field below; never held across a call
+	keys map[string]key // that this process knows, by the login's key
+
+	unused sync.Map // by the login's key, the key that was made for a record of which it is not known to be saved
 }
 
 // ErrKeyLost is what a [Store] wraps when the keychain works and doesn't have the key of a record:
@@ -139,7 +140,7 @@ func (s *Store) first(ctx context.Context, name string, record []byte, version u
 	case errors.Is(err, shared.ErrConflict) && !again: // nothing is sealed with it
 		s.forget(ctx, k.id)
 	default: // something may be
-		s.keepUnused(name, k)
+		s.unused.Store(name, k)
 	}
 	return next, err
 }
@@ -224,38 +225,22 @@ func (s *Store) known(name string) (key, bool) {
 	return k, ok
 }
 
-// made returns the key that was made for a try before, if it is in the keychain still.
+// made returns the key that was made for a try before, if it is in the keychain still. Two calls do
+// not get the same.
 func (s *Store) made(ctx context.Context, name string) (key, bool, error) {
-	k, ok := s.takeUnused(name)
+	v, ok := s.unused.LoadAndDelete(name)
 	if !ok {
 		return key{}, false, nil
 	}
+	k := v.(key)
 	_, err := s.fetch(ctx, k.id)
 	switch {
 	case errors.Is(err, ErrKeyLost):
 		return key{}, false, nil
 	case err != nil:
-		s.keepUnused(name, k)
+		s.unused.Store(name, k)
 	}
 	return k, true, err
-}
-
-// takeUnused returns the key that keepUnused kept. Two calls do not get the same.
-func (s *Store) takeUnused(name string) (key, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k, ok := s.unused[name]
-	delete(s.unused, name)
-	return k, ok
-}
-
-func (s *Store) keepUnused(name string, k key) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unused == nil {
-		s.unused = make(map[string]key)
-	}
-	s.unused[name] = k
 }
 
 func (s *Store) learn(name string, k key) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/redisstore"
 )
 
@@ -54,25 +53,6 @@ func TestHooks(t *testing.T) {
 		if seen := hook.commands.Swap(0); seen != 2 {
 			t.Errorf("the hook saw %d of 2 operations (context %d)", seen, n)
 		}
-	}
-}
-
-// TestNotALoginToBeMended: a key that holds something else is left as it is, and a person has to mend it.
-func TestNotALoginToBeMended(t *testing.T) {
-	server := startRedis(t)
-	store := &redisstore.Store{Client: server.client()}
-	server.do("SET", "stayauth:text", "x")
-	server.do("HSET", "stayauth:hash", "version", "x", "record", "y")
-	for _, key := range []string{"text", "hash"} {
-		if _, _, err := store.Load(within(t), key); !provider.IsNoRetry(err) {
-			t.Errorf("Load of a %s: %v; want NoRetry", key, err)
-		}
-		if _, err := store.CompareAndSwap(within(t), key, []byte("z"), 0); err == nil {
-			t.Errorf("CompareAndSwap over a %s succeeded", key)
-		}
-	}
-	if _, err := store.CompareAndSwap(within(t), "text", []byte("z"), 0); !provider.IsNoRetry(err) {
-		t.Errorf("CompareAndSwap over a text: %v; want NoRetry", err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/redisstore"
 	"github.com/stayauth/stayauth/provider/shared"
 	"github.com/stayauth/stayauth/provider/storetest"
@@ -73,7 +75,8 @@ func TestKeysAndTTL(t *testing.T) {
 	}
 }
 
-// TestNotALogin: what is under the key and is no login is reported, and left as it is.
+// TestNotALogin: what is under the key and is no login is reported, for a person to mend, and left as
+// it is.
 func TestNotALogin(t *testing.T) {
 	server := startRedis(t)
 	store := &redisstore.Store{Client: server.client()}
@@ -91,6 +94,13 @@ func TestNotALogin(t *testing.T) {
 		_, swapErr := store.CompareAndSwap(within(t), name, []byte("x"), version)
 		if swapErr == nil || loadErr != nil && strings.Contains(loadErr.Error(), "geheim") {
 			t.Errorf("%s: Load: %v, CompareAndSwap: %v; want errors that show nothing of it", name, loadErr, swapErr)
+		}
+		if provider.IsNoRetry(loadErr) == (name == "another hash") { // which has nothing that a login has
+			t.Errorf("%s: Load: %v; want NoRetry", name, loadErr)
+		}
+		otherVersion := name == "no record" || name == "a version of what"
+		if provider.IsNoRetry(swapErr) == otherVersion || errors.Is(swapErr, shared.ErrConflict) != otherVersion {
+			t.Errorf("%s: CompareAndSwap: %v; want NoRetry, or a conflict where there is another version: %v", name, swapErr, otherVersion)
 		}
 		if server.do("DUMP", "stayauth:"+name) != before {
 			t.Errorf("%s was overwritten", name)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/shared"
 )
 
 // TestLostLogin: a login that the store loses is written back by each process that has seen it,
@@ -34,11 +35,7 @@ func TestLostLogin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, backend := new(forgetful), new(singleUse)
-				service, command := newLogin(backend, s, "alice"), newLogin(backend, s, "alice")
-				if err := command.Login(t.Context(), first()); err != nil {
-					t.Fatal(err)
-				}
+				s, backend, service, command := serviceAndCommand(t)
 				switch {
 				case test.ended:
 					service.Provider = reject(new(int))
@@ -91,14 +88,22 @@ func TestLostLogin(t *testing.T) {
 	}
 }
 
+// serviceAndCommand returns two processes that share a login in a forgetful store. The second has
+// made it, and the first has seen nothing yet.
+func serviceAndCommand(t *testing.T) (s *forgetful, backend *singleUse, service, command *shared.Login) {
+	t.Helper()
+	s, backend = new(forgetful), new(singleUse)
+	service, command = newLogin(backend, s, "alice"), newLogin(backend, s, "alice")
+	if err := command.Login(t.Context(), first()); err != nil {
+		t.Fatal(err)
+	}
+	return s, backend, service, command
+}
+
 // TestLostLogoutOfAnother: the same goes for a logout.
 func TestLostLogoutOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, backend := new(forgetful), new(singleUse)
-		service, command := newLogin(backend, s, "alice"), newLogin(backend, s, "alice")
-		if err := command.Login(t.Context(), first()); err != nil {
-			t.Fatal(err)
-		}
+		s, backend, service, command := serviceAndCommand(t)
 		wantToken(t, service, provider.Token{}, "token-0")
 		if err := command.Forget(t.Context()); err != nil {
 			t.Fatal(err)
@@ -115,11 +120,7 @@ func TestLostLogoutOfAnother(t *testing.T) {
 // of neither begins a refresh of the one before. Who knows puts the end back.
 func TestLostEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, backend := new(forgetful), new(singleUse)
-		service, command := newLogin(backend, s, "alice"), newLogin(backend, s, "alice")
-		if err := command.Login(t.Context(), first()); err != nil {
-			t.Fatal(err)
-		}
+		s, _, service, command := serviceAndCommand(t)
 		wantToken(t, service, provider.Token{}, "token-0")
 		next := provider.NewToken("new", time.Time{}).WithRefreshToken("new secret")
 		if err := command.Login(t.Context(), next); err != nil {

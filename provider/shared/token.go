@@ -88,11 +88,10 @@ type call struct {
 	old     provider.Token
 	lookout lookout
 
-	reads  bool   // the record could be loaded, the last time
-	looked bool   // it was, by look
-	since  uint64 // the attempts that had ended by then
-	next   uint64 // the generation after the newest by then
-	asked  bool   // the Provider has answered, and the call ends with that
+	reads bool   // the record could be loaded, the last time
+	since uint64 // the attempts that had ended when look first saw it
+	next  uint64 // the generation after the newest by then; 0: look has not seen it yet
+	asked bool   // the Provider has answered, and the call ends with that
 
 	awaited bool // a new login, where the last one has ended
 
@@ -202,10 +201,10 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 	if err != nil {
 		return rec, version, err
 	}
-	first := !c.looked
+	first := c.next == 0
 	if first {
 		newest, _ := c.current()
-		c.looked, c.since, c.next = true, rec.Attempts, newest.Generation+1
+		c.since, c.next = rec.Attempts, newest.Generation+1
 	}
 	if rec.Holder != "" {
 		c.askAbout(ctx, rec, version, first)

@@ -85,9 +85,8 @@ func TestSavesNothingElse(t *testing.T) {
 		one := &shared.Login{Provider: slowAnswer{time.Second, func() { cut.set(down) }}, Store: cut, Key: "alice", Logger: log.logger()}
 		wantToken(t, one, first(), "token-1")
 		wantEnded(t, newLogin(reject(new(int)), m, "alice"), first())
-		seen := new(recorded)
-		seen.Store = m
-		also := &network{Store: seen}
+		var written []string // by the third
+		also := &network{Store: &witness{Store: m, after: func(int) { written = append(written, raw(t, m)) }}}
 		two := &shared.Login{Store: also, Key: "alice", Logger: log.logger(), Provider: tokens(func() provider.Token {
 			also.set(down)
 			return provider.NewToken("new", time.Time{}).WithRefreshToken("new secret")
@@ -102,7 +101,7 @@ func TestSavesNothingElse(t *testing.T) {
 		if err := two.Wait(ctx); err != nil {
 			t.Errorf("Wait: %v", err)
 		}
-		for _, record := range seen.all() {
+		for _, record := range written {
 			if !strings.Contains(record, "secret") && !strings.Contains(record, "holder") {
 				t.Errorf("it wrote %s", record)
 			}
@@ -111,29 +110,6 @@ func TestSavesNothingElse(t *testing.T) {
 			t.Errorf("the login is gone: %s", record)
 		}
 	})
-}
-
-// A recorded store keeps what is written.
-type recorded struct {
-	shared.Store
-	mu      sync.Mutex // guards the field below
-	records []string
-}
-
-func (r *recorded) CompareAndSwap(ctx context.Context, key string, record []byte, version uint64) (uint64, error) {
-	next, err := r.Store.CompareAndSwap(ctx, key, record, version)
-	if err == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.records = append(r.records, string(record))
-	}
-	return next, err
-}
-
-func (r *recorded) all() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.records
 }
 
 // TestConflictsForEver: a store that always tells of a conflict, which none does that keeps its
