@@ -52,7 +52,7 @@ func placed(t *testing.T, s *filestore.Store, c *counter, log *bytes.Buffer) *sh
 		first = provider.NewToken(token(0), time.Time{})
 	}
 	l := func() *shared.Login {
-		return &shared.Login{Provider: c, Store: s, Key: "login", Lease: killedLease, Logger: slog.New(slog.NewTextHandler(log, nil))}
+		return &shared.Login{Provider: c, Store: s, Key: "login", Logger: slog.New(slog.NewTextHandler(log, nil))}
 	}
 	if err := l().Login(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestAnswerCannotBeSaved(t *testing.T) {
 		}
 		saved = bytes.Contains(record, []byte(token(1)))
 	}
-	other := &shared.Login{Provider: backend, Store: s, Key: "login", Lease: killedLease}
+	other := &shared.Login{Provider: backend, Store: s, Key: "login"}
 	if got, err := other.Token(t.Context(), first); got.Value() != token(1) || err != nil {
 		t.Errorf("another process gets %q, %v; want %q", got.Value(), err, token(1))
 	}

@@ -49,9 +49,7 @@ func TestProofKilled(t *testing.T) {
 				server := httptest.NewServer(b)
 				files := &filestore.Store{Dir: quick(t)}
 				other := &shared.Login{Provider: ask{server.URL, func() {}}, Store: files, Key: "alice", Lease: killedLease}
-				if err := other.Login(t.Context(), login()); err != nil {
-					t.Fatal(err)
-				}
+				logIn(t, other)
 				cmd, out := start(t, s.at, files.Dir, server.URL)
 				killed := -1
 				if runtime.GOOS == "windows" { // which has no signals: Kill ends a process with this code
@@ -63,7 +61,7 @@ func TestProofKilled(t *testing.T) {
 				if record, version, err := files.Load(t.Context(), "alice"); version == 0 || !json.Valid(record) || err != nil {
 					t.Fatalf("the record can't be read: version %d, %v", version, err)
 				}
-				got, err := other.Token(t.Context(), login())
+				got, err := next(t.Context(), other)
 				lost := errors.Is(err, shared.ErrEnded)
 				if (err != nil && !lost) || lost != (s.want == gap) {
 					t.Fatalf("the other process got %q, %v", got.Value(), err)

@@ -64,7 +64,7 @@ func TestProofUnixChild(t *testing.T) {
 	default:
 		t.Skip("only as a process of another test")
 	}
-	if got, err := l.Token(ctx, login()); got.Value() != token(1) || err != nil {
+	if got, err := next(ctx, l); got.Value() != token(1) || err != nil {
 		t.Fatalf("Token = %q, %v; want %q", got.Value(), err, token(1))
 	}
 }
@@ -127,9 +127,7 @@ func aroundSuspended(t *testing.T, role string, see func(*filestore.Store) share
 	defer server.Close()
 	files := &filestore.Store{Dir: quick(t)}
 	other := &shared.Login{Provider: ask{server.URL, func() {}}, Store: see(files), Key: "alice", Lease: suspendedLease}
-	if err := other.Login(t.Context(), login()); err != nil {
-		t.Fatal(err)
-	}
+	logIn(t, other)
 	cmd, out := start(t, role, files.Dir, server.URL)
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
@@ -141,7 +139,7 @@ func aroundSuspended(t *testing.T, role string, see func(*filestore.Store) share
 	}
 	done := make(chan result, 1)
 	go func() { // ends with the call
-		got, err := other.Token(t.Context(), login())
+		got, err := next(t.Context(), other)
 		done <- result{got, err}
 	}()
 	// Until the lease is over and some more, in which anyone who takes it for dead has done so.
@@ -169,9 +167,7 @@ func TestProofShortCommands(t *testing.T) {
 	defer server.Close()
 	files := &filestore.Store{Dir: quick(t)}
 	l := &shared.Login{Provider: ask{server.URL, func() {}}, Store: files, Key: "alice"}
-	if err := l.Login(t.Context(), login()); err != nil {
-		t.Fatal(err)
-	}
+	logIn(t, l)
 	cmd, out := start(t, isKilled, files.Dir, server.URL)
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the process was not killed: %v\n%s", err, out)
