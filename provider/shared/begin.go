@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
@@ -18,11 +19,7 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 	if t.IsZero() && t.RefreshToken() == "" {
 		return errors.New("shared: Login needs a token or a refresh token, and got the zero Token")
 	}
-	t = lease.Storable(t)
-	id := rand.Text()
-	return l.replace(ctx, func(rec lease.Record) lease.Record {
-		return lease.Record{Login: id, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: t}
-	})
+	return l.replace(ctx, lease.Record{Token: lease.Storable(t)})
 }
 
 // Forget logs out: it ends the login for everyone who shares it and removes its secrets from the
@@ -35,38 +32,36 @@ func (l *Login) Login(ctx context.Context, t provider.Token) error {
 // A Provider that can log in by itself does so for the next new session: a [provider.OAuth2] with a
 // RefreshToken sends that once more.
 func (l *Login) Forget(ctx context.Context) error {
-	id := rand.Text() // no login has this name: the tombstone of one is not the beginning of another
-	return l.replace(ctx, func(rec lease.Record) lease.Record {
-		return lease.Record{Login: id, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Forgotten: true}
-	})
+	return l.replace(ctx, lease.Record{Forgotten: true})
 }
 
-// replace writes what change makes of the record, no matter which process holds the lease. What
-// change makes has one name, by which it is found again where it is not known whether it was
-// written: it must not be written twice, since others may have spent its refresh token meanwhile.
-func (l *Login) replace(ctx context.Context, change func(lease.Record) lease.Record) error {
+// replace puts next in the place of the record, no matter which process holds the lease. It gets a
+// name, by which it is found again where it is not known whether it was written: it must not be
+// written twice, since others may have spent its refresh token meanwhile.
+func (l *Login) replace(ctx context.Context, next lease.Record) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
+	next.Login = rand.Text()
 	for tries := 0; ; tries++ {
 		rec, version, err := l.load(ctx)
 		if err != nil {
 			return err
 		}
-		next := change(rec)
-		at, err := l.swap(ctx, next, version, once)
+		newest, _ := l.current()
+		next.Epoch = lease.NextEpoch(time.Now(), rec, newest)
+		next.Generation, next.Attempts = rec.Generation+1, rec.Attempts+1
+		_, err = l.swap(ctx, next, version, once)
 		if errors.Is(err, ErrConflict) {
 			l.breathe(ctx, tries)
 			continue
 		}
 		if err != nil { // it may be written: look
-			now, found, lerr := l.load(ctx)
-			if lerr != nil || now.Login != next.Login {
+			if now, _, lerr := l.load(ctx); lerr != nil || now.Login != next.Login {
 				return err
 			}
-			at = found
 		}
-		l.learn(next, at, nil)
+		l.learn(next, nil)
 		return nil
 	}
 }

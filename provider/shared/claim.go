@@ -38,8 +38,12 @@ type leaseClaim struct {
 // claim writes this process into rec as the holder of the lease. It returns ErrConflict if another
 // process got ahead.
 func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *leaseClaim, err error) {
-	began := lease.At(time.Now())
+	now := time.Now()
+	began := lease.At(now)
 	c.claims++
+	if rec.Empty() { // what the Provider answers is a new login, and a logout meanwhile comes after that
+		rec.Epoch = lease.NextEpoch(now, rec)
+	}
 	unlock, locked := c.lock(ctx)
 	k := &leaseClaim{
 		c: c, unlock: unlock, since: began.Running,
@@ -89,6 +93,7 @@ func (k *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.
 	case verdict.Reason == "":
 		return k.answered(ctx, t)
 	case verdict.permanent:
+		k.c.reject(k.rec, err)
 		return k.rejected(ctx, err)
 	}
 	k.release(ctx, verdict.Failure)
@@ -149,24 +154,26 @@ func (k *leaseClaim) renewal() time.Duration { return k.rec.Lease / 5 }
 // A lost lease is no reason to disturb the Provider: its answer may be the only copy of the next
 // refresh token.
 func (k *leaseClaim) renew(ctx context.Context) {
-	for ctx.Err() == nil {
+	for conflicts := 0; ctx.Err() == nil; {
 		start := time.Now()
 		version, err := k.c.write(ctx, k.rec, k.version)
 		next := start.Add(k.renewal() / 12) // after a failure
 		switch {
 		case err == nil:
-			k.version, k.since = version, start
+			k.version, k.since, conflicts = version, start, 0
 			next = start.Add(k.renewal())
 		case errors.Is(err, ErrConflict):
 			// An earlier renewal was carried out without an answer, others have noted the silence,
 			// or the store has lost the claim.
 			found, version, err := k.c.read(ctx)
-			if err == nil && k.c.based(k.rec).Fate(k.version, found, version) == lease.TakenOver {
+			if err == nil && k.rec.Fate(k.version, found, version) == lease.TakenOver {
 				return
 			}
 			if err == nil {
 				k.version, next = version, start
 			}
+			k.c.breathe(ctx, conflicts)
+			conflicts++
 		}
 		_ = pause(ctx, time.Until(next))
 	}

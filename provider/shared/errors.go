@@ -3,6 +3,7 @@ package shared
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 
 	"github.com/stayauth/stayauth/provider"
@@ -27,6 +28,15 @@ func notTheCallers(err error) error {
 		return foreign{err}
 	}
 	return err
+}
+
+// whyEnded returns ctx's error, and its cause if that is another.
+func whyEnded(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // endsContext reports whether err says that a context has ended.

@@ -3,6 +3,7 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,7 +79,7 @@ func (telling) Watch(ctx context.Context, _ string, _ uint64) error {
 	return ctx.Err()
 }
 
-// Callers wait for a new login together, and not one after the other.
+// Callers wait for a new login together, and not one after the other, whatever token each has.
 func TestCallersWaitForALoginTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &shared.Login{Provider: new(singleUse), Store: telling{loggedIn(t)}, Key: "alice", WaitForLogin: true}
@@ -87,9 +88,9 @@ func TestCallersWaitForALoginTogether(t *testing.T) {
 		}
 		start := time.Now()
 		var wg sync.WaitGroup
-		for range 10 {
+		for i := range 10 {
 			wg.Go(func() {
-				if _, err := p.Token(t.Context(), first()); !errors.Is(err, shared.ErrEnded) || provider.IsPermanent(err) {
+				if _, err := p.Token(t.Context(), bare(fmt.Sprintf("old-%d", i/2))); !errors.Is(err, shared.ErrEnded) || provider.IsPermanent(err) {
 					t.Errorf("Token: %v; want a temporary ErrEnded", err)
 				}
 			})
@@ -97,6 +98,43 @@ func TestCallersWaitForALoginTogether(t *testing.T) {
 		wg.Wait()
 		if d := time.Since(start); d != 15*time.Second {
 			t.Errorf("the last returned after %v, want a lease", d)
+		}
+	})
+}
+
+// A Watch may return early. The call waits for its time all the same.
+func TestWaitForALoginWithAnEarlyWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &shared.Login{Provider: new(singleUse), Store: early{loggedIn(t)}, Key: "alice", WaitForLogin: true}
+		logout.by(t, p)
+		start := time.Now()
+		if _, err := p.Token(t.Context(), first()); !errors.Is(err, shared.ErrEnded) || time.Since(start) != 15*time.Second {
+			t.Errorf("Token: %v after %v; want ErrEnded after a lease", err, time.Since(start))
+		}
+	})
+}
+
+// early is a Watcher that always tells of a change.
+type early struct{ shared.Store }
+
+func (early) Watch(context.Context, string, uint64) error { return nil }
+
+// Callers get the token in memory together where the store hangs, whatever token each has; only who
+// has that very token looks for another.
+func TestCallersOfAStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(new(singleUse), net, "alice")
+		wantToken(t, p, first(), "token-1")
+		net.set(func(string) (bool, error) { return false, errHang })
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() { wantToken(t, p, bare(fmt.Sprintf("old-%d", i/2)), "token-1") })
+		}
+		wg.Wait()
+		if after := time.Since(start); after != 5*time.Second {
+			t.Errorf("the last returned after %v; want a third of the lease", after)
 		}
 	})
 }

@@ -62,17 +62,23 @@ import (
 // Where no refresh token is at stake nothing can be lost, and a Store that fails keeps no process
 // from a token that has once read the record: it asks the Provider for its own, and says so once.
 // With a refresh token, a Store that can't be written is an error that says so, because the next one
-// could not be kept.
+// could not be kept. Where the silence of a holder can't be noted either is so after one Lease of
+// that, and at once if a person has to mend the Store.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
 // lost its memory) it is written back, by the next call of Token in a process that knows it, and
 // if the Store can't be read it serves those in this process who don't have it yet. So deleting
-// the record behind a running process's back does not log it out; [Login.Forget] does. When the
-// Store has lost writes the claim of a refresh that is under way may be among them, so the next
-// step is its holder's for one Lease, in which the time when the Store could not be reached does
-// not count. A store can lose three things without anyone's notice, and then the login may be
-// lost: a claim that no other process has seen, an answer that none has but the one that saved it,
-// and the whole login while no process runs that knows it.
+// the record behind a running process's back does not log it out; [Login.Forget] does. The same
+// goes for a logout that the Store has lost, and for a permanent rejection that could not be saved:
+// what was rejected is not sent again. Of two logins, or of a login and a logout, the later one
+// counts, for all who know of it. An epoch in the record says which that is, and each counts it on
+// from the one before; only where that was lost as well do the clocks of those who logged in tell.
+//
+// When the Store has lost writes the claim of a refresh that is under way may be among them, so
+// the next step is its holder's for one Lease, in which the time when the Store could not be
+// reached does not count. A store can lose three things without anyone's notice, and then the
+// login may be lost: a claim that no other process has seen, an answer that none has but the one
+// that saved it, and the whole login while no process runs that knows it.
 //
 // # Load on the store
 //
@@ -133,10 +139,12 @@ type Login struct {
 	id   string        // begins the claims of this Login. Set by once
 
 	// These belong to the call that has the turn.
-	claims uint64       // made so far: no claim is made twice
-	sight  lease.Sight  // of the record
-	last   lease.Record // as it was seen or written last
-	at     uint64       // the version of last
+	claims    uint64       // made so far: no claim is made twice
+	sight     lease.Sight  // of the record
+	last      lease.Record // as it was seen or written last
+	at        uint64       // the version of last
+	rejected  lease.Record // what the Provider has rejected for good, where that is not in the Store
+	rejection error        // how; nil if there is none
 
 	warned  atomic.Bool             // that tokens can't be saved, none of which would be missed
 	outcome atomic.Pointer[outcome] // of the last call that brought nothing new; stored by the one that has the turn
@@ -145,8 +153,7 @@ type Login struct {
 	saving chan struct{} // closed when the last save in the background has ended; nil: there was none
 	newest struct {      // what this process knows to be current
 		lease.Record
-		at      uint64 // the version of the last one that was in the Store
-		unsaved error  // why it is not in the Store; nil once it is
+		unsaved error // why it is not in the Store; nil once it is
 	}
 }
 
@@ -206,5 +213,5 @@ func (l *Login) sharedError(f *lease.Failure) error {
 }
 
 func (l *Login) gaveUp(ctx context.Context) error {
-	return fmt.Errorf("shared: gave up waiting for the login %q: %w", l.Key, context.Cause(ctx))
+	return fmt.Errorf("shared: gave up waiting for the login %q: %w", l.Key, whyEnded(ctx))
 }

@@ -231,6 +231,7 @@ func TestLogoutAfterALoss(t *testing.T) {
 			}
 			token := wantToken(t, p, first(), "token-1")
 			m.Lose()
+			time.Sleep(time.Microsecond) // it is the clock that tells which came later
 			if err := newLogin(backend, m, "alice").Forget(t.Context()); err != nil {
 				t.Fatal(err)
 			}

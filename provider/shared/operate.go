@@ -68,7 +68,7 @@ var errTwice = fmt.Errorf("%w, maybe by the same write", ErrConflict)
 func (l *Login) storeError(ctx context.Context, doing string, began time.Time, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("shared: gave up %s the login %q: %w", doing, l.Key, context.Cause(ctx))
+		return fmt.Errorf("shared: gave up %s the login %q: %w", doing, l.Key, whyEnded(ctx))
 	case endsContext(err) && time.Since(began) >= l.opLimit():
 		err = fmt.Errorf("the store did not answer within %v: %w", l.opLimit(), err)
 	}

@@ -106,3 +106,75 @@ func TestFailureOfOneWhoLeft(t *testing.T) {
 		})
 	}
 }
+
+// TestEmptyAnswerIsShared: a Provider that brings nothing is asked once for all who wait.
+func TestEmptyAnswerIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		p := newLogin(tokens(func() provider.Token {
+			calls++
+			time.Sleep(10 * time.Second)
+			return provider.Token{}
+		}), loggedIn(t), "alice")
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if token, err := p.Token(t.Context(), first()); !token.IsZero() || err != nil {
+					t.Errorf("Token = %q, %v; want the Provider's empty answer", token.Value(), err)
+				}
+			})
+		}
+		if wg.Wait(); calls != 1 {
+			t.Errorf("%d calls of the provider; want 1", calls)
+		}
+	})
+}
+
+// TestRejectionBeforeANewSession: of three callers the first is rejected for good, the second begins
+// a new session, and the third, who has waited for both with the token of the first, gets that.
+func TestRejectionBeforeANewSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		p := newLogin(provider.TokenFunc(func(context.Context, provider.Token) (provider.Token, error) {
+			time.Sleep(5 * time.Second)
+			if calls++; calls == 1 {
+				return provider.Token{}, provider.Permanent(errRevoked)
+			}
+			return bare("new session"), nil
+		}), loggedIn(t), "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, p, first()) })
+		synctest.Wait()
+		wg.Go(func() { wantToken(t, p, provider.Token{}, "new session") })
+		synctest.Wait()
+		wg.Go(func() { wantToken(t, p, first(), "new session") })
+		wg.Wait()
+	})
+}
+
+// TestFailureIsSharedAcrossOthers: between those who wait for a failed attempt come callers who have
+// no token yet and get the old one. The Provider is asked once all the same.
+func TestFailureIsSharedAcrossOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			calls++
+			time.Sleep(5 * time.Second)
+			return "", errors.New("503")
+		}), loggedIn(t), "alice")
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := p.Token(t.Context(), first()); err == nil {
+					t.Error("Token has brought one")
+				}
+			})
+			synctest.Wait()
+			wg.Go(func() { wantToken(t, p, provider.Token{}, "token-0") })
+			synctest.Wait()
+		}
+		if wg.Wait(); calls != 1 {
+			t.Errorf("%d calls of the provider; want 1", calls)
+		}
+	})
+}

@@ -25,11 +25,10 @@ func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider
 	}
 	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
 		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
-		answer = k.c.based(answer)
-		return answer, answer.Follows(rec)
+		return answer, answer.Newer(rec)
 	})
 	switch {
-	case err != nil && !k.c.learn(answer, 0, err): // it is void: there was a logout here, or a login
+	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login
 		return provider.Token{}, true, err
 	case err != nil:
 		k.c.warn(ctx, answer, err)
@@ -47,7 +46,7 @@ func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider
 // stolen.
 func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 	answer := lease.Record{
-		Login: rec.Login, Base: rec.Login, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: lease.Storable(t),
+		Login: rec.Login, Epoch: rec.Epoch, Generation: rec.Generation + 1, Attempts: rec.Attempts + 1, Token: lease.Storable(t),
 	}
 	if rec.Empty() {
 		answer.Login = rand.Text()
@@ -56,7 +55,8 @@ func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 }
 
 // rejected marks the record dead, unless another process has got a newer token or is about to: then
-// done is false, err is cause, and the caller looks again.
+// done is false, err is cause, and the caller looks again. The rejection is kept until it is in the
+// store.
 func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
 	mine := false
 	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
@@ -68,7 +68,8 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 		mine = true
 		// The secrets go: the backend takes them no more.
 		return lease.Record{
-			Login: rec.Login, Generation: rec.Generation, Dead: lease.Reason(cause), Forgotten: rec.Forgotten, Attempts: rec.Attempts + 1,
+			Login: rec.Login, Epoch: rec.Epoch, Generation: rec.Generation, Dead: lease.Reason(cause), Forgotten: rec.Forgotten,
+			Attempts: rec.Attempts + 1,
 		}, true
 	})
 	switch {
@@ -77,6 +78,7 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 		// this process out for good.
 		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{cause}, err)
 	case mine:
+		k.c.rejection = nil
 		return provider.Token{}, true, k.c.endedError("", cause)
 	}
 	return provider.Token{}, false, cause

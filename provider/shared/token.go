@@ -26,8 +26,7 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 		return provider.Token{}, provider.Permanent(err)
 	}
 	if ctx.Value(inside{l}) != nil {
-		return provider.Token{}, provider.NoRetry(fmt.Errorf("shared: the Provider of the login %q has called the login's own Token, "+
-			"which waits for the Provider", l.Key))
+		return provider.Token{}, l.calledByProvider("Token")
 	}
 	seen := l.outcome.Load()
 	select {
@@ -36,24 +35,44 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	case <-ctx.Done():
 		return provider.Token{}, l.gaveUp(ctx)
 	}
-	if o := l.outcome.Load(); o != seen && o.old.Value() == old.Value() {
-		return o.token, o.err // of the attempt that this call has waited for
+	was := l.outcome.Load()
+	if was != seen && was.serves(old) {
+		return was.token, was.err // of the attempt that this call has waited for
 	}
 	c := call{Login: l, old: old, lookout: lookout{l: l}}
 	defer c.lookout.end()
 	t, err := c.run(ctx)
+	anew := outcome{old: old, token: t, err: err, all: l.WaitForLogin && errors.Is(err, ErrEnded)}
 	switch {
-	case err == nil && t.Value() != old.Value(): // which those who wait find by themselves
+	case c.unstored: // those who wait would look in the store in vain, too
+		anew.all = true
+		l.outcome.Store(&anew)
+	case err == nil && !t.IsZero() && t.Value() != old.Value(): // which those who wait find by themselves
+		if was != nil && was.old.Value() != t.Value() { // also those who wait with what was rejected before
+			l.outcome.Store(nil)
+		}
 	case err == nil, c.asked, ctx.Err() == nil: // and else it may be this caller's alone
-		l.outcome.Store(&outcome{old, t, err})
+		l.outcome.Store(&anew)
 	}
 	return t, err
 }
 
-// An outcome is how a call of Token ended that brought nothing new.
+// An outcome is how a call of Token ended, for those who have waited for it.
 type outcome struct {
 	old, token provider.Token
 	err        error
+	all        bool // it is not for those alone who have the same old token
+}
+
+// serves reports whether o is an answer to a call with the given token.
+func (o *outcome) serves(old provider.Token) bool {
+	switch {
+	case o == nil:
+		return false
+	case o.old.Value() == old.Value():
+		return true
+	}
+	return o.all && (o.err != nil || o.token.Value() != old.Value())
 }
 
 // inside is the key of what the Provider's context carries.
@@ -69,9 +88,12 @@ func (l *Login) Wait(ctx context.Context) error {
 	if l.prepare() != nil {
 		return nil // Token has said what is wrong
 	}
+	if ctx.Value(inside{l}) != nil {
+		return l.calledByProvider("Wait")
+	}
 	select {
 	case l.turn <- struct{}{}:
-		if _, unsaved := l.current(); unsaved != nil {
+		if newest, unsaved := l.current(); unsaved != nil && newest.Token.RefreshToken() != "" {
 			c := call{Login: l}
 			c.save(ctx)
 		}
@@ -82,21 +104,27 @@ func (l *Login) Wait(ctx context.Context) error {
 	}
 }
 
+func (l *Login) calledByProvider(method string) error {
+	return provider.NoRetry(fmt.Errorf("shared: the Provider of the login %q has called the login's own %s, which waits for the Provider",
+		l.Key, method))
+}
+
 // A call is a call of Token whose turn it is.
 type call struct {
 	*Login
 	old     provider.Token
 	lookout lookout
 
-	reads bool   // the record could be loaded, the last time
-	since uint64 // the attempts that had ended when look first saw it
-	next  uint64 // the generation after the newest by then; 0: look has not seen it yet
-	asked bool   // the Provider has answered, and the call ends with that
+	reads bool          // the record could be loaded, the last time
+	since uint64        // the attempts that had ended when look first saw it
+	was   *lease.Record // the newest by then; nil: look has not seen it yet
+	asked bool          // the Provider has answered, and the call ends with that
 
-	awaited bool // a new login, where the last one has ended
+	unstored bool // the token that the call ends with is not from the store, which fails
 
-	rejected  lease.Record // what this call was rejected with for good, after it had lost the lease
-	rejection error        // how
+	unnoted   time.Time // since when a holder's silence can't be noted; zero: it can
+	awaits    time.Time // until when a new login is waited for, where the last one has ended; zero: it has not
+	conflicts int       // of writes that put back what the store has lost
 }
 
 // run looks at the record and does what it calls for, until there is a token or an error.
@@ -132,11 +160,11 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 			continue
 		case lease.Note:
 			at, err := c.write(ctx, do.Record, version)
-			switch {
-			case err == nil:
-				rec, version = do.Record, at
+			if err == nil {
+				rec, version, c.unnoted = do.Record, at, time.Time{}
 				continue
-			case errors.Is(err, ErrUnwritable): // silence can't be noted, and so the wait has no end
+			}
+			if c.cannotNote(err) {
 				return c.withoutClaim(ctx, rec, err)
 			}
 		case lease.Claim:
@@ -153,6 +181,19 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 	}
 }
 
+// cannotNote reports whether a holder's silence can't be noted, because of err, so that the wait for
+// its end has none: a person has to mend the store, or it has failed for a lease.
+func (c *call) cannotNote(err error) bool {
+	switch {
+	case errors.Is(err, ErrConflict):
+		c.unnoted = time.Time{}
+		return false
+	case c.unnoted.IsZero():
+		c.unnoted = time.Now()
+	}
+	return errors.Is(err, ErrUnwritable) || time.Since(c.unnoted) >= c.leaseLength()
+}
+
 // asRemembered reports whether old is the token of the record that this process has seen last, and
 // it would claim the lease if it saw the same again.
 func (c *call) asRemembered() bool {
@@ -165,7 +206,7 @@ func (c *call) asRemembered() bool {
 func (c *call) known() lease.Known {
 	newest, unsaved := c.current()
 	return lease.Known{
-		ID: c.id, Lease: c.leaseLength(), Newest: newest, Unsaved: unsaved != nil, Sight: &c.sight, Since: c.since, Next: c.next, Waits: c.WaitForLogin,
+		ID: c.id, Lease: c.leaseLength(), Newest: newest, Unsaved: unsaved != nil, Sight: &c.sight, Since: c.since, Was: c.was, Waits: c.WaitForLogin,
 	}
 }
 
@@ -201,10 +242,10 @@ func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
 	if err != nil {
 		return rec, version, err
 	}
-	first := c.next == 0
+	first := c.was == nil
 	if first {
 		newest, _ := c.current()
-		c.since, c.next = rec.Attempts, newest.Generation+1
+		c.since, c.was = rec.Attempts, &newest
 	}
 	if rec.Holder != "" {
 		c.askAbout(ctx, rec, version, first)
@@ -242,9 +283,14 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 	at, err := c.write(ctx, next, version)
 	switch {
 	case errors.Is(err, ErrConflict):
+		c.breathe(ctx, c.conflicts)
+		c.conflicts++
 		return c.look(ctx)
 	case err != nil:
 		return rec, version, err
+	}
+	c.since = max(c.since, next.Attempts) // no attempt has ended with this
+	switch {
 	case next.Same(rec): // it has lost a claim at most
 	case unsaved != nil:
 		c.logger().InfoContext(ctx, "stayauth: the new token of the shared login is saved at last", "login", c.Key)
@@ -258,13 +304,9 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 	return next, at, nil
 }
 
-// refresh claims the lease and asks the Provider. done is false when another process got ahead: the
-// caller looks again. A permanent rejection is kept then: should the other one leave the record as
-// it is, the next refresh gets it, and does not ask again.
+// refresh claims the lease and asks the Provider, unless that has rejected the record's token before.
+// done is false when another process got ahead: the caller looks again.
 func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t provider.Token, done bool, err error) {
-	if rec.Login != c.rejected.Login || rec.Generation != c.rejected.Generation {
-		c.rejection = nil
-	}
 	claim, err := c.claim(ctx, rec, version)
 	switch {
 	case errors.Is(err, ErrConflict):
@@ -277,15 +319,12 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	defer func() { claim.unlock() }()
 	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
 	ctx = context.WithoutCancel(ctx)
-	if c.rejection != nil {
+	if c.isRejected(rec) {
 		t, done, err = claim.rejected(ctx, c.rejection)
 	} else {
 		t, done, err = claim.ask(ctx, c.given(rec))
 	}
 	c.asked = done
-	if !done {
-		c.rejected, c.rejection = rec, err
-	}
 	return t, done, err
 }
 

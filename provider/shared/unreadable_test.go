@@ -12,16 +12,17 @@ import (
 func TestUnreadable(t *testing.T) {
 	for name, record := range map[string]string{
 		"empty":              " ",
-		"torn":               `{"format":1,"generation":3,"token":"geh`,
+		"torn":               `{"format":2,"generation":3,"token":"geh`,
 		"not JSON":           "geheim",
 		"not an object":      `["geheim"]`,
 		"no format":          `{"generation":3,"token":"geheim"}`,
-		"a later format":     `{"format":2,"generation":3,"token":"geheim"}`,
-		"an unknown field":   `{"format":1,"generation":3,"attempts":1,"token":"geheim","geheim":1}`,
-		"a field of a kind":  `{"format":1,"generation":"geheim","attempts":1}`,
-		"a time of a kind":   `{"format":1,"generation":3,"attempts":1,"expiry":"geheim"}`,
-		"two documents":      `{"format":1,"generation":3,"attempts":1}{"format":1}`,
-		"a lease of no time": `{"format":1,"generation":3,"attempts":1,"holder":"geheim"}`,
+		"an earlier format":  `{"format":1,"generation":3,"token":"geheim"}`,
+		"a later format":     `{"format":3,"generation":3,"token":"geheim"}`,
+		"an unknown field":   `{"format":2,"generation":3,"attempts":1,"token":"geheim","geheim":1}`,
+		"a field of a kind":  `{"format":2,"generation":"geheim","attempts":1}`,
+		"a time of a kind":   `{"format":2,"generation":3,"attempts":1,"expiry":"geheim"}`,
+		"two documents":      `{"format":2,"generation":3,"attempts":1}{"format":2}`,
+		"a lease of no time": `{"format":2,"generation":3,"attempts":1,"holder":"geheim"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := new(storetest.Memory)

@@ -209,3 +209,46 @@ func TestClaimInAStoreThatCannotBeWritten(t *testing.T) {
 		})
 	}
 }
+
+// TestDeadHolderInAStoreThatCannotBeWritten: a process has died in a refresh, and then the store
+// takes no writes, for whatever reason. Its silence can't be noted, so no one waits for its end
+// longer than for a lease of that.
+func TestDeadHolderInAStoreThatCannotBeWritten(t *testing.T) {
+	for name, fault := range map[string]func(string) (bool, error){
+		"full": full, "fails": readOnly,
+		"hangs": func(op string) (bool, error) {
+			if op == "swap" {
+				return false, errHang
+			}
+			return true, nil
+		},
+	} {
+		for _, atStake := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, a refresh token is at stake %v", name, atStake), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m, old := new(storetest.Memory), bare("token-0")
+					if atStake {
+						old = first()
+					}
+					logIn(t, newLogin(new(singleUse), m, "alice"), old)
+					net := &network{Store: m}
+					dying := newLogin(provider.Func(func(context.Context) (string, error) {
+						net.set(down)
+						return "", errors.New("killed")
+					}), net, "alice")
+					_, _ = dying.Token(t.Context(), old)
+					net.set(fault)
+					p := &shared.Login{Provider: answer(bare("own")), Store: net, Key: "alice", Logger: new(journal).logger()}
+					start := time.Now()
+					token, err := p.Token(t.Context(), old)
+					switch {
+					case !atStake && token.Value() != "own", atStake && (err == nil || provider.IsPermanent(err)):
+						t.Errorf("Token = %q, %v", token.Value(), err)
+					case time.Since(start) > 40*time.Second: // two fifths of a lease until the first note, and a lease of failures
+						t.Errorf("it took %v", time.Since(start))
+					}
+				})
+			})
+		}
+	}
+}

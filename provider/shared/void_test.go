@@ -137,4 +137,35 @@ func TestConflictsForEver(t *testing.T) {
 			t.Errorf("Forget: %v after %d writes", err, net.swaps)
 		}
 	})
+	conflicts := func(op string) (bool, error) {
+		if op == "swap" {
+			return false, shared.ErrConflict
+		}
+		return true, nil
+	}
+	synctest.Test(t, func(t *testing.T) { // renewing
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(&singleUse{work: 59 * time.Second}, net, "alice")
+		time.AfterFunc(time.Second, func() { net.set(conflicts) })
+		time.AfterFunc(58*time.Second, func() {
+			if net.set(nil); net.swaps > 200 {
+				t.Errorf("%d writes in a minute", net.swaps)
+			}
+		})
+		wantToken(t, p, first(), "token-1")
+	})
+	synctest.Test(t, func(t *testing.T) { // writing back what is lost
+		m := loggedIn(t)
+		net := &network{Store: m}
+		p := newLogin(new(singleUse), net, "alice")
+		wantToken(t, p, first(), "token-1")
+		m.Lose()
+		net.set(conflicts)
+		net.reset()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := p.Token(ctx, first()); !errors.Is(err, context.DeadlineExceeded) || net.swaps > 200 {
+			t.Errorf("Token: %v after %d writes", err, net.swaps)
+		}
+	})
 }

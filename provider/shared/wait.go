@@ -137,19 +137,21 @@ func (o *lookout) end() {
 }
 
 // awaitLogin holds a call back whose login has ended, if it is to wait for the next and the store
-// tells of changes: for as long as a lease, or half of the caller's time. It returns true if there
-// was a change. It does so once in a call.
+// tells of changes: for as long as a lease, or half of the caller's time. It returns true if the
+// store has told of one.
 func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
-	if _, tells := c.Store.(Watcher); !tells || !c.WaitForLogin || c.awaited {
+	if _, tells := c.Store.(Watcher); !tells || !c.WaitForLogin {
 		return false
 	}
-	c.awaited = true
-	hold := c.leaseLength()
-	if deadline, ok := ctx.Deadline(); ok {
-		hold = min(hold, time.Until(deadline)/2)
+	if c.awaits.IsZero() {
+		hold := c.leaseLength()
+		if deadline, ok := ctx.Deadline(); ok {
+			hold = min(hold, time.Until(deadline)/2)
+		}
+		c.awaits = time.Now().Add(hold)
 	}
 	c.lookout.watch(ctx, version)
-	timer := time.NewTimer(hold)
+	timer := time.NewTimer(time.Until(c.awaits))
 	defer timer.Stop()
 	select {
 	case <-c.lookout.changed:

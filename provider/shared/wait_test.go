@@ -86,3 +86,52 @@ func TestWaitForASave(t *testing.T) {
 		})
 	}
 }
+
+// TestWaitEnds: it tells of its context's end, and of the cause.
+func TestWaitEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, why := newLogin(numbered(), new(storetest.Memory), "alice"), errors.New("shutting down")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() { wantToken(t, p, provider.Token{}, "own-1") }()
+		synctest.Wait()
+		cancel(why)
+		if err := p.Wait(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+			t.Errorf("Wait: %v; want the context's error and its cause", err)
+		}
+		if _, err := p.Token(ctx, bare("own-1")); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+			t.Errorf("Token: %v; want the context's error and its cause", err)
+		}
+		if err := p.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWaitForNothingInAStoreThatHangs: a token without a refresh token is not waited for.
+func TestWaitForNothingInAStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		net := &network{Store: new(storetest.Memory)}
+		p := newLogin(tokens(func() provider.Token {
+			net.set(func(string) (bool, error) { return false, errHang })
+			return bare("own")
+		}), net, "alice")
+		wantToken(t, p, provider.Token{}, "own")
+		start := time.Now()
+		if err := p.Wait(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("Wait: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestWaitByTheProvider: a Provider that waits for its own login is told that it waits for itself.
+func TestWaitByTheProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *shared.Login
+		p = newLogin(provider.Func(func(ctx context.Context) (string, error) { return "", p.Wait(ctx) }), loggedIn(t), "alice")
+		start := time.Now()
+		if _, err := p.Token(t.Context(), first()); err == nil || !strings.Contains(err.Error(), "waits for the Provider") || time.Since(start) != 0 {
+			t.Errorf("Token: %v after %v", err, time.Since(start))
+		}
+	})
+}

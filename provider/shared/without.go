@@ -23,6 +23,7 @@ func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
 	if unsaved != nil {
 		c.warn(ctx, newest, err)
 	}
+	c.unstored = true
 	return newest.Token, nil
 }
 
@@ -39,10 +40,12 @@ func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (p
 // The Provider's word is final where the record could be read: elsewhere another process may have a
 // new login.
 func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
-	newest, _ := c.current()
+	newest, unsaved := c.current()
 	switch {
 	case provider.IsPermanent(cause):
 		return provider.Token{}, cause
+	case c.isRejected(rec):
+		return provider.Token{}, c.over(c.rejection, cause)
 	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
 		if errors.Is(cause, ErrUnwritable) {
 			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
@@ -56,22 +59,49 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	t, err := c.askProvider(ctx, given)
 	c.asked = true
 	switch {
-	case provider.IsPermanent(err) && c.reads:
-		return provider.Token{}, c.endedError("", err)
 	case provider.IsPermanent(err):
-		return provider.Token{}, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{err}, cause)
+		c.reject(rec, err)
+		return provider.Token{}, c.over(err, cause)
 	case err != nil || t.IsZero():
 		return provider.Token{}, err
 	}
 	answer := c.answer(rec, t)
-	if !c.learn(answer, 0, cause) { // it is void: there was a logout here, or a login
+	if unsaved != nil { // to the others rec's token is no step: theirs may be as new
+		answer.Generation = newest.Generation
+	}
+	if !c.learn(answer, cause) { // it is void: there was a logout here, or a login
 		return provider.Token{}, cause
 	}
 	c.warn(ctx, answer, cause)
 	if answer.Token.RefreshToken() != "" {
 		c.saveInBackground(context.WithoutCancel(ctx), func() {})
 	}
+	c.unstored = true
 	return answer.Token, nil
+}
+
+// over says that the Provider has rejected the login for good, and that this can't be saved because
+// of cause.
+func (c *call) over(rejection, cause error) error {
+	if c.reads {
+		return c.endedError("", rejection)
+	}
+	return fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{rejection}, cause)
+}
+
+// reject keeps that the Provider has rejected for good what it was asked with for rec, until that is
+// in the store: a refresh token may be spent, and is not sent again.
+func (c *call) reject(rec lease.Record, how error) {
+	rec.Token = c.given(rec)
+	if !rec.Empty() {
+		c.rejected, c.rejection = rec, how
+	}
+}
+
+// isRejected reports whether the Provider would be asked for rec with what it has rejected before.
+func (c *call) isRejected(rec lease.Record) bool {
+	given, was := c.given(rec), c.rejected.Token
+	return c.rejection != nil && rec.Login == c.rejected.Login && given.Value() == was.Value() && given.RefreshToken() == was.RefreshToken()
 }
 
 // beginsWithRefreshToken reports whether p has a refresh token of its own, to begin a login with.

@@ -14,9 +14,9 @@ type Known struct {
 	Newest  Record        // the newest that it has had to do with: read, written, or not yet saved
 	Unsaved bool          // Newest is its own and never reached the store
 	Sight   *Sight
-	Since   uint64 // the attempts that had ended when its call began
-	Next    uint64 // the generation that is newer than all that it knew of then; 0: it has not looked
-	Waits   bool   // it outlives a login that has ended
+	Since   uint64  // the attempts that had ended when its call began
+	Was     *Record // the newest that it knew of then; nil: it has not looked
+	Waits   bool    // it outlives a login that has ended
 }
 
 // A Verb is what a process does about the record.
@@ -67,7 +67,7 @@ type Action struct {
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
 	switch {
-	case known.Newest.Generation > 0 && known.Newest.Follows(r): // behind
+	case known.Newest.Newer(r): // behind
 		return Action{Do: Mend, Record: known.mended(r)}
 	case !r.Token.IsZero() && r.Token.Value() != old.Value(): // usable
 		return Action{Do: Use}
@@ -77,7 +77,7 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 		return Action{Do: Share}
 	case r.Attempts > known.Since && r.Ended(): // failed, for good
 		return Action{Do: End}
-	case known.Next > 0 && r.Generation >= known.Next && !r.Token.IsZero(): // unchanged
+	case known.Was != nil && r.Newer(*known.Was) && !r.Token.IsZero(): // unchanged
 		return Action{Do: Use}
 	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.Lost(now, known.Lease): // robbed
 		return Action{Do: Mend, Record: r.Claimed(Lost, known.Sight.grace(known.Lease), false)}
@@ -128,8 +128,12 @@ func nextStep(r Record) time.Duration {
 // mended is what this process writes over r, which is behind.
 func (k Known) mended(r Record) Record {
 	next := k.Newest.Unclaimed()
-	next.Attempts, next.Failure = max(next.Attempts, r.Attempts+1), nil
-	if !k.Unsaved && !next.Ended() {
+	next.Attempts, next.Failure = max(next.Attempts, r.Attempts), nil
+	if next.Ended() {
+		return next
+	}
+	next.Attempts = max(next.Attempts, r.Attempts+1)
+	if !k.Unsaved {
 		// The store has lost writes. Another's claim may be among them: it gets the time to write
 		// it again.
 		next = next.Claimed(Lost, k.Sight.grace(k.Lease), false)
@@ -158,11 +162,11 @@ func (c Record) Fate(over uint64, found Record, version uint64) Fate {
 	switch {
 	case found.Holder == c.Holder && found.Login == c.Login && found.Generation == c.Generation:
 		return Held
-	case found.Ended() && !c.Ended() && !c.Follows(found):
+	case found.Ended() && !c.Ended() && !c.Newer(found):
 		return TakenOver
 	case version < over, found.Holder == Lost, found.Attempts < c.Attempts, c.later(found),
 		found.Holder == "" && found.Attempts == c.Attempts:
-		if found.Generation == c.Generation && found.Login == c.Login || c.Follows(found) {
+		if found.Generation == c.Generation && found.Login == c.Login || c.Newer(found) {
 			return Held
 		}
 	}

@@ -16,15 +16,16 @@ func token(value string) provider.Token {
 
 // second is the record of the second token of a login.
 func second() lease.Record {
-	return lease.Record{Login: "L", Base: "L", Generation: 2, Attempts: 2, Token: token("two")}
+	return lease.Record{Login: "L", Epoch: 7, Generation: 2, Attempts: 2, Token: token("two")}
 }
 
 // TestDecide is the table in the documentation of Decide, row by row, and the order of the rows.
 func TestDecide(t *testing.T) {
 	third := second()
 	third.Generation, third.Token = 3, token("three")
-	dead := lease.Record{Login: "L", Generation: 2, Attempts: 3, Dead: "revoked"}
-	logout := lease.Record{Base: "L", Generation: 3, Attempts: 3, Forgotten: true}
+	dead := lease.Record{Login: "L", Epoch: 7, Generation: 2, Attempts: 3, Dead: "revoked"}
+	logout := lease.Record{Login: "M", Epoch: 8, Generation: 1, Attempts: 3, Forgotten: true}
+	refreshed := lease.Record{Login: "L", Epoch: 7, Generation: 9, Attempts: 9, Token: token("nine")}
 	failed := second()
 	failed.Attempts, failed.Failure = 3, &lease.Failure{Reason: "503"}
 	expired := second()
@@ -54,8 +55,11 @@ func TestDecide(t *testing.T) {
 		{name: "behind, and would be usable", record: second(), known: lease.Known{Newest: third}, want: lease.Mend, holder: lease.Lost},
 		{name: "behind an answer that could not be saved", record: held(0), old: token("two"), known: lease.Known{Newest: third, Unsaved: true}, want: lease.Mend},
 		{name: "behind a logout", record: second(), old: token("two"), known: lease.Known{Newest: logout}, want: lease.Mend},
+		{name: "behind a logout, refreshed by one who does not know of it", record: refreshed, old: token("two"), known: lease.Known{Newest: logout}, want: lease.Mend},
+		{name: "behind its end", record: second(), old: token("two"), known: lease.Known{Newest: dead}, want: lease.Mend},
 		{name: "the whole record is lost", old: token("two"), known: lease.Known{Newest: second()}, want: lease.Mend, holder: lease.Lost},
-		{name: "another login's newest", record: second(), old: token("two"), known: lease.Known{Newest: lease.Record{Login: "M", Generation: 9}}, want: lease.Claim},
+		{name: "a later login than what it knows", record: second(), old: token("one"), known: lease.Known{Newest: lease.Record{Login: "K", Epoch: 6, Generation: 9, Token: token("one")}}, want: lease.Use},
+		{name: "as new as an answer that could not be saved", record: second(), old: token("own"), known: lease.Known{Newest: lease.Record{Login: "L", Epoch: 7, Generation: 2, Token: token("own")}, Unsaved: true}, want: lease.Use},
 
 		{name: "usable", record: second(), old: token("one"), want: lease.Use},
 		{name: "usable, for a new session", record: second(), want: lease.Use},
@@ -71,9 +75,9 @@ func TestDecide(t *testing.T) {
 		{name: "failed", record: failed, old: token("two"), known: lease.Known{Since: 2}, want: lease.Share},
 		{name: "failed before", record: failed, old: token("two"), known: lease.Known{Since: 3}, want: lease.Claim},
 
-		{name: "unchanged", record: second(), old: token("two"), known: lease.Known{Next: 2}, want: lease.Use},
-		{name: "unchanged before", record: second(), old: token("two"), known: lease.Known{Next: 3}, want: lease.Claim},
-		{name: "a first login without a token", record: lease.Record{Login: "M", Generation: 2, Token: provider.Token{}.WithRefreshToken("secret")}, known: lease.Known{Next: 2}, want: lease.Claim},
+		{name: "unchanged", record: second(), old: token("two"), known: lease.Known{Was: &lease.Record{Login: "L", Epoch: 7, Generation: 1}}, want: lease.Use},
+		{name: "unchanged before", record: second(), old: token("two"), known: lease.Known{Was: new(second())}, want: lease.Claim},
+		{name: "a first login without a token", record: lease.Record{Login: "M", Generation: 2, Token: provider.Token{}.WithRefreshToken("secret")}, known: lease.Known{Was: new(lease.Record{})}, want: lease.Claim},
 
 		{name: "robbed", record: second(), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
 		{name: "robbed, and an old claim came back", record: second().Claimed("me/1", length, false), old: token("two"), lost: true, want: lease.Mend, holder: lease.Lost},
@@ -130,7 +134,7 @@ func TestDecide(t *testing.T) {
 				t.Errorf("Decide: verb %d, holder %q, silent %v, within %v; want %d, %q, %v, %v",
 					got.Do, got.Record.Holder, got.Record.Silent, got.Within, test.want, test.holder, test.silent, test.within)
 			}
-			if got.Do == lease.Mend && got.Record.Token.IsZero() != (test.known.Newest.Forgotten) {
+			if got.Do == lease.Mend && got.Record.Token.IsZero() != test.known.Newest.Ended() {
 				t.Error("what is written back is not what this process knows")
 			}
 		})
@@ -194,7 +198,7 @@ func TestFate(t *testing.T) {
 	before.Attempts, before.Silent = 1, 9*time.Second
 	noted := claim
 	noted.Silent = 6 * time.Second
-	first := lease.Record{Login: "L", Generation: 1, Token: token("one")}
+	first := lease.Record{Login: "L", Epoch: 7, Generation: 1, Token: token("one")}
 	third := second()
 	third.Generation = 3
 	for _, test := range []struct {
@@ -215,10 +219,11 @@ func TestFate(t *testing.T) {
 		{"given back by one who took over and did not ask", second(), 11, lease.Held},
 		{"answered", third, 12, lease.TakenOver},
 		{"answered in a store that has lost the claim", third, 9, lease.TakenOver},
-		{"another login", lease.Record{Login: "M", Generation: 3}, 11, lease.TakenOver},
-		{"another login in an emptied store", lease.Record{Login: "M", Generation: 1}, 9, lease.TakenOver},
-		{"a logout", lease.Record{Generation: 3, Forgotten: true}, 11, lease.TakenOver},
-		{"marked dead", lease.Record{Login: "L", Generation: 2, Dead: "revoked"}, 9, lease.TakenOver},
+		{"another login", lease.Record{Login: "M", Epoch: 8, Generation: 3}, 11, lease.TakenOver},
+		{"another login in an emptied store", lease.Record{Login: "M", Epoch: 8, Generation: 1}, 9, lease.TakenOver},
+		{"a logout", lease.Record{Login: "M", Epoch: 8, Generation: 3, Forgotten: true}, 11, lease.TakenOver},
+		{"marked dead", lease.Record{Login: "L", Epoch: 7, Generation: 2, Dead: "revoked"}, 9, lease.TakenOver},
+		{"the login before came back, and had been refreshed more often", lease.Record{Login: "K", Epoch: 6, Generation: 9}, 5, lease.Held},
 		{"an earlier claim of its own came back, and was noted", earlier, 11, lease.Held},
 		{"a record of an earlier attempt came back, and was noted", before, 11, lease.Held},
 	} {
@@ -226,8 +231,7 @@ func TestFate(t *testing.T) {
 			t.Errorf("%s: %d; want %d", test.name, got, test.want)
 		}
 	}
-	ended := lease.Record{Login: "K", Generation: 1, Dead: "revoked"}
-	claim.Base = "K"
+	ended := lease.Record{Login: "K", Epoch: 6, Generation: 1, Dead: "revoked"}
 	if got := claim.Fate(10, ended, 5); got != lease.Held {
 		t.Errorf("the login before came back, which had ended: %d; want Held", got)
 	}

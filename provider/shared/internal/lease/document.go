@@ -16,12 +16,13 @@ import (
 
 // format is the version of document. Every change to it, if only a new field, needs another number:
 // an older program would drop the field when it writes.
-const format = 1
+const format = 2
 
-// document is a Record as it is stored. Its only timestamp is of the API's clock (Expiry).
+// document is a Record as it is stored.
 type document struct {
 	Format     int               `json:"format"`
 	Login      string            `json:"login,omitempty"`
+	Epoch      uint64            `json:"epoch,omitempty"`
 	Generation uint64            `json:"generation"`
 	Token      string            `json:"token,omitempty"`
 	Refresh    string            `json:"refresh,omitempty"`
@@ -50,7 +51,7 @@ func (r Record) Encode() ([]byte, error) {
 		return nil, err
 	}
 	d := document{
-		Format: format, Login: r.Login, Generation: r.Generation, Token: r.Token.Value(), Refresh: r.Token.RefreshToken(),
+		Format: format, Login: r.Login, Epoch: r.Epoch, Generation: r.Generation, Token: r.Token.Value(), Refresh: r.Token.RefreshToken(),
 		Expiry: storableTime(r.Token.Expiry()), Lifetime: r.Token.Lifetime(), Extras: r.Token.Extras(), Dead: r.Dead, Forgotten: r.Forgotten,
 		Attempts: r.Attempts, Holder: r.Holder, Lease: r.Lease, Silent: r.Silent, Locked: r.Locked,
 	}
@@ -113,7 +114,7 @@ func Decode(data []byte) (Record, error) {
 		return Record{}, errDamaged
 	}
 	r := Record{
-		Login: d.Login, Generation: d.Generation, Base: d.Login,
+		Login: d.Login, Epoch: d.Epoch, Generation: d.Generation,
 		Token: provider.NewToken(d.Token, d.Expiry).WithLifetime(d.Lifetime).WithRefreshToken(d.Refresh).WithExtras(d.Extras),
 		Dead:  d.Dead, Forgotten: d.Forgotten, Attempts: d.Attempts, Holder: d.Holder, Lease: d.Lease, Silent: d.Silent, Locked: d.Locked,
 	}

@@ -13,8 +13,8 @@ import (
 // for.
 type Record struct {
 	Login      string // names one login: made anew at each login, kept through its refreshes
+	Epoch      uint64 // grows with each login and logout under the key: see NextEpoch
 	Generation uint64 // counts the tokens, logins and logouts under the key
-	Base       string // the login in whose place this record was put; in memory only
 
 	Token     provider.Token
 	Dead      string // why the backend rejected the login for good; "" if it did not
@@ -56,17 +56,31 @@ func (r Record) Why() string {
 	return r.Dead
 }
 
-// Follows reports whether r is a successor of s and may take its place, no matter which process
-// holds the lease in s and also if s was marked dead: r's token came from the backend, while s
-// holds the refresh token that was spent on it.
-func (r Record) Follows(s Record) bool {
-	switch {
-	case s.Generation == 0: // there was no login yet, or the store lost it
-		return r.Generation > 0
-	case r.Generation <= s.Generation:
-		return false
+// NextEpoch returns the epoch of a login or a logout that is made now, by a process that knows of
+// the records before it: one more than theirs. The clock, in microseconds, counts where a store has
+// lost them, for those who still know them: it is wrong seldom enough, and nothing else is left.
+func NextEpoch(now time.Time, before ...Record) uint64 {
+	next := uint64(max(0, now.UnixMicro()))
+	for _, r := range before {
+		next = max(next, r.Epoch+1)
 	}
-	return s.Login == r.Login || s.Login == r.Base
+	return next
+}
+
+// Newer reports whether r came after s and may take its place, no matter which process holds the
+// lease in s and also if s was marked dead: r is of a later login, or of a logout, or r's token came
+// from the backend while s holds the refresh token that was spent on it. Of two that are as new
+// neither is newer, and the one in the store stays there.
+func (r Record) Newer(s Record) bool {
+	switch {
+	case r.Generation == 0 || s.Generation == 0: // there was no login yet, or the store lost it
+		return r.Generation > s.Generation
+	case r.Epoch != s.Epoch:
+		return r.Epoch > s.Epoch
+	case r.Generation != s.Generation:
+		return r.Generation > s.Generation
+	}
+	return r.Login == s.Login && r.Dead != "" && s.Dead == ""
 }
 
 // Same reports whether r and s hold the very same token of the same login, or the same logout.
