@@ -70,14 +70,13 @@ func testDeaf(t *testing.T, s shared.Store, op operation, key func() string) (re
 		early, late := 0, 0
 		for range tries {
 			a := attempt(t, s, op, key(), whole)
-			if a.hangs {
+			switch {
+			case a.hangs:
 				return false
-			}
-			if a.took > whole/8 && a.took < whole*3/4 { // not before its context was done
-				early++
-			}
-			if a.late {
+			case a.late:
 				late++
+			case a.took > whole/8 && a.took < whole*3/4: // and not before its context was done
+				early++
 			}
 			if early > tries/5 {
 				return true
