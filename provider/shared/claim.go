@@ -38,12 +38,8 @@ type leaseClaim struct {
 // claim writes this process into rec as the holder of the lease. It returns ErrConflict if another
 // process got ahead.
 func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *leaseClaim, err error) {
-	now := time.Now()
-	began := lease.At(now)
+	began := lease.At(time.Now())
 	c.claims++
-	if rec.Empty() { // what the Provider answers is a new login, and a logout meanwhile comes after that
-		rec.Epoch = lease.NextEpoch(now, rec)
-	}
 	unlock, locked := c.lock(ctx)
 	k := &leaseClaim{
 		c: c, unlock: unlock, since: began.Running,
@@ -91,9 +87,8 @@ func (k *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.
 	t, verdict, err := k.call(ctx, given)
 	switch {
 	case verdict.Reason == "":
-		return k.answered(ctx, t)
+		return k.answered(ctx, given, t)
 	case verdict.permanent:
-		k.c.reject(k.rec, err)
 		return k.rejected(ctx, err)
 	}
 	k.release(ctx, verdict.Failure)

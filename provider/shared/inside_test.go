@@ -139,6 +139,56 @@ func TestCallersOfAStoreThatHangs(t *testing.T) {
 	})
 }
 
+// Only what a caller did is for those who wait for it, and not what it has read, or how long it could
+// wait.
+func TestCallersDoNotShareWhatWasRead(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { // there was a login since
+			m := loggedIn(t)
+			logout.by(t, newLogin(new(singleUse), m, "alice"))
+			p := &shared.Login{
+				Provider: new(singleUse), Store: &network{Store: m, delay: 400 * time.Millisecond}, Key: "alice", WaitForLogin: waits,
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() { _, _ = p.Token(t.Context(), first()) })
+			time.Sleep(500 * time.Millisecond) // it has read, and has no answer yet
+			login.by(t, newLogin(new(singleUse), m, "alice"))
+			wantToken(t, p, first(), "new")
+			wg.Wait()
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // the first has little time to wait for a login
+		p := &shared.Login{Provider: new(singleUse), Store: telling{loggedIn(t)}, Key: "alice", WaitForLogin: true}
+		logout.by(t, p)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, _ = p.Token(ctx, first())
+		})
+		synctest.Wait()
+		start := time.Now()
+		if _, err := p.Token(t.Context(), first()); time.Since(start) != 16*time.Second {
+			t.Errorf("Token: %v after %v; want a lease after the first is told", err, time.Since(start))
+		}
+		wg.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) { // the first has no refresh token
+		p := newLogin(provider.TokenFunc(func(_ context.Context, old provider.Token) (provider.Token, error) {
+			time.Sleep(time.Second)
+			if old.RefreshToken() == "" {
+				return provider.Token{}, provider.Permanent(errors.New("log in first"))
+			}
+			return bare("new").WithRefreshToken("next"), nil
+		}), new(storetest.Memory), "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, p, provider.Token{}) })
+		synctest.Wait()
+		wg.Go(func() { wantToken(t, p, bare("").WithRefreshToken("mine"), "new") })
+		wg.Wait()
+	})
+}
+
 // A new login in the middle of a refresh takes its answer's place, also where the store can't say
 // so any more.
 func TestLoginDuringRefreshWithoutTheStore(t *testing.T) {

@@ -82,6 +82,7 @@ func TestLateRejection(t *testing.T) {
 // has the next token.
 func TestRejectedWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
 		net := &network{Store: loggedIn(t)}
 		rejecting := provider.Func(func(context.Context) (string, error) {
 			net.set(down)

@@ -70,9 +70,10 @@ import (
 // if the Store can't be read it serves those in this process who don't have it yet. So deleting
 // the record behind a running process's back does not log it out; [Login.Forget] does. The same
 // goes for a logout that the Store has lost, and for a permanent rejection that could not be saved:
-// what was rejected is not sent again. Of two logins, or of a login and a logout, the later one
-// counts, for all who know of it. An epoch in the record says which that is, and each counts it on
-// from the one before; only where that was lost as well do the clocks of those who logged in tell.
+// this process does not send again what was rejected. Of two logins, or of a login and a logout, the
+// later one counts, for all who know of it. An epoch in the record says which that is, and each
+// counts it on from the one before; only where that was lost as well do the clocks of those who
+// logged in tell.
 //
 // When the Store has lost writes the claim of a refresh that is under way may be among them, so
 // the next step is its holder's for one Lease, in which the time when the Store could not be
@@ -139,12 +140,10 @@ type Login struct {
 	id   string        // begins the claims of this Login. Set by once
 
 	// These belong to the call that has the turn.
-	claims    uint64       // made so far: no claim is made twice
-	sight     lease.Sight  // of the record
-	last      lease.Record // as it was seen or written last
-	at        uint64       // the version of last
-	rejected  lease.Record // what the Provider has rejected for good, where that is not in the Store
-	rejection error        // how; nil if there is none
+	claims uint64       // made so far: no claim is made twice
+	sight  lease.Sight  // of the record
+	last   lease.Record // as it was seen or written last
+	at     uint64       // the version of last
 
 	warned  atomic.Bool             // that tokens can't be saved, none of which would be missed
 	outcome atomic.Pointer[outcome] // of the last call that brought nothing new; stored by the one that has the turn

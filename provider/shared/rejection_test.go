@@ -3,6 +3,8 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +28,7 @@ func TestRejectedAndTheStoreAway(t *testing.T) {
 		} {
 			t.Run(name+", "+which, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
+					endSaves(t)
 					sent, store := 0, &network{Store: open(t)}
 					p := newLogin(provider.TokenFunc(func(ctx context.Context, _ provider.Token) (provider.Token, error) {
 						sent++
@@ -71,5 +74,148 @@ func TestRejectedWaitingUnwritable(t *testing.T) {
 		}
 		logIn(t, newLogin(new(singleUse), m, "alice"), bare("new"))
 		wantToken(t, p, bare("token-0"), "new")
+	})
+}
+
+// TestRejectionIsSaved: a rejection that could not be saved is, once the store is back, without
+// another call. What was rejected is not handed to a new session then, and a token that came after
+// it is none of it.
+func TestRejectionIsSaved(t *testing.T) {
+	unsaved := func(t *testing.T) (net *network, p *shared.Login, sent *int) {
+		endSaves(t)
+		net, sent = &network{Store: loggedIn(t)}, new(int)
+		p = newLogin(provider.Func(func(context.Context) (string, error) {
+			if *sent++; *sent > 1 {
+				return "new", nil
+			}
+			net.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		if _, err := p.Token(t.Context(), first()); err == nil || provider.IsPermanent(err) {
+			t.Errorf("Token: %v; want a temporary error", err)
+		}
+		return net, p, sent
+	}
+	synctest.Test(t, func(t *testing.T) {
+		net, _, sent := unsaved(t)
+		net.set(nil)
+		time.Sleep(5 * time.Second)
+		wantEnded(t, newLogin(new(singleUse), net.Store, "alice"), first())
+		if *sent != 1 {
+			t.Errorf("the refresh token was sent %d times", *sent)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // by a program that ends
+		net, p, _ := unsaved(t)
+		net.set(nil)
+		if err := p.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantEnded(t, newLogin(new(singleUse), net.Store, "alice"), first())
+	})
+	synctest.Test(t, func(t *testing.T) {
+		net, p, _ := unsaved(t)
+		net.set(nil)
+		wantToken(t, p, provider.Token{}, "new")
+	})
+	synctest.Test(t, func(t *testing.T) { // another has had the same token again, from a cache
+		net, p, _ := unsaved(t)
+		wantToken(t, newLogin(answer(first()), net.Store, "alice"), first(), "token-0")
+		net.set(nil)
+		wantToken(t, p, first(), "new")
+	})
+}
+
+// TestRejectionWaitsForAnother: a rejection that could not be saved does not end the login for one
+// who has claimed it since, nor for those who wait for that.
+func TestRejectionWaitsForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			net.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		_, _ = p.Token(t.Context(), first())
+		var wg sync.WaitGroup
+		other := newLogin(slowAnswer{10 * time.Second, func() {}}, net.Store, "alice")
+		wg.Go(func() { wantToken(t, other, first(), "token-1") })
+		for !strings.Contains(raw(t, net.Store), "holder") || strings.Contains(raw(t, net.Store), `"silent_ns"`) {
+			time.Sleep(time.Second) // until the other has taken over
+		}
+		time.Sleep(20 * time.Second)
+		net.set(nil)
+		wantToken(t, p, first(), "token-1")
+		wg.Wait()
+	})
+}
+
+// TestRejectionOutlivesAnother: one who has claimed what was rejected dies. It is not sent again.
+func TestRejectionOutlivesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m, sent := loggedIn(t), 0
+		mine, others := &network{Store: m}, &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			sent++
+			mine.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), mine, "alice")
+		_, _ = p.Token(t.Context(), first())
+		killed := newLogin(provider.Func(func(context.Context) (string, error) {
+			others.set(down)
+			return "", errors.New("killed")
+		}), others, "alice")
+		_, _ = killed.Token(t.Context(), first())
+		mine.set(nil)
+		wantEnded(t, p, first())
+		if sent != 1 {
+			t.Errorf("the refresh token was sent %d times", sent)
+		}
+	})
+}
+
+// TestRejectedAlone: no refresh token is at stake, and the store can't be written. The login is
+// rejected, and a new session asks the Provider, which may have been mended. What it brings counts,
+// and not what was rejected.
+func TestRejectedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := &network{Store: new(storetest.Memory)}
+		able := numbered()
+		p := newLogin(reject(new(int)), net, "alice")
+		logIn(t, p, bare("token-0"))
+		net.set(full)
+		wantEnded(t, p, bare("token-0"))
+		p.Provider = able
+		old := wantToken(t, p, provider.Token{}, "own-1")
+		old = wantToken(t, p, old, "own-2")
+		p.Provider = reject(new(int))
+		wantEnded(t, p, old)
+		p.Provider = able
+		token, err := p.Token(t.Context(), provider.Token{})
+		if token.Value() == old.Value() { // which the API does not take
+			token, err = p.Token(t.Context(), token)
+		}
+		if token.Value() != "own-3" || err != nil {
+			t.Errorf("Token = %q, %v; want another", token.Value(), err)
+		}
+	})
+}
+
+// TestOwnTokenRejected: a token that one process has got alone is rejected. The others' is not.
+func TestOwnTokenRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := new(storetest.Memory)
+		net := &network{Store: m}
+		p, others := newLogin(numbered(), net, "alice"), newLogin(answer(bare("fresh")), m, "alice")
+		logIn(t, p, bare("token-0"))
+		net.set(readOnly)
+		old := wantToken(t, p, bare("token-0"), "own-1")
+		p.Provider = reject(new(int))
+		wantEnded(t, p, old)
+		wantToken(t, others, bare("token-0"), "fresh")
+		net.set(nil)
+		wantToken(t, p, old, "fresh")
+		wantToken(t, others, provider.Token{}, "fresh")
 	})
 }

@@ -17,7 +17,11 @@ import (
 // When another process has taken over the lease but has not ended its attempt, the answer is
 // written over its claim: it is the successor of the refresh token that the other one is about to
 // be rejected with. That one finds the newer token and adopts it.
-func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider.Token, done bool, err error) {
+//
+// A new login takes the place of what was there when it was claimed, and of nothing that came
+// meanwhile, save what the Provider was given, which is spent: so its epoch is counted as it is
+// written.
+func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ provider.Token, done bool, err error) {
 	answer := k.c.answer(k.rec, t)
 	limit := k.since.Add(k.rec.Lease)
 	if earliest := time.Now().Add(k.c.opLimit()); limit.Before(earliest) {
@@ -25,7 +29,11 @@ func (k *leaseClaim) answered(ctx context.Context, t provider.Token) (_ provider
 	}
 	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
 		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
-		return answer, answer.Newer(rec)
+		next, begins := answer, k.rec.Empty()
+		if begins {
+			next.Epoch = lease.NextEpoch(time.Now(), rec)
+		}
+		return next, answer.Newer(rec) || begins && !rec.Empty() && sameToken(rec.Token, given)
 	})
 	switch {
 	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login
@@ -55,30 +63,29 @@ func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 }
 
 // rejected marks the record dead, unless another process has got a newer token or is about to: then
-// done is false, err is cause, and the caller looks again. The rejection is kept until it is in the
-// store.
+// done is false, err is cause, and the caller looks again.
 func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
 	mine := false
 	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
 		if !k.holds(rec) {
-			// It may be marked already, by this very write or by one who was rejected, too.
-			mine = rec.Dead != "" && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation
+			// It may be marked already, by this very write or by one who was rejected, too. What a
+			// new session began with may have been marked before.
+			mine = rec.Dead != "" && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation &&
+				rec.Holder == "" && rec.Attempts > k.rec.Attempts
 			return rec, false
 		}
 		mine = true
-		// The secrets go: the backend takes them no more.
-		return lease.Record{
-			Login: rec.Login, Epoch: rec.Epoch, Generation: rec.Generation, Dead: lease.Reason(cause), Forgotten: rec.Forgotten,
-			Attempts: rec.Attempts + 1,
-		}, true
+		return rec.Rejected(cause), true
 	})
 	switch {
 	case err != nil:
 		// Whether others have got a newer token can't be known, and a permanent error would log
 		// this process out for good.
+		if k.c.learn(k.rec.Rejected(cause), err) {
+			k.c.saveInBackground(ctx, func() {})
+		}
 		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{cause}, err)
 	case mine:
-		k.c.rejection = nil
 		return provider.Token{}, true, k.c.endedError("", cause)
 	}
 	return provider.Token{}, false, cause

@@ -44,6 +44,9 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	t, err := c.run(ctx)
 	anew := outcome{old: old, token: t, err: err, all: l.WaitForLogin && errors.Is(err, ErrEnded)}
 	switch {
+	case errors.Is(err, ErrEnded) && !c.asked && (c.awaits.IsZero() || c.brief):
+		// It has only been read, which those who wait can do by themselves: a call that began later
+		// may see a later login. Or it was waited for as long as this caller could, and no longer.
 	case c.unstored: // those who wait would look in the store in vain, too
 		anew.all = true
 		l.outcome.Store(&anew)
@@ -69,7 +72,7 @@ func (o *outcome) serves(old provider.Token) bool {
 	switch {
 	case o == nil:
 		return false
-	case o.old.Value() == old.Value():
+	case o.old.Value() == old.Value() && (old.Value() != "" || o.old.RefreshToken() == old.RefreshToken()):
 		return true
 	}
 	return o.all && (o.err != nil || o.token.Value() != old.Value())
@@ -93,7 +96,7 @@ func (l *Login) Wait(ctx context.Context) error {
 	}
 	select {
 	case l.turn <- struct{}{}:
-		if newest, unsaved := l.current(); unsaved != nil && newest.Token.RefreshToken() != "" {
+		if newest, unsaved := l.current(); unsaved != nil && (newest.Ended() || newest.Token.RefreshToken() != "") {
 			c := call{Login: l}
 			c.save(ctx)
 		}
@@ -122,8 +125,12 @@ type call struct {
 
 	unstored bool // the token that the call ends with is not from the store, which fails
 
+	rejected  lease.Record // what this call was rejected with for good, after it had lost the lease
+	rejection error        // how
+
 	unnoted   time.Time // since when a holder's silence can't be noted; zero: it can
 	awaits    time.Time // until when a new login is waited for, where the last one has ended; zero: it has not
+	brief     bool      // which is not as long as others could
 	conflicts int       // of writes that put back what the store has lost
 }
 
@@ -172,7 +179,7 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 				return t, err
 			}
 		case lease.Wait:
-			c.lookout.due = do.Within
+			c.lookout.due, c.unnoted = do.Within, time.Time{}
 		}
 		if c.lookout.wait(ctx, rec, version) != nil {
 			return provider.Token{}, c.gaveUp(ctx)
@@ -192,6 +199,10 @@ func (c *call) cannotNote(err error) bool {
 		c.unnoted = time.Now()
 	}
 	return errors.Is(err, ErrUnwritable) || time.Since(c.unnoted) >= c.leaseLength()
+}
+
+func sameToken(a, b provider.Token) bool {
+	return a.Value() == b.Value() && a.RefreshToken() == b.RefreshToken()
 }
 
 // asRemembered reports whether old is the token of the record that this process has seen last, and
@@ -292,6 +303,8 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 	c.since = max(c.since, next.Attempts) // no attempt has ended with this
 	switch {
 	case next.Same(rec): // it has lost a claim at most
+	case unsaved != nil && newest.Ended():
+		c.logger().InfoContext(ctx, "stayauth: that the shared login has ended is saved at last", "login", c.Key)
 	case unsaved != nil:
 		c.logger().InfoContext(ctx, "stayauth: the new token of the shared login is saved at last", "login", c.Key)
 	case newest.Ended():
@@ -304,9 +317,13 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 	return next, at, nil
 }
 
-// refresh claims the lease and asks the Provider, unless that has rejected the record's token before.
-// done is false when another process got ahead: the caller looks again.
+// refresh claims the lease and asks the Provider. done is false when another process got ahead: the
+// caller looks again. A permanent rejection is kept then: should the other one leave the record as
+// it is, the next refresh gets it, and does not ask again.
 func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t provider.Token, done bool, err error) {
+	if rec.Login != c.rejected.Login || rec.Generation != c.rejected.Generation {
+		c.rejection = nil
+	}
 	claim, err := c.claim(ctx, rec, version)
 	switch {
 	case errors.Is(err, ErrConflict):
@@ -319,12 +336,15 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	defer func() { claim.unlock() }()
 	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
 	ctx = context.WithoutCancel(ctx)
-	if c.isRejected(rec) {
+	if c.rejection != nil {
 		t, done, err = claim.rejected(ctx, c.rejection)
 	} else {
 		t, done, err = claim.ask(ctx, c.given(rec))
 	}
 	c.asked = done
+	if !done {
+		c.rejected, c.rejection = rec, err
+	}
 	return t, done, err
 }
 

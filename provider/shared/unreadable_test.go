@@ -21,6 +21,7 @@ func TestUnreadable(t *testing.T) {
 		"an unknown field":   `{"format":2,"generation":3,"attempts":1,"token":"geheim","geheim":1}`,
 		"a field of a kind":  `{"format":2,"generation":"geheim","attempts":1}`,
 		"a time of a kind":   `{"format":2,"generation":3,"attempts":1,"expiry":"geheim"}`,
+		"an epoch too far":   `{"format":2,"epoch":18446744073709551615,"generation":3,"attempts":1,"token":"geheim"}`,
 		"two documents":      `{"format":2,"generation":3,"attempts":1}{"format":2}`,
 		"a lease of no time": `{"format":2,"generation":3,"attempts":1,"holder":"geheim"}`,
 	} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,4 +252,26 @@ func TestDeadHolderInAStoreThatCannotBeWritten(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestLivingHolderInAStoreThatCannotBeWritten: one who can't write sees a holder that is silent twice
+// for a moment, a lease apart. That is no lease of silence that can't be noted.
+func TestLivingHolderInAStoreThatCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := loggedIn(t), &singleUse{work: 32 * time.Second}
+		way, mine := &network{Store: m}, &network{Store: m}
+		mine.set(readOnly)
+		var wg sync.WaitGroup
+		wg.Go(func() { wantToken(t, newLogin(b, way, "alice"), first(), "token-1") })
+		synctest.Wait()
+		wg.Go(func() { wantToken(t, newLogin(b, mine, "alice"), first(), "token-1") })
+		time.Sleep(time.Second)
+		for range 2 {
+			way.set(down)
+			time.Sleep(7500 * time.Millisecond)
+			way.set(nil)
+			time.Sleep(7500 * time.Millisecond)
+		}
+		wg.Wait()
+	})
 }

@@ -147,6 +147,7 @@ func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
 		hold := c.leaseLength()
 		if deadline, ok := ctx.Deadline(); ok {
 			hold = min(hold, time.Until(deadline)/2)
+			c.brief = hold < c.leaseLength()
 		}
 		c.awaits = time.Now().Add(hold)
 	}

@@ -15,7 +15,13 @@ import (
 func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
 	newest, unsaved := c.current()
 	switch {
-	case ctx.Err() != nil, newest.Generation == 0, newest.Ended():
+	case ctx.Err() != nil:
+		return provider.Token{}, err
+	case newest.Ended() && unsaved != nil && c.reads && c.old.IsZero() && !c.WaitForLogin:
+		return c.alone(ctx, newest, err) // a new session
+	case newest.Ended() && unsaved != nil:
+		return provider.Token{}, c.over(errors.New(newest.Why()), err)
+	case newest.Generation == 0, newest.Ended():
 		return provider.Token{}, err
 	case newest.Token.IsZero() || newest.Token.Value() == c.old.Value():
 		return c.alone(ctx, newest, err)
@@ -44,8 +50,6 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	switch {
 	case provider.IsPermanent(cause):
 		return provider.Token{}, cause
-	case c.isRejected(rec):
-		return provider.Token{}, c.over(c.rejection, cause)
 	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
 		if errors.Is(cause, ErrUnwritable) {
 			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
@@ -60,13 +64,15 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	c.asked = true
 	switch {
 	case provider.IsPermanent(err):
-		c.reject(rec, err)
+		if unsaved == nil { // and not one of its own, of which the others know nothing
+			c.learn(rec.Rejected(err), cause)
+		}
 		return provider.Token{}, c.over(err, cause)
 	case err != nil || t.IsZero():
 		return provider.Token{}, err
 	}
 	answer := c.answer(rec, t)
-	if unsaved != nil { // to the others rec's token is no step: theirs may be as new
+	if unsaved != nil && !newest.Ended() { // to the others rec's token is no step: theirs may be as new
 		answer.Generation = newest.Generation
 	}
 	if !c.learn(answer, cause) { // it is void: there was a logout here, or a login
@@ -87,21 +93,6 @@ func (c *call) over(rejection, cause error) error {
 		return c.endedError("", rejection)
 	}
 	return fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{rejection}, cause)
-}
-
-// reject keeps that the Provider has rejected for good what it was asked with for rec, until that is
-// in the store: a refresh token may be spent, and is not sent again.
-func (c *call) reject(rec lease.Record, how error) {
-	rec.Token = c.given(rec)
-	if !rec.Empty() {
-		c.rejected, c.rejection = rec, how
-	}
-}
-
-// isRejected reports whether the Provider would be asked for rec with what it has rejected before.
-func (c *call) isRejected(rec lease.Record) bool {
-	given, was := c.given(rec), c.rejected.Token
-	return c.rejection != nil && rec.Login == c.rejected.Login && given.Value() == was.Value() && given.RefreshToken() == was.RefreshToken()
 }
 
 // beginsWithRefreshToken reports whether p has a refresh token of its own, to begin a login with.

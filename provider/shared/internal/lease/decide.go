@@ -44,7 +44,8 @@ type Action struct {
 // first state that fits:
 //
 //	state      the record                                                    action
-//	behind     is older than what this process knows                         Mend: write that back
+//	behind     is older than what this process knows (a rejection of its     Mend: write that back
+//	           token, which it lacks, waits for one who works on the next)
 //	usable     has a token that is not old, whatever the clock says          Use
 //	ended      is that of a login that is over, for a process that had it    End
 //	failed     tells of an attempt that failed during this call              Share, or End
@@ -66,8 +67,9 @@ type Action struct {
 // may have been away for everyone until now.
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
+	rejected := known.Newest.rejects(r)
 	switch {
-	case known.Newest.Newer(r): // behind
+	case known.Newest.Newer(r) && !(rejected && r.Holder != "" && !own): // behind
 		return Action{Do: Mend, Record: known.mended(r)}
 	case !r.Token.IsZero() && r.Token.Value() != old.Value(): // usable
 		return Action{Do: Use}
@@ -84,7 +86,11 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	case own, r.Holder == "":
 		return Action{Do: Claim}
 	}
-	return watch(r, known.Sight)
+	do := watch(r, known.Sight)
+	if do.Do == Claim && rejected {
+		return Action{Do: Mend, Record: known.mended(r)}
+	}
+	return do
 }
 
 // watch decides about a record that another process has claimed.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -111,6 +112,9 @@ func Decode(data []byte) (Record, error) {
 		return Record{}, errDamaged
 	}
 	if (d.Holder != "") != (d.Lease > 0) || d.Silent < 0 || d.Silent > d.Lease {
+		return Record{}, errDamaged
+	}
+	if max(d.Epoch, d.Generation, d.Attempts) > math.MaxInt64 { // which nothing can be counted on from
 		return Record{}, errDamaged
 	}
 	r := Record{

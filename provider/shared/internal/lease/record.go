@@ -73,14 +73,19 @@ func NextEpoch(now time.Time, before ...Record) uint64 {
 // neither is newer, and the one in the store stays there.
 func (r Record) Newer(s Record) bool {
 	switch {
-	case r.Generation == 0 || s.Generation == 0: // there was no login yet, or the store lost it
-		return r.Generation > s.Generation
+	case (r.Generation == 0) != (s.Generation == 0): // there was no login yet, or the store lost it
+		return r.Generation > 0
 	case r.Epoch != s.Epoch:
 		return r.Epoch > s.Epoch
 	case r.Generation != s.Generation:
 		return r.Generation > s.Generation
 	}
-	return r.Login == s.Login && r.Dead != "" && s.Dead == ""
+	return r.rejects(s)
+}
+
+// rejects reports whether r is s, marked dead.
+func (r Record) rejects(s Record) bool {
+	return r.Login == s.Login && r.Epoch == s.Epoch && r.Generation == s.Generation && r.Dead != "" && s.Dead == ""
 }
 
 // Same reports whether r and s hold the very same token of the same login, or the same logout.
@@ -92,6 +97,13 @@ func (r Record) Same(s Record) bool {
 func (r Record) Claimed(holder string, lease time.Duration, locked bool) Record {
 	r.Holder, r.Lease, r.Silent, r.Locked = holder, lease, 0, locked
 	return r
+}
+
+// Rejected returns r as it is after cause, for good. The secrets go: the backend takes them no more.
+func (r Record) Rejected(cause error) Record {
+	return Record{
+		Login: r.Login, Epoch: r.Epoch, Generation: r.Generation, Dead: Reason(cause), Forgotten: r.Forgotten, Attempts: r.Attempts + 1,
+	}
 }
 
 // ownedBy reports whether the claim in r is one of the process that id names.

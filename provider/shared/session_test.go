@@ -1,0 +1,201 @@
+package shared_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stayauth/stayauth/provider"
+	"github.com/stayauth/stayauth/provider/storetest"
+)
+
+// These are about sessions that a Provider begins by itself, in the place of a login that has ended
+// or is lost.
+
+// configured is the backend b as a [provider.OAuth2] with a RefreshToken asks it: a session without
+// one begins with that.
+func configured(b *singleUse) provider.TokenProvider {
+	return provider.TokenFunc(func(ctx context.Context, old provider.Token) (provider.Token, error) {
+		if old.RefreshToken() == "" {
+			old = old.WithRefreshToken("configured")
+		}
+		return b.Token(ctx, old)
+	})
+}
+
+// unable can't begin a session: for now, or not at all.
+func unable(permanent bool) provider.TokenProvider {
+	return provider.Func(func(context.Context) (string, error) {
+		if permanent {
+			return "", provider.Permanent(errors.New("log in first"))
+		}
+		return "", errors.New("503")
+	})
+}
+
+// TestSessionTakenOver: a host begins a session and is cut off for longer than its lease. Its answer
+// is saved all the same, and serves the one who took over, too.
+func TestSessionTakenOver(t *testing.T) {
+	for name, ended := range map[string]bool{"in an empty store": false, "after a logout": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, b := new(storetest.Memory), &singleUse{work: 40 * time.Second}
+				net := &network{Store: m}
+				p, other := newLogin(configured(b), net, "alice"), newLogin(configured(b), m, "alice")
+				if ended {
+					logout.by(t, other)
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() { wantToken(t, p, provider.Token{}, "token-1") })
+				time.Sleep(time.Second)
+				net.set(down)
+				wg.Go(func() { wantToken(t, other, provider.Token{}, "token-1") }) // takes over, and is rejected at last
+				time.Sleep(30 * time.Second)
+				net.set(nil)
+				wg.Wait()
+			})
+		})
+	}
+}
+
+// TestSessionThatCannotBegin: a host has an answer that it could not save yet, where another has been
+// rejected, or there was a logout before. A third tries to begin a session in vain, which changes
+// nothing: the answer is saved.
+func TestSessionThatCannotBegin(t *testing.T) {
+	for name, permanent := range map[string]bool{"for now": false, "at all": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // over a rejection
+				endSaves(t)
+				m, b := loggedIn(t), new(singleUse)
+				net := &network{Store: m}
+				p := newLogin(slowAnswer{time.Second, func() {
+					_, _ = b.begin(first())
+					b.end()
+					net.set(down)
+				}}, net, "alice")
+				old := wantToken(t, p, first(), "token-1")
+				wantEnded(t, newLogin(b, m, "alice"), first())
+				_, _ = newLogin(unable(permanent), m, "alice").Token(t.Context(), provider.Token{})
+				net.set(nil)
+				time.Sleep(5 * time.Second)
+				wantToken(t, p, bare("none"), old.Value())
+				wantToken(t, newLogin(b, m, "alice"), first(), old.Value())
+			})
+			synctest.Test(t, func(t *testing.T) { // over a logout
+				endSaves(t)
+				m, b := loggedIn(t), new(singleUse)
+				logout.by(t, newLogin(b, m, "alice"))
+				net := &network{Store: m}
+				p := newLogin(slowAnswer{time.Second, func() { net.set(down) }}, net, "alice")
+				old := wantToken(t, p, provider.Token{}, "token-1")
+				_, _ = newLogin(unable(false), m, "alice").Token(t.Context(), provider.Token{})
+				net.set(nil)
+				time.Sleep(5 * time.Second)
+				wantToken(t, p, bare("none"), old.Value())
+				wantToken(t, newLogin(b, m, "alice"), bare("none"), old.Value())
+			})
+			synctest.Test(t, func(t *testing.T) { // over a logout, where nothing can be saved at all
+				m := loggedIn(t)
+				logout.by(t, newLogin(new(singleUse), m, "alice"))
+				net := &network{Store: m}
+				net.set(full)
+				p := newLogin(numbered(), net, "alice")
+				old := wantToken(t, p, provider.Token{}, "own-1")
+				_, _ = newLogin(unable(false), m, "alice").Token(t.Context(), provider.Token{})
+				wantToken(t, p, old, "own-2")
+			})
+		})
+	}
+}
+
+// TestFailedSessionIsLost: a process knows of a rejection and of a session that could not begin. The
+// store loses both, and another refreshes the login, which works again.
+func TestFailedSessionIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(forgetful)
+		p, other := newLogin(reject(new(int)), s, "alice"), newLogin(new(singleUse), s, "alice")
+		logIn(t, p, first())
+		wantEnded(t, p, first())
+		p.Provider = unable(false)
+		_, _ = p.Token(t.Context(), provider.Token{})
+		s.forget(4)
+		wantToken(t, other, first(), "token-1")
+		wantToken(t, p, first(), "token-1")
+		wantToken(t, other, provider.Token{}, "token-1")
+	})
+}
+
+// TestLastWordWrittenBackMeanwhile: the store has lost a last word, and one who knows nothing begins
+// with the token of the login before, or by itself. While the Provider works the word is written
+// back: it stands.
+func TestLastWordWrittenBackMeanwhile(t *testing.T) {
+	for _, old := range []provider.Token{first(), {}} {
+		forLastWords(t, func(t *testing.T, word lastWord) {
+			m, b := loggedIn(t), &singleUse{work: 10 * time.Second}
+			p := newLogin(b, m, "alice")
+			word.by(t, p)
+			m.Lose()
+			time.Sleep(time.Second)
+			var wg sync.WaitGroup
+			wg.Go(func() { _, _ = newLogin(b, m, "alice").Token(t.Context(), old) })
+			time.Sleep(time.Second)
+			word.wantFor(t, p, first())
+			wg.Wait()
+			word.wantFor(t, p, first())
+			word.wantFor(t, newLogin(b, m, "alice"), first())
+		})
+	}
+}
+
+// TestSpentLoginWrittenBackMeanwhile: the same with the login whose refresh token the Provider was
+// given. What came of that takes its place.
+func TestSpentLoginWrittenBackMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := loggedIn(t), &singleUse{work: 10 * time.Second}
+		p := newLogin(b, m, "alice")
+		wantToken(t, p, provider.Token{}, "token-0")
+		m.Lose()
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		wg.Go(func() { wantToken(t, newLogin(b, m, "alice"), first(), "token-1") })
+		time.Sleep(time.Second)
+		wantToken(t, p, provider.Token{}, "token-0") // and is written back
+		wg.Wait()
+		wantToken(t, p, wantToken(t, p, first(), "token-1"), "token-2")
+		b.want(t, 2)
+	})
+}
+
+// TestRejectedSessionTakenOver: a session's lease was taken over. That it is rejected does not end
+// the login for who took over, nor for those who wait for that.
+func TestRejectedSessionTakenOver(t *testing.T) {
+	for name, dead := range map[string]bool{"over a logout": false, "over a dead login": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := loggedIn(t)
+				if dead {
+					wantEnded(t, newLogin(reject(new(int)), m, "alice"), first())
+				} else {
+					logout.by(t, newLogin(new(singleUse), m, "alice"))
+				}
+				net := &network{Store: m}
+				p := newLogin(provider.Func(func(context.Context) (string, error) {
+					time.Sleep(25 * time.Second)
+					return "", provider.Permanent(errors.New("used before"))
+				}), net, "alice")
+				other := newLogin(slowAnswer{20 * time.Second, func() {}}, m, "alice")
+				var wg sync.WaitGroup
+				wg.Go(func() { wantToken(t, p, provider.Token{}, "token-1") })
+				time.Sleep(time.Second)
+				net.set(down)
+				wg.Go(func() { wantToken(t, other, provider.Token{}, "token-1") })
+				time.Sleep(20 * time.Second)
+				net.set(nil)
+				wg.Wait()
+			})
+		})
+	}
+}
