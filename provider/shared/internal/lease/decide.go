@@ -44,8 +44,7 @@ type Action struct {
 // first state that fits:
 //
 //	state      the record                                                    action
-//	behind     is older than what this process knows (a rejection of its     Mend: write that back
-//	           token, which it lacks, waits for one who works on the next)
+//	behind     is older than what this process knows                         Mend: write that back
 //	usable     has a token that is not old, whatever the clock says          Use
 //	ended      is that of a login that is over, for a process that had it    End
 //	failed     tells of an attempt that failed during this call              Share, or End
@@ -57,6 +56,9 @@ type Action struct {
 //	abandoned  has a claim whose holder has missed all steps                 Claim
 //	quiet      has a claim whose holder has missed the next step             Note
 //	held       has a claim                                                   Wait
+//
+// A record that lacks only the rejection of its token is behind, too. But another who has claimed it
+// may know better, and is left alone: the rejection is written where the claim is abandoned.
 //
 // Silence is counted in steps that are written into the record: the first after two fifths of the
 // lease, when a holder that lives has missed a renewal, and then one for each fifth. So those who
