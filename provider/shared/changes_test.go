@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,8 +24,8 @@ import (
 // a login or a logout gets no token from a login that was there before, at any time, and in the end
 // the last word counts, for all. No refresh token is spent twice.
 //
-// In some of the schedules there are no refresh tokens, and in some the store loses writes. Then what
-// only it knew may be lost, but no process's knowledge is.
+// In some of the schedules there are no refresh tokens, in some the Provider logs in by itself, and in
+// some the store loses writes. Then what only it knew may be lost, but no process's knowledge is.
 //
 // STAYAUTH_MODEL=n runs n schedules, and others each time; STAYAUTH_SEED=n runs one.
 func TestLoginsAndLogouts(t *testing.T) {
@@ -54,6 +55,7 @@ type changes struct {
 	*dice
 	store   *forgetful
 	bare    bool // there are no refresh tokens
+	own     bool // the Provider logs in by itself
 	backend *singleUse
 
 	mu      sync.Mutex // guards the fields below
@@ -62,6 +64,7 @@ type changes struct {
 	forgets float64 // of the writes are the last before the store loses up to three
 	logins  int
 	words   map[string]word // the logins, by the names that their tokens begin with
+	logouts []word
 	story   []string
 }
 
@@ -124,6 +127,7 @@ func (c *changes) run(t *testing.T) {
 		c.late = 0.1
 	}
 	c.bare = c.share() < 0.3
+	c.own = c.share() < 0.4
 	if c.share() < 0.5 {
 		c.forgets = 0.05
 	}
@@ -135,7 +139,7 @@ func (c *changes) run(t *testing.T) {
 		net := &network{Store: changing{c.store, c, name}, delay: delay}
 		net.set(c.trouble)
 		m := &member{
-			Login: &shared.Login{Provider: &slowly{c}, Store: net, Key: "alice", WaitForLogin: true, Logger: new(journal).logger()},
+			Login: &shared.Login{Provider: &slowly{c}, Store: net, Key: "alice", WaitForLogin: !c.own, Logger: new(journal).logger()},
 			c:     c, name: name,
 		}
 		all = append(all, m.Login)
@@ -198,12 +202,16 @@ func (m *member) says(name string, do func() error) {
 	m.c.tell("%s: %s", m.name, name)
 	err := do()
 	m.c.tell("%s: %s, %v", m.name, name, err)
-	if err == nil {
-		m.c.mu.Lock()
-		m.c.words[name] = word{from, time.Since(begin)}
-		m.c.mu.Unlock()
-		m.knows(from)
+	if err != nil {
+		return
 	}
+	m.c.mu.Lock()
+	w := word{from, time.Since(begin)}
+	if m.c.words[name] = w; name == "logout" {
+		m.c.logouts = append(m.c.logouts, w)
+	}
+	m.c.mu.Unlock()
+	m.knows(from)
 }
 
 // use is one caller.
@@ -243,7 +251,13 @@ func (m *member) use(t *testing.T) {
 			token = next
 			c.mu.Lock()
 			of, ok := c.words[origin(next)]
+			void := strings.HasPrefix(origin(next), "own-") && !c.bare && c.forgets == 0 && slices.ContainsFunc(c.logouts, func(w word) bool {
+				return of.from < w.from && w.to < of.to
+			})
 			c.mu.Unlock()
+			if void {
+				t.Errorf("%s got %q, and there was a logout while the Provider logged in", m.name, next.Value())
+			}
 			if ok && of.to < known {
 				t.Errorf("%s got %q of a login from before %v, when the login or logout began that it knew of", m.name, next.Value(), known)
 			}
@@ -264,14 +278,28 @@ func origin(t provider.Token) string {
 type slowly struct{ c *changes }
 
 func (s slowly) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
-	if s.c.bare && old.IsZero() || !s.c.bare && old.RefreshToken() == "" {
+	began := time.Since(begin)
+	begins := s.c.bare && old.IsZero() || !s.c.bare && old.RefreshToken() == ""
+	if begins && !s.c.own {
 		return provider.Token{}, provider.Permanent(errors.New("backend: who is it?"))
 	}
+	if begins {
+		s.c.mu.Lock()
+		s.c.logins++
+		name := fmt.Sprintf("own-%d", s.c.logins)
+		s.c.mu.Unlock()
+		old = bare(name).WithRefreshToken(name)
+	}
 	token, err := s.c.backend.Token(ctx, old)
-	s.c.tell("the backend takes %q: %q, %v", old.RefreshToken(), token.Value(), err)
+	s.c.tell("the backend takes %q: %q, %v", origin(old), token.Value(), err)
 	time.Sleep(s.c.below(5 * time.Second))
 	if err != nil {
 		return token, err
+	}
+	if begins {
+		s.c.mu.Lock()
+		s.c.words[origin(old)] = word{began, time.Since(begin)}
+		s.c.mu.Unlock()
 	}
 	next := bare(origin(old) + "/" + token.Value())
 	if !s.c.bare {

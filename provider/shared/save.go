@@ -29,11 +29,15 @@ func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ p
 	}
 	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
 		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
-		next, begins := answer, k.rec.Empty()
-		if begins {
-			next.Epoch = lease.NextEpoch(time.Now(), rec)
+		replaces := func(r lease.Record) bool {
+			return answer.Newer(r) || k.rec.Empty() && !r.Empty() && sameToken(r.Token, given)
 		}
-		return next, answer.Newer(rec) || begins && !rec.Empty() && sameToken(rec.Token, given)
+		newest, _ := k.c.current() // there may have been a logout that the store has lost
+		next := answer
+		if k.rec.Empty() {
+			next.Epoch = lease.NextEpoch(time.Now(), rec, newest)
+		}
+		return next, replaces(rec) && replaces(newest)
 	})
 	switch {
 	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login

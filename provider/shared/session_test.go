@@ -199,3 +199,19 @@ func TestRejectedSessionTakenOver(t *testing.T) {
 		})
 	}
 }
+
+// TestLogoutLostWhileItLogsIn: a process logs out while its own Provider logs in, and the store loses
+// that before the answer comes.
+func TestLogoutLostWhileItLogsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(forgetful)
+		p := newLogin(numbered(), s, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, p, provider.Token{}) })
+		time.Sleep(9 * time.Second)
+		logout.by(t, p)
+		s.forget(9)
+		wg.Wait()
+		wantEnded(t, p, bare("own-1"))
+	})
+}

@@ -300,7 +300,9 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 	case err != nil:
 		return rec, version, err
 	}
-	c.since = max(c.since, next.Attempts) // no attempt has ended with this
+	if c.was != nil && newest.Same(*c.was) { // it was known before this call: no attempt has ended with it since
+		c.since = max(c.since, next.Attempts)
+	}
 	switch {
 	case next.Same(rec): // it has lost a claim at most
 	case unsaved != nil && newest.Ended():
