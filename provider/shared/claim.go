@@ -32,17 +32,19 @@ type leaseClaim struct {
 	// claim.
 	rec     lease.Record // as this process wrote it
 	version uint64
+	began   time.Time // when it was made
 	since   time.Time // when it was written last, counted from before the write, so never later than others count
 }
 
 // claim writes this process into rec as the holder of the lease. It returns ErrConflict if another
 // process got ahead.
 func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *leaseClaim, err error) {
-	began := lease.At(time.Now())
+	now := time.Now()
+	began := lease.At(now)
 	c.claims++
 	unlock, locked := c.lock(ctx)
 	k := &leaseClaim{
-		c: c, unlock: unlock, since: began.Running,
+		c: c, unlock: unlock, began: now, since: began.Running,
 		rec: rec.Claimed(fmt.Sprintf("%s/%d", c.id, c.claims), c.leaseLength(), locked),
 	}
 	defer func() {

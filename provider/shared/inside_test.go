@@ -114,6 +114,36 @@ func TestWaitForALoginWithAnEarlyWatch(t *testing.T) {
 	})
 }
 
+// What comes meanwhile is seen, also if the store has told of nothing, or can't any more.
+func TestLoginThatIsNotTold(t *testing.T) {
+	for name, open := range map[string]func(shared.Store) shared.Store{
+		"told too early":    func(s shared.Store) shared.Store { return early{s} },
+		"can't tell at all": func(s shared.Store) shared.Store { return mute{s} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := loggedIn(t)
+				other := newLogin(new(singleUse), m, "alice")
+				logout.by(t, other)
+				p := &shared.Login{Provider: new(singleUse), Store: open(m), Key: "alice", WaitForLogin: true}
+				time.AfterFunc(5*time.Second, func() { login.by(t, other) })
+				wantToken(t, p, first(), "new")
+			})
+		})
+	}
+}
+
+// mute is a Watcher whose subscription ends after a while.
+type mute struct{ shared.Store }
+
+func (mute) Watch(ctx context.Context, _ string, _ uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	time.Sleep(6 * time.Second)
+	return errors.New("the subscription is lost")
+}
+
 // early is a Watcher that always tells of a change.
 type early struct{ shared.Store }
 

@@ -1,6 +1,8 @@
 package shared
 
 import (
+	"time"
+
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
@@ -19,10 +21,22 @@ func (l *Login) saw(rec lease.Record, version uint64) {
 func (l *Login) learn(rec lease.Record, unsaved error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.newest.Newer(rec) {
+	was := &l.newest
+	switch {
+	case was.Newer(rec):
 		return false
+	case was.unsaved != nil && unsaved == nil && !rec.Empty() && !was.Ended() && was.HasSpent(rec):
+		// What was there once more has been spent meanwhile: a login that was made with the same
+		// token, say.
+		was.Epoch = lease.NextEpoch(time.Time{}, was.Record, rec)
+		return false
+	case rec.Dead != "" && rec.Spent.IsZero() && was.Login == rec.Login && was.Generation == rec.Generation:
+		rec.Spent = was.Spent // of the same rejection, or one of the same token
+		if was.Dead == "" {
+			rec.Spent = was.Token
+		}
 	}
-	l.newest.Record, l.newest.unsaved = rec.Unclaimed(), unsaved
+	was.Record, was.unsaved = rec.Unclaimed(), unsaved
 	return true
 }
 

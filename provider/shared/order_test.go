@@ -230,6 +230,15 @@ func TestLostRejection(t *testing.T) {
 			t.Errorf("the refresh token was sent %d times", calls)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // by another
+		s, calls := new(forgetful), 0
+		p := newLogin(new(singleUse), s, "alice")
+		logIn(t, p, first())
+		wantEnded(t, newLogin(reject(&calls), s, "alice"), first())
+		wantEnded(t, p, first())
+		s.forget(2)
+		wantEnded(t, p, first())
+	})
 	synctest.Test(t, func(t *testing.T) { // of one that began with the caller's token
 		s, calls := new(forgetful), 0
 		p := newLogin(reject(&calls), s, "alice")

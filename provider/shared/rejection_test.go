@@ -105,13 +105,12 @@ func TestRejectionIsSaved(t *testing.T) {
 			t.Errorf("the refresh token was sent %d times", *sent)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) { // by a program that ends
+	synctest.Test(t, func(t *testing.T) { // by a program that ends, while the store is away for a moment
 		net, p, _ := unsaved(t)
-		net.set(nil)
-		if err := p.Wait(t.Context()); err != nil {
-			t.Error(err)
+		time.AfterFunc(2*time.Second, func() { net.set(nil) })
+		if err := p.Wait(t.Context()); err != nil || !strings.Contains(raw(t, net.Store), "dead") {
+			t.Errorf("Wait: %v; the record is %s", err, raw(t, net.Store))
 		}
-		wantEnded(t, newLogin(new(singleUse), net.Store, "alice"), first())
 	})
 	synctest.Test(t, func(t *testing.T) {
 		net, p, _ := unsaved(t)
@@ -217,5 +216,71 @@ func TestOwnTokenRejected(t *testing.T) {
 		net.set(nil)
 		wantToken(t, p, old, "fresh")
 		wantToken(t, others, provider.Token{}, "fresh")
+	})
+}
+
+// TestRejectionOfALostToken: the store loses the token that was rejected, and another gets one in its
+// place. That is not rejected.
+func TestRejectionOfALostToken(t *testing.T) {
+	for name, saved := range map[string]bool{"and the rejection": true, "before the rejection is saved": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
+				s := new(forgetful)
+				net := &network{Store: s}
+				p, other := newLogin(answer(bare("token-1")), net, "alice"), newLogin(answer(bare("token-2")), s, "alice")
+				logIn(t, p, bare("token-0"))
+				old := wantToken(t, p, bare("token-0"), "token-1")
+				p.Provider = provider.Func(func(context.Context) (string, error) {
+					if !saved {
+						net.set(down)
+					}
+					return "", provider.Permanent(errRevoked)
+				})
+				_, _ = p.Token(t.Context(), old)
+				if saved {
+					s.forget(4)
+				} else {
+					s.forget(3)
+				}
+				token := wantToken(t, other, bare("token-0"), "token-2")
+				net.set(nil)
+				time.Sleep(10 * time.Second)
+				wantToken(t, p, old, "token-2")
+				other.Provider = answer(bare("token-3"))
+				wantToken(t, other, token, "token-3")
+			})
+		})
+	}
+}
+
+// TestRejectedBesideAFailure: a process is rejected after it has lost its lease, and the one who took
+// over fails for now. What was rejected is not sent again.
+func TestRejectedBesideAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, sent := loggedIn(t), 0
+		net := &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			sent++
+			time.Sleep(25 * time.Second)
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		other := newLogin(provider.Func(func(context.Context) (string, error) {
+			time.Sleep(20 * time.Second)
+			return "", errors.New("503")
+		}), m, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, p, first()) })
+		time.Sleep(time.Second)
+		net.set(down)
+		wg.Go(func() { _, _ = other.Token(t.Context(), first()) })
+		time.Sleep(20 * time.Second)
+		net.set(nil)
+		wg.Wait()
+		wantEnded(t, p, first())
+		wantEnded(t, other, first())
+		if sent != 1 {
+			t.Errorf("the refresh token was sent %d times", sent)
+		}
 	})
 }

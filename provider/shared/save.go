@@ -19,28 +19,31 @@ import (
 // be rejected with. That one finds the newer token and adopts it.
 //
 // A new login takes the place of what was there when it was claimed, and of nothing that came
-// meanwhile, save what the Provider was given, which is spent: so its epoch is counted as it is
-// written.
+// meanwhile, save what the Provider was given, which is spent.
 func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ provider.Token, done bool, err error) {
 	answer := k.c.answer(k.rec, t)
+	answer.Spent = given
+	// as it is known to be: there may have been a logout since, which the store may have lost
+	replaces := func(r lease.Record) bool { return answer.Newer(r) || k.rec.Empty() && !r.Empty() && answer.HasSpent(r) }
+	named := func(rec lease.Record) lease.Record {
+		next := answer
+		if newest, _ := k.c.current(); k.rec.Empty() {
+			next.Epoch = lease.NextEpoch(k.began, k.rec, rec, newest)
+		}
+		return next
+	}
 	limit := k.since.Add(k.rec.Lease)
 	if earliest := time.Now().Add(k.c.opLimit()); limit.Before(earliest) {
 		limit = earliest // the lease may be lost, the answer must not be
 	}
 	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
 		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
-		replaces := func(r lease.Record) bool {
-			return answer.Newer(r) || k.rec.Empty() && !r.Empty() && sameToken(r.Token, given)
-		}
-		newest, _ := k.c.current() // there may have been a logout that the store has lost
-		next := answer
-		if k.rec.Empty() {
-			next.Epoch = lease.NextEpoch(time.Now(), rec, newest)
-		}
-		return next, replaces(rec) && replaces(newest)
+		newest, _ := k.c.current()
+		return named(rec), replaces(rec) && replaces(newest)
 	})
+	newest, _ := k.c.current()
 	switch {
-	case err != nil && !k.c.learn(answer, err): // it is void: there was a logout here, or a login
+	case err != nil && !(replaces(newest) && k.c.learn(named(newest), err)): // it is void: there was a logout here, or a login
 		return provider.Token{}, true, err
 	case err != nil:
 		k.c.warn(ctx, answer, err)
@@ -69,8 +72,12 @@ func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 // rejected marks the record dead, unless another process has got a newer token or is about to: then
 // done is false, err is cause, and the caller looks again.
 func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
-	mine := false
+	mine, dead := false, k.rec.Rejected(cause)
 	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
+		mine = false
+		if newest, _ := k.c.current(); newest.Newer(dead) { // there was a login since, which the store may have lost
+			return rec, false
+		}
 		if !k.holds(rec) {
 			// It may be marked already, by this very write or by one who was rejected, too. What a
 			// new session began with may have been marked before.
@@ -85,7 +92,7 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 	case err != nil:
 		// Whether others have got a newer token can't be known, and a permanent error would log
 		// this process out for good.
-		if k.c.learn(k.rec.Rejected(cause), err) {
+		if k.c.learn(dead, err) {
 			k.c.saveInBackground(ctx, func() {})
 		}
 		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{cause}, err)
@@ -181,14 +188,14 @@ func (l *Login) saved(ctx context.Context) error {
 	saving := l.saving
 	l.mu.Unlock()
 	newest, unsaved := l.current()
-	if saving == nil || unsaved != nil && newest.Token.RefreshToken() == "" {
+	if saving == nil || unsaved != nil && !newest.Ended() && newest.Token.RefreshToken() == "" {
 		return nil
 	}
 	select {
 	case <-saving:
 	case <-ctx.Done():
 	}
-	if _, unsaved = l.current(); unsaved == nil {
+	if newest, unsaved = l.current(); unsaved == nil {
 		return nil
 	}
 	err := fmt.Errorf("shared: the newest token of the login %q is not saved: %w", l.Key, unsaved)

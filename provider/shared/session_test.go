@@ -3,6 +3,7 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -200,18 +201,181 @@ func TestRejectedSessionTakenOver(t *testing.T) {
 	}
 }
 
-// TestLogoutLostWhileItLogsIn: a process logs out while its own Provider logs in, and the store loses
-// that before the answer comes.
-func TestLogoutLostWhileItLogsIn(t *testing.T) {
+// TestLostWordInARefresh: the store loses a last word of whomever during a refresh, or a session that
+// the Provider begins by itself. Who knows of it takes its own answer for void.
+func TestLostWordInARefresh(t *testing.T) {
+	for name, test := range map[string]struct {
+		begins, others bool
+	}{
+		"its own, in a refresh":   {false, false},
+		"its own, in a session":   {true, false},
+		"another's, in a refresh": {false, true},
+		"another's, in a session": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forLastWords(t, func(t *testing.T, word lastWord) {
+				s, old := new(forgetful), provider.Token{}
+				p := newLogin(&singleUse{work: 8 * time.Second}, s, "alice")
+				other := newLogin(new(singleUse), s, "alice")
+				if !test.begins {
+					old = first()
+					logIn(t, p, old)
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					if token, err := p.Token(t.Context(), old); err == nil && token.Value() != "new" {
+						t.Errorf("Token after that = %q", token.Value())
+					}
+				})
+				time.Sleep(time.Second)
+				if test.others {
+					word.by(t, other)
+				} else {
+					word.by(t, p)
+				}
+				time.Sleep(6 * time.Second) // in which it renews its lease
+				s.forget(9)
+				wg.Wait()
+				word.wantFor(t, p, bare("token-1"))
+				word.wantFor(t, newLogin(new(singleUse), s, "alice"), bare("token-1"))
+			})
+		})
+	}
+}
+
+// TestLoginLostBeforeARejection: a process logs in while the login before is being rejected, and the
+// store loses that. The session goes on with the new one.
+func TestLoginLostBeforeARejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(forgetful)
-		p := newLogin(numbered(), s, "alice")
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			time.Sleep(2 * time.Second)
+			return "", provider.Permanent(errRevoked)
+		}), s, "alice")
+		logIn(t, p, first())
 		var wg sync.WaitGroup
-		wg.Go(func() { wantEnded(t, p, provider.Token{}) })
-		time.Sleep(9 * time.Second)
-		logout.by(t, p)
+		wg.Go(func() { wantToken(t, p, first(), "new") })
+		time.Sleep(time.Second)
+		login.by(t, p)
+		s.forget(1)
+		wg.Wait()
+	})
+}
+
+// TestSessionSavedLate: a session that could not be saved in time is later than the logout before it
+// all the same, which another knows of and the store has lost.
+func TestSessionSavedLate(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			endSaves(t)
+			m := loggedIn(t)
+			other := newLogin(new(singleUse), m, "alice")
+			logout.by(t, other)
+			m.Lose()
+			time.Sleep(time.Hour)
+			net := &network{Store: m}
+			p := newLogin(slowAnswer{time.Second, func() {
+				if late {
+					net.set(down)
+				}
+			}}, net, "alice")
+			old := wantToken(t, p, provider.Token{}, "token-1")
+			net.set(nil)
+			time.Sleep(time.Minute)
+			wantToken(t, other, bare("none"), "token-1")
+			wantToken(t, p, bare("none"), old.Value())
+		})
+	}
+}
+
+// TestSessionBesideAClockAhead: the clock of who logged out was ahead, and the store loses that while
+// a session begins. It is later all the same, for the one that knew.
+func TestSessionBesideAClockAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(forgetful)
+		b := &singleUse{work: 2 * time.Second}
+		p := newLogin(b, s, "alice")
+		logout.by(t, newLogin(b, s, "alice"))
+		s.writes[0].record = regexp.MustCompile(`"epoch":\d+`).ReplaceAll(s.writes[0].record, []byte(`"epoch":4000000000000000`))
+		var wg sync.WaitGroup
+		var token provider.Token
+		wg.Go(func() { token = wantToken(t, p, provider.Token{}, "token-1") })
+		time.Sleep(time.Second)
 		s.forget(9)
 		wg.Wait()
+		wantToken(t, p, token, "token-2")
+	})
+}
+
+// TestSpentTokenIsThereAgain: while a refresh of the caller's own token is under way in an empty
+// store, a login with that same token is put there, or written back. It is spent: what came of it
+// takes its place, also where it could not be saved in time.
+func TestSpentTokenIsThereAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		away time.Duration // when the store is, after the beginning; 0: it is not
+		lost bool          // it is the login before, which another knows
+	}{
+		"a login":                                 {},
+		"a login, saved late":                     {away: 9 * time.Second},
+		"a login, never seen, saved late":         {away: 500 * time.Millisecond},
+		"the login before":                        {lost: true},
+		"the login before, saved late":            {lost: true, away: 9 * time.Second},
+		"the login before, unseen and saved late": {lost: true, away: 500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
+				m, b := new(storetest.Memory), &singleUse{work: 10 * time.Second}
+				net := &network{Store: m}
+				other, p := newLogin(b, m, "alice"), newLogin(b, net, "alice")
+				if test.lost {
+					logIn(t, other, first())
+					m.Lose()
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() { wantToken(t, p, first(), "token-1") })
+				if test.away > 0 {
+					time.AfterFunc(test.away, func() { net.set(down) })
+				}
+				time.Sleep(time.Second)
+				if test.lost {
+					wantToken(t, other, provider.Token{}, "token-0")
+				} else {
+					logIn(t, other, first())
+				}
+				time.Sleep(40 * time.Second)
+				net.set(nil)
+				wg.Wait()
+				time.Sleep(time.Minute)
+				wantToken(t, other, first(), "token-1")
+				b.want(t, 1)
+			})
+		})
+	}
+}
+
+// TestLogoutWhileTheAnswerHangs: the answer of a session hangs on its way to the store, and a logout
+// goes through beside it.
+func TestLogoutWhileTheAnswerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		hang := func(string) (bool, error) { return false, errHang }
+		net := &network{Store: new(storetest.Memory)}
+		p := newLogin(numbered(), net, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if token, err := p.Token(t.Context(), provider.Token{}); err == nil {
+				t.Errorf("Token after a logout = %q", token.Value())
+			}
+		})
+		time.Sleep(9 * time.Second)
+		net.set(hang)
+		time.Sleep(2500 * time.Millisecond)
+		net.set(nil)
+		logout.by(t, p)
+		net.set(hang)
+		wg.Wait()
+		net.set(nil)
 		wantEnded(t, p, bare("own-1"))
 	})
 }

@@ -155,13 +155,22 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 		case lease.Use:
 			return rec.Token, nil
 		case lease.End:
-			if !c.awaitLogin(ctx, version) {
-				return provider.Token{}, c.endedError(rec.Why(), nil)
+			if c.awaitLogin(ctx, version) {
+				rec, version, err = c.look(ctx)
+				continue
 			}
-			rec, version, err = c.look(ctx)
-			continue
+			if !c.awaits.IsZero() && !c.lookout.told() { // it may have told too early, or not at all
+				if now, at, lerr := c.look(ctx); lerr == nil && at != version {
+					rec, version = now, at
+					continue
+				}
+			}
+			return provider.Token{}, c.endedError(rec.Why(), nil)
 		case lease.Share:
-			return provider.Token{}, c.sharedError(rec.Failure)
+			if c.rejection == nil || !c.learn(c.rejected.Rejected(c.rejection), c.rejection) {
+				return provider.Token{}, c.sharedError(rec.Failure)
+			}
+			continue // another has failed for now, and this one for good
 		case lease.Mend:
 			rec, version, err = c.mend(ctx, do.Record, rec, version)
 			continue
@@ -199,10 +208,6 @@ func (c *call) cannotNote(err error) bool {
 		c.unnoted = time.Now()
 	}
 	return errors.Is(err, ErrUnwritable) || time.Since(c.unnoted) >= c.leaseLength()
-}
-
-func sameToken(a, b provider.Token) bool {
-	return a.Value() == b.Value() && a.RefreshToken() == b.RefreshToken()
 }
 
 // asRemembered reports whether old is the token of the record that this process has seen last, and

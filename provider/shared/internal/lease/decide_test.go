@@ -1,6 +1,7 @@
 package lease_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func second() lease.Record {
 func TestDecide(t *testing.T) {
 	third := second()
 	third.Generation, third.Token = 3, token("three")
-	dead := lease.Record{Login: "L", Epoch: 7, Generation: 2, Attempts: 3, Dead: "revoked"}
+	dead := second().Rejected(errors.New("revoked"))
 	logout := lease.Record{Login: "M", Epoch: 8, Generation: 1, Attempts: 3, Forgotten: true}
 	refreshed := lease.Record{Login: "L", Epoch: 7, Generation: 9, Attempts: 9, Token: token("nine")}
 	failed := second()

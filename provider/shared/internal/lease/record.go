@@ -17,8 +17,9 @@ type Record struct {
 	Generation uint64 // counts the tokens, logins and logouts under the key
 
 	Token     provider.Token
-	Dead      string // why the backend rejected the login for good; "" if it did not
-	Forgotten bool   // logged out: the tombstone
+	Spent     provider.Token // what Token was got for, or what the backend rejected; known in memory only, to who did it
+	Dead      string         // why the backend rejected the login for good; "" if it did not
+	Forgotten bool           // logged out: the tombstone
 
 	Attempts uint64   // counts the attempts that have ended, however they did
 	Failure  *Failure // how the last one failed; nil if it brought a token or a permanent rejection
@@ -83,9 +84,15 @@ func (r Record) Newer(s Record) bool {
 	return r.rejects(s)
 }
 
-// rejects reports whether r is s, marked dead.
+// rejects reports whether r is s, marked dead. Its token has to be the same: where the store has lost
+// a token another may have its generation.
 func (r Record) rejects(s Record) bool {
-	return r.Login == s.Login && r.Epoch == s.Epoch && r.Generation == s.Generation && r.Dead != "" && s.Dead == ""
+	return r.Login == s.Login && r.Epoch == s.Epoch && r.Generation == s.Generation && r.Dead != "" && s.Dead == "" && r.HasSpent(s)
+}
+
+// HasSpent reports whether r came of asking with the token of s, by what this process knows.
+func (r Record) HasSpent(s Record) bool {
+	return r.Spent.Value() == s.Token.Value() && r.Spent.RefreshToken() == s.Token.RefreshToken()
 }
 
 // Same reports whether r and s hold the very same token of the same login, or the same logout.
@@ -102,7 +109,8 @@ func (r Record) Claimed(holder string, lease time.Duration, locked bool) Record 
 // Rejected returns r as it is after cause, for good. The secrets go: the backend takes them no more.
 func (r Record) Rejected(cause error) Record {
 	return Record{
-		Login: r.Login, Epoch: r.Epoch, Generation: r.Generation, Dead: Reason(cause), Forgotten: r.Forgotten, Attempts: r.Attempts + 1,
+		Login: r.Login, Epoch: r.Epoch, Generation: r.Generation, Spent: r.Token, Dead: Reason(cause), Forgotten: r.Forgotten,
+		Attempts: r.Attempts + 1,
 	}
 }
 
