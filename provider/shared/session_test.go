@@ -370,7 +370,7 @@ func TestLogoutWhileTheAnswerHangs(t *testing.T) {
 		})
 		time.Sleep(9 * time.Second)
 		net.set(hang)
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(13500 * time.Millisecond)
 		net.set(nil)
 		logout.by(t, p)
 		net.set(hang)
