@@ -198,8 +198,8 @@ func TestCallersDoNotShareWhatWasRead(t *testing.T) {
 		})
 		synctest.Wait()
 		start := time.Now()
-		if _, err := p.Token(t.Context(), first()); time.Since(start) != 16*time.Second {
-			t.Errorf("Token: %v after %v; want a lease after the first is told", err, time.Since(start))
+		if _, err := p.Token(t.Context(), first()); time.Since(start) != 15*time.Second {
+			t.Errorf("Token: %v after %v; want a lease", err, time.Since(start))
 		}
 		wg.Wait()
 	})
@@ -242,5 +242,59 @@ func TestLoginDuringRefreshWithoutTheStore(t *testing.T) {
 			wantToken(t, p, provider.Token{}, "new")
 		}
 		net.set(nil)
+	})
+}
+
+// Many callers are told that the login has ended, in the time of a few operations of a slow store, and
+// at once where they all have waited as long as they could.
+func TestManyCallersOfAnEndedLogin(t *testing.T) {
+	ended := func(t *testing.T, p *shared.Login, callers int) (last time.Duration) {
+		t.Helper()
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				time.Sleep(time.Microsecond) // as it takes some time to call
+				if _, err := p.Token(ctx, first()); !errors.Is(err, shared.ErrEnded) {
+					t.Errorf("Token: %v; want ErrEnded", err)
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(start)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := loggedIn(t)
+		logout.by(t, newLogin(new(singleUse), m, "alice"))
+		p := newLogin(new(singleUse), &network{Store: m, delay: 250 * time.Millisecond}, "alice")
+		if last := ended(t, p, 100); last > 2*time.Second {
+			t.Errorf("the last was told after %v", last)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := &shared.Login{Provider: new(singleUse), Store: telling{loggedIn(t)}, Key: "alice", WaitForLogin: true}
+		logout.by(t, p)
+		if last := ended(t, p, 30); last > 15*time.Second+time.Millisecond {
+			t.Errorf("the last was told after %v", last)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // a rejection that can't be saved
+		endSaves(t)
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			net.set(func(op string) (bool, error) {
+				if op == "swap" {
+					return false, errHang
+				}
+				return true, nil
+			})
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		_, _ = p.Token(t.Context(), first())
+		if last := ended(t, p, 20); last > 15*time.Second {
+			t.Errorf("the last was told after %v", last)
+		}
 	})
 }

@@ -258,6 +258,7 @@ func TestRejectionOfALostToken(t *testing.T) {
 // over fails for now. What was rejected is not sent again.
 func TestRejectedBesideAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
 		m, sent := loggedIn(t), 0
 		net := &network{Store: m}
 		p := newLogin(provider.Func(func(context.Context) (string, error) {
@@ -281,6 +282,113 @@ func TestRejectedBesideAFailure(t *testing.T) {
 		wantEnded(t, other, first())
 		if sent != 1 {
 			t.Errorf("the refresh token was sent %d times", sent)
+		}
+	})
+}
+
+// TestRejectedBesideAFailureAndAClaim: the same, and the next attempt has begun by then, or the
+// session began over a rejection: it is told of the other's failure, once.
+func TestRejectedBesideAFailureAndAClaim(t *testing.T) {
+	for name, test := range map[string]struct {
+		old  provider.Token
+		more int // attempts of the one who took over
+	}{
+		"another attempt has begun":          {first(), 2},
+		"a new session over a rejection":     {provider.Token{}, 1},
+		"the same, and another has begun":    {provider.Token{}, 2},
+		"another attempt, and a third after": {first(), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
+				m := loggedIn(t)
+				if test.old.IsZero() {
+					wantEnded(t, newLogin(reject(new(int)), m, "alice"), first())
+				}
+				net, calls := &network{Store: m}, 0
+				p := newLogin(provider.Func(func(context.Context) (string, error) {
+					time.Sleep(25 * time.Second)
+					return "", provider.Permanent(errRevoked)
+				}), net, "alice")
+				other := newLogin(provider.Func(func(context.Context) (string, error) {
+					time.Sleep(20 * time.Second)
+					if calls++; calls < test.more {
+						return "", errors.New("503")
+					}
+					return "token-1", nil
+				}), m, "alice")
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+					defer cancel()
+					_, err := p.Token(ctx, test.old)
+					if errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("Token: %v", err)
+					}
+				})
+				time.Sleep(time.Second)
+				net.set(down)
+				wg.Go(func() {
+					for range test.more {
+						_, _ = other.Token(t.Context(), test.old)
+					}
+				})
+				time.Sleep(20 * time.Second)
+				net.set(nil)
+				wg.Wait()
+				wantToken(t, p, first(), "token-1")
+			})
+		})
+	}
+}
+
+// TestRejectedAndAnotherHasDied: a service without refresh tokens is rejected where a process has
+// died and the store can't be written. It does not ask on and on.
+func TestRejectedAndAnotherHasDied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, m := 0, new(storetest.Memory)
+		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
+		abandonLease(t, m, 15*time.Second)
+		net := &network{Store: m}
+		net.set(full)
+		p := &shared.Login{Provider: reject(&calls), Store: net, Key: "alice", WaitForLogin: true}
+		for range 5 {
+			if _, err := p.Token(t.Context(), bare("token-0")); !errors.Is(err, shared.ErrEnded) {
+				t.Errorf("Token: %v; want ErrEnded", err)
+			}
+			time.Sleep(8 * time.Second)
+		}
+		if calls != 1 {
+			t.Errorf("the provider was asked %d times", calls)
+		}
+	})
+}
+
+// TestRejectedSessionBesideAFailure: the same in a session over a logout, which asks once.
+func TestRejectedSessionBesideAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, sent := loggedIn(t), 0
+		logout.by(t, newLogin(new(singleUse), m, "alice"))
+		net := &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			sent++
+			time.Sleep(25 * time.Second)
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		other := newLogin(provider.Func(func(context.Context) (string, error) {
+			time.Sleep(20 * time.Second)
+			return "", errors.New("503")
+		}), m, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, p, provider.Token{}) })
+		time.Sleep(time.Second)
+		net.set(down)
+		wg.Go(func() { _, _ = other.Token(t.Context(), provider.Token{}) })
+		time.Sleep(20 * time.Second)
+		net.set(nil)
+		wg.Wait()
+		if sent != 1 {
+			t.Errorf("the Provider was asked %d times", sent)
 		}
 	})
 }

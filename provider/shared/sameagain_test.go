@@ -178,3 +178,41 @@ func TestFailureIsSharedAcrossOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestSameTokenAgainUnsaved: the Provider brings the old token again, as one does that reads a file,
+// and that can't be saved, or it is not known to be. It is saved with one write, and no more.
+func TestSameTokenAgainUnsaved(t *testing.T) {
+	for name, old := range map[string]provider.Token{"a refresh token": first(), "none": bare("token-0")} {
+		for where, ambiguous := range map[string]bool{"can't be saved": false, "in an empty store, may be saved": true} {
+			t.Run(name+", "+where, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					endSaves(t)
+					net := &network{Store: new(storetest.Memory), delay: time.Millisecond}
+					p := newLogin(provider.TokenFunc(func(_ context.Context, old provider.Token) (provider.Token, error) {
+						net.set(func(op string) (bool, error) {
+							switch {
+							case op != "swap":
+								return true, nil
+							case ambiguous:
+								return true, errLost
+							}
+							return full(op)
+						})
+						return old, nil
+					}), net, "alice")
+					if !ambiguous {
+						logIn(t, p, old)
+					}
+					net.reset()
+					wantToken(t, p, old, old.Value())
+					net.set(nil)
+					time.Sleep(time.Minute)
+					if err := p.Wait(t.Context()); err != nil || net.swaps > 4 {
+						t.Errorf("Wait: %v after %d writes", err, net.swaps)
+					}
+					wantToken(t, newLogin(new(singleUse), net.Store, "alice"), provider.Token{}, old.Value())
+				})
+			})
+		}
+	}
+}

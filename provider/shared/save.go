@@ -92,14 +92,25 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 	case err != nil:
 		// Whether others have got a newer token can't be known, and a permanent error would log
 		// this process out for good.
-		if k.c.learn(dead, err) {
-			k.c.saveInBackground(ctx, func() {})
-		}
+		k.c.keepRejection(ctx, dead, err)
 		return provider.Token{}, true, fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{cause}, err)
 	case mine:
 		return provider.Token{}, true, k.c.endedError("", cause)
 	}
 	return provider.Token{}, false, cause
+}
+
+// keepRejection keeps that a login was rejected for good, which could not be saved because of why:
+// this process does not ask with its token again, and saves it later. It returns false if there is
+// a newer one.
+func (c *call) keepRejection(ctx context.Context, dead lease.Record, why error) bool {
+	if !c.learn(dead, why) {
+		return false
+	}
+	if dead.AtStake() {
+		c.saveInBackground(context.WithoutCancel(ctx), func() {})
+	}
+	return true
 }
 
 // release gives the lease back after a failure, and tells those who wait. If the store fails, the
@@ -188,7 +199,7 @@ func (l *Login) saved(ctx context.Context) error {
 	saving := l.saving
 	l.mu.Unlock()
 	newest, unsaved := l.current()
-	if saving == nil || unsaved != nil && !newest.Ended() && newest.Token.RefreshToken() == "" {
+	if saving == nil || unsaved != nil && !newest.AtStake() {
 		return nil
 	}
 	select {
@@ -198,7 +209,11 @@ func (l *Login) saved(ctx context.Context) error {
 	if newest, unsaved = l.current(); unsaved == nil {
 		return nil
 	}
-	err := fmt.Errorf("shared: the newest token of the login %q is not saved: %w", l.Key, unsaved)
+	what := "the newest token of the login %q"
+	if newest.Ended() {
+		what = "that the login %q has ended"
+	}
+	err := fmt.Errorf("shared: "+what+" is not saved: %w", l.Key, unsaved)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w; %w", err, l.gaveUp(ctx))
 	}
@@ -243,6 +258,9 @@ func (c *call) save(ctx context.Context) {
 			return // it is saved, or was after all, or is void: look has found out
 		}
 		do := lease.Decide(rec, c.known(), provider.Token{}, time.Now())
+		if newest, _ := c.current(); do.Do != lease.Mend && newest.Rejects(rec) {
+			c.learn(newest, nil) // another works on it, who will find out, or is found to be dead by the next call
+		}
 		if do.Do != lease.Mend {
 			return
 		}

@@ -28,7 +28,8 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	if ctx.Value(inside{l}) != nil {
 		return provider.Token{}, l.calledByProvider("Token")
 	}
-	seen := l.outcome.Load()
+	began, seen := time.Now(), l.outcome.Load()
+	until := began.Add(l.hold(ctx))
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -36,17 +37,17 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 		return provider.Token{}, l.gaveUp(ctx)
 	}
 	was := l.outcome.Load()
-	if was != seen && was.serves(old) {
+	if was != seen && was.serves(old, began, until) {
 		return was.token, was.err // of the attempt that this call has waited for
 	}
-	c := call{Login: l, old: old, lookout: lookout{l: l}}
+	c := call{Login: l, old: old, until: until, lookout: lookout{l: l}}
 	defer c.lookout.end()
 	t, err := c.run(ctx)
 	anew := outcome{old: old, token: t, err: err, all: l.WaitForLogin && errors.Is(err, ErrEnded)}
 	switch {
-	case errors.Is(err, ErrEnded) && !c.asked && (c.awaits.IsZero() || c.brief):
-		// It has only been read, which those who wait can do by themselves: a call that began later
-		// may see a later login. Or it was waited for as long as this caller could, and no longer.
+	case errors.Is(err, ErrEnded) && !c.asked: // it has been read
+		anew.asOf = c.looked
+		l.outcome.Store(&anew)
 	case c.unstored: // those who wait would look in the store in vain, too
 		anew.all = true
 		l.outcome.Store(&anew)
@@ -64,14 +65,18 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 type outcome struct {
 	old, token provider.Token
 	err        error
-	all        bool // it is not for those alone who have the same old token
+	all        bool      // it is not for those alone who have the same old token
+	asOf       time.Time // when the record was looked at that says so; zero: it is not a record that says so
 }
 
-// serves reports whether o is an answer to a call with the given token.
-func (o *outcome) serves(old provider.Token) bool {
+// serves reports whether o is an answer to a call with the given token, which began before and waits
+// for a new login until then.
+func (o *outcome) serves(old provider.Token, began, until time.Time) bool {
 	switch {
 	case o == nil:
 		return false
+	case !o.asOf.IsZero() && (began.After(o.asOf) || time.Now().Before(until)):
+		return false // there may be a login since
 	case o.old.Value() == old.Value() && (old.Value() != "" || o.old.RefreshToken() == old.RefreshToken()):
 		return true
 	}
@@ -96,7 +101,7 @@ func (l *Login) Wait(ctx context.Context) error {
 	}
 	select {
 	case l.turn <- struct{}{}:
-		if newest, unsaved := l.current(); unsaved != nil && (newest.Ended() || newest.Token.RefreshToken() != "") {
+		if newest, unsaved := l.current(); unsaved != nil && newest.AtStake() {
 			c := call{Login: l}
 			c.save(ctx)
 		}
@@ -129,8 +134,8 @@ type call struct {
 	rejection error        // how
 
 	unnoted   time.Time // since when a holder's silence can't be noted; zero: it can
-	awaits    time.Time // until when a new login is waited for, where the last one has ended; zero: it has not
-	brief     bool      // which is not as long as others could
+	until     time.Time // when a new login is not waited for any more, where the last one has ended
+	looked    time.Time // when it was looked at the record last
 	conflicts int       // of writes that put back what the store has lost
 }
 
@@ -159,7 +164,7 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 				rec, version, err = c.look(ctx)
 				continue
 			}
-			if !c.awaits.IsZero() && !c.lookout.told() { // it may have told too early, or not at all
+			if c.until.After(c.looked) && !c.lookout.told() { // it may have told too early, or not at all
 				if now, at, lerr := c.look(ctx); lerr == nil && at != version {
 					rec, version = now, at
 					continue
@@ -167,7 +172,9 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 			}
 			return provider.Token{}, c.endedError(rec.Why(), nil)
 		case lease.Share:
-			if c.rejection == nil || !c.learn(c.rejected.Rejected(c.rejection), c.rejection) {
+			base, why := c.rejected, c.rejection
+			c.rejection = nil
+			if why == nil || !c.keepRejection(ctx, base.Rejected(why), why) {
 				return provider.Token{}, c.sharedError(rec.Failure)
 			}
 			continue // another has failed for now, and this one for good
@@ -254,6 +261,7 @@ func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uin
 
 // look reads the record, and what the store knows of its holder.
 func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
+	c.looked = time.Now()
 	rec, version, err := c.read(ctx)
 	if err != nil {
 		return rec, version, err

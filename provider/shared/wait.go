@@ -136,23 +136,27 @@ func (o *lookout) end() {
 	}
 }
 
-// awaitLogin holds a call back whose login has ended, if it is to wait for the next and the store
-// tells of changes: for as long as a lease, or half of the caller's time. It returns true if the
-// store has told of one.
+// hold is how long a call is held back whose login has ended, if it is to wait for the next and the
+// store tells of changes: for as long as a lease, or half of the caller's time.
+func (l *Login) hold(ctx context.Context) time.Duration {
+	if _, tells := l.Store.(Watcher); !tells || !l.WaitForLogin {
+		return 0
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(l.leaseLength(), time.Until(deadline)/2)
+	}
+	return l.leaseLength()
+}
+
+// awaitLogin holds a call back whose login has ended. It returns true if the store has told of a
+// change.
 func (c *call) awaitLogin(ctx context.Context, version uint64) bool {
-	if _, tells := c.Store.(Watcher); !tells || !c.WaitForLogin {
+	left := time.Until(c.until)
+	if left <= 0 {
 		return false
 	}
-	if c.awaits.IsZero() {
-		hold := c.leaseLength()
-		if deadline, ok := ctx.Deadline(); ok {
-			hold = min(hold, time.Until(deadline)/2)
-			c.brief = hold < c.leaseLength()
-		}
-		c.awaits = time.Now().Add(hold)
-	}
 	c.lookout.watch(ctx, version)
-	timer := time.NewTimer(time.Until(c.awaits))
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-c.lookout.changed:

@@ -135,3 +135,56 @@ func TestWaitByTheProvider(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitForARejection: one that is worth nothing to the others is not waited for, nor one that
+// another process is to find out, which has claimed the token since, and may have died.
+func TestWaitForARejection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // there are no refresh tokens
+		m := new(storetest.Memory)
+		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
+		net := &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			net.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		_, _ = p.Token(t.Context(), bare("token-0"))
+		start := time.Now()
+		if err := p.Wait(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("Wait: %v after %v", err, time.Since(start))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := loggedIn(t)
+		mine, others := &network{Store: m}, &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			mine.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), mine, "alice")
+		_, _ = p.Token(t.Context(), first())
+		killed := newLogin(provider.Func(func(context.Context) (string, error) {
+			others.set(down)
+			return "", errors.New("killed")
+		}), others, "alice")
+		_, _ = killed.Token(t.Context(), first())
+		mine.set(nil)
+		start := time.Now()
+		if err := p.Wait(t.Context()); err != nil || time.Since(start) > 2*time.Second {
+			t.Errorf("Wait: %v after %v", err, time.Since(start))
+		}
+		wantEnded(t, p, first())
+	})
+	synctest.Test(t, func(t *testing.T) { // it says what is not saved
+		endSaves(t)
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			net.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		_, _ = p.Token(t.Context(), first())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Wait(ctx); err == nil || !strings.Contains(err.Error(), "has ended is not saved") {
+			t.Errorf("Wait: %v", err)
+		}
+	})
+}

@@ -50,6 +50,8 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	switch {
 	case provider.IsPermanent(cause):
 		return provider.Token{}, cause
+	case newest.Rejects(rec):
+		return provider.Token{}, c.over(errors.New(newest.Why()), cause)
 	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
 		if errors.Is(cause, ErrUnwritable) {
 			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
@@ -65,7 +67,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	switch {
 	case provider.IsPermanent(err):
 		if unsaved == nil { // and not one of its own, of which the others know nothing
-			c.learn(rec.Rejected(err), cause)
+			c.keepRejection(ctx, rec.Rejected(err), cause)
 		}
 		return provider.Token{}, c.over(err, cause)
 	case err != nil || t.IsZero():

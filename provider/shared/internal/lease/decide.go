@@ -69,7 +69,7 @@ type Action struct {
 // may have been away for everyone until now.
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
-	rejected := known.Newest.rejects(r)
+	rejected := known.Newest.Rejects(r)
 	switch {
 	case known.Newest.Newer(r) && !(rejected && r.Holder != "" && !own): // behind
 		return Action{Do: Mend, Record: known.mended(r)}

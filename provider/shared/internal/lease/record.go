@@ -81,23 +81,33 @@ func (r Record) Newer(s Record) bool {
 	case r.Generation != s.Generation:
 		return r.Generation > s.Generation
 	}
-	return r.rejects(s)
+	return r.Rejects(s)
 }
 
-// rejects reports whether r is s, marked dead. Its token has to be the same: where the store has lost
+// Rejects reports whether r is s, marked dead. Its token has to be the same: where the store has lost
 // a token another may have its generation.
-func (r Record) rejects(s Record) bool {
+func (r Record) Rejects(s Record) bool {
 	return r.Login == s.Login && r.Epoch == s.Epoch && r.Generation == s.Generation && r.Dead != "" && s.Dead == "" && r.HasSpent(s)
 }
 
-// HasSpent reports whether r came of asking with the token of s, by what this process knows.
+// HasSpent reports whether r came of asking with the token of s, by what this process knows, and is
+// not the same token again.
 func (r Record) HasSpent(s Record) bool {
-	return r.Spent.Value() == s.Token.Value() && r.Spent.RefreshToken() == s.Token.RefreshToken()
+	return same(r.Spent, s.Token) && (r.Token.IsZero() || !same(r.Spent, r.Token))
 }
 
-// Same reports whether r and s hold the very same token of the same login, or the same logout.
+func same(a, b provider.Token) bool {
+	return a.Value() == b.Value() && a.RefreshToken() == b.RefreshToken()
+}
+
+// AtStake reports whether something is lost with r: the next refresh token, or that one is spent.
+func (r Record) AtStake() bool {
+	return r.Token.RefreshToken() != "" || r.Dead != "" && r.Spent.RefreshToken() != ""
+}
+
+// Same reports whether r and s hold the very same token of the same login, or the same end of it.
 func (r Record) Same(s Record) bool {
-	return r.Login == s.Login && r.Generation == s.Generation && r.Forgotten == s.Forgotten && r.Token.Equal(s.Token)
+	return r.Login == s.Login && r.Generation == s.Generation && r.Forgotten == s.Forgotten && r.Dead == s.Dead && r.Token.Equal(s.Token)
 }
 
 // Claimed returns r with a claim in it.
