@@ -187,6 +187,60 @@ func TestCallersDoNotShareWhatWasRead(t *testing.T) {
 			wg.Wait()
 		})
 	}
+	synctest.Test(t, func(t *testing.T) { // there was a login since, and what was read is that nothing can be written
+		m := loggedIn(t)
+		net := &network{Store: m, delay: 400 * time.Millisecond}
+		p := newLogin(new(singleUse), net, "alice")
+		wantToken(t, p, provider.Token{}, "token-0")
+		wantEnded(t, newLogin(reject(new(int)), m, "alice"), first())
+		net.set(full)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = p.Token(t.Context(), first()) })
+		time.Sleep(900 * time.Millisecond)
+		login.by(t, newLogin(new(singleUse), m, "alice"))
+		wantToken(t, p, first(), "new")
+		wg.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) { // the session of the first was rejected, and the second began after that
+		m := loggedIn(t)
+		logout.by(t, newLogin(new(singleUse), m, "alice"))
+		other := newLogin(provider.Func(func(context.Context) (string, error) {
+			time.Sleep(10 * time.Second)
+			return "", provider.Permanent(errRevoked)
+		}), m, "alice")
+		p := newLogin(answer(bare("new")), m, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, other, provider.Token{}) })
+		time.Sleep(time.Millisecond)
+		wg.Go(func() { _, _ = p.Token(t.Context(), provider.Token{}) })
+		time.Sleep(10 * time.Second)
+		wantToken(t, p, provider.Token{}, "new")
+		wg.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) { // there was a login since, and the first left before it could look
+		m := loggedIn(t)
+		other := newLogin(new(singleUse), m, "alice")
+		logout.by(t, other)
+		p := &shared.Login{
+			Provider: new(singleUse), Store: early{&network{Store: m, delay: time.Millisecond}}, Key: "alice", WaitForLogin: true,
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = p.Token(ctx, first()) })
+		time.Sleep(5 * time.Second)
+		login.by(t, other)
+		time.Sleep(time.Second)
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+			defer cancel()
+			if token, err := p.Token(ctx, first()); token.Value() != "new" {
+				t.Errorf("Token = %q, %v; want the new one", token.Value(), err)
+			}
+		})
+		time.Sleep(4 * time.Second)
+		cancel()
+		wg.Wait()
+	})
 	synctest.Test(t, func(t *testing.T) { // the first has little time to wait for a login
 		p := &shared.Login{Provider: new(singleUse), Store: telling{loggedIn(t)}, Key: "alice", WaitForLogin: true}
 		logout.by(t, p)

@@ -353,8 +353,8 @@ func TestRejectedAndAnotherHasDied(t *testing.T) {
 		net.set(full)
 		p := &shared.Login{Provider: reject(&calls), Store: net, Key: "alice", WaitForLogin: true}
 		for range 5 {
-			if _, err := p.Token(t.Context(), bare("token-0")); !errors.Is(err, shared.ErrEnded) {
-				t.Errorf("Token: %v; want ErrEnded", err)
+			if _, err := p.Token(t.Context(), bare("token-0")); err == nil || provider.IsPermanent(err) {
+				t.Errorf("Token: %v; want a temporary error", err)
 			}
 			time.Sleep(8 * time.Second)
 		}
@@ -389,6 +389,66 @@ func TestRejectedSessionBesideAFailure(t *testing.T) {
 		wg.Wait()
 		if sent != 1 {
 			t.Errorf("the Provider was asked %d times", sent)
+		}
+	})
+}
+
+// TestRejectedWhileAnotherCannotSave: a process was cut off and is rejected, and the one who took over
+// has the answer and can't save it: the disk is full for both. The login is alive.
+func TestRejectedWhileAnotherCannotSave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m := loggedIn(t)
+		mine, others := &network{Store: m}, &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			mine.set(down)
+			time.Sleep(25 * time.Second)
+			mine.set(full)
+			return "", provider.Permanent(errors.New("used before"))
+		}), mine, "alice")
+		other := newLogin(tokens(func() provider.Token {
+			others.set(full)
+			time.Sleep(3 * time.Second)
+			return bare("token-1").WithRefreshToken("secret-1")
+		}), others, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = p.Token(t.Context(), first()) })
+		time.Sleep(time.Second)
+		wg.Go(func() { wantToken(t, other, first(), "token-1") })
+		wg.Wait()
+		if _, err := p.Token(t.Context(), first()); provider.IsPermanent(err) || !errors.Is(err, shared.ErrUnwritable) {
+			t.Errorf("Token: %v; want a temporary ErrUnwritable", err)
+		}
+		mine.set(nil)
+		others.set(nil)
+		time.Sleep(30 * time.Second)
+		wantToken(t, p, first(), "token-1")
+	})
+}
+
+// TestRejectionBesideAFailingAttempt: one that could not be saved is saved once another's attempt
+// with the same token has failed for now, and so that sends it once.
+func TestRejectionBesideAFailingAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m, sent := loggedIn(t), 0
+		mine := &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			mine.set(down)
+			return "", provider.Permanent(errRevoked)
+		}), mine, "alice")
+		_, _ = p.Token(t.Context(), first())
+		other := newLogin(provider.Func(func(context.Context) (string, error) {
+			sent++
+			time.Sleep(20 * time.Second)
+			return "", errors.New("503")
+		}), m, "alice")
+		time.AfterFunc(20*time.Second, func() { mine.set(nil) })
+		_, _ = other.Token(t.Context(), first())
+		time.Sleep(5 * time.Second)
+		wantEnded(t, other, first())
+		if sent != 1 {
+			t.Errorf("the other has sent it %d times", sent)
 		}
 	})
 }

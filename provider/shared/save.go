@@ -247,23 +247,23 @@ func (l *Login) saveLater(ctx context.Context, unlock func()) {
 }
 
 // save tries to put in place what this process could not save yet. It tries again where another
-// process, which notes the silence of this one, say, has been quicker.
-func (c *call) save(ctx context.Context) {
+// process, which notes the silence of this one, say, has been quicker. left reports that there is
+// only a rejection to save, and another process works with the token, which will find out.
+func (c *call) save(ctx context.Context) (left bool) {
 	rec, version, err := c.look(ctx)
 	for range 3 {
 		if err != nil {
-			return
+			return false
 		}
 		if _, unsaved := c.current(); unsaved == nil {
-			return // it is saved, or was after all, or is void: look has found out
+			return false // it is saved, or was after all, or is void: look has found out
 		}
 		do := lease.Decide(rec, c.known(), provider.Token{}, time.Now())
-		if newest, _ := c.current(); do.Do != lease.Mend && newest.Rejects(rec) {
-			c.learn(newest, nil) // another works on it, who will find out, or is found to be dead by the next call
-		}
 		if do.Do != lease.Mend {
-			return
+			newest, _ := c.current()
+			return newest.Rejects(rec)
 		}
 		rec, version, err = c.mend(ctx, do.Record, rec, version)
 	}
+	return false
 }

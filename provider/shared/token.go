@@ -77,6 +77,8 @@ func (o *outcome) serves(old provider.Token, began, until time.Time) bool {
 		return false
 	case !o.asOf.IsZero() && (began.After(o.asOf) || time.Now().Before(until)):
 		return false // there may be a login since
+	case !o.asOf.IsZero() && old.IsZero() && !o.all:
+		return false // a new session: it may have begun after that end
 	case o.old.Value() == old.Value() && (old.Value() != "" || o.old.RefreshToken() == old.RefreshToken()):
 		return true
 	}
@@ -89,9 +91,9 @@ type inside struct{ *Login }
 // Wait waits until all calls of Token that have begun in this process have returned, and nothing is
 // left to be saved by one: for a program that ends after its callers have given up, because a
 // refresh goes on without them, and its answer may be the only one. It returns ctx's error if that
-// ends first, and an error that says why a token with a refresh token is not saved; one that was
-// given up after ten minutes it tries to save once more. Closing a transport does the same: it
-// implements [provider.Waiter].
+// ends first, and an error that says why a token with a refresh token is not saved, or that one was
+// rejected for good; what was given up after ten minutes it tries to save once more. Closing a
+// transport does the same: it implements [provider.Waiter].
 func (l *Login) Wait(ctx context.Context) error {
 	if l.prepare() != nil {
 		return nil // Token has said what is wrong
@@ -99,13 +101,17 @@ func (l *Login) Wait(ctx context.Context) error {
 	if ctx.Value(inside{l}) != nil {
 		return l.calledByProvider("Wait")
 	}
+	left := false
 	select {
 	case l.turn <- struct{}{}:
 		if newest, unsaved := l.current(); unsaved != nil && newest.AtStake() {
 			c := call{Login: l}
-			c.save(ctx)
+			left = c.save(ctx)
 		}
 		<-l.turn
+		if left {
+			return nil
+		}
 		return l.saved(ctx)
 	case <-ctx.Done():
 		return l.gaveUp(ctx)
@@ -135,7 +141,7 @@ type call struct {
 
 	unnoted   time.Time // since when a holder's silence can't be noted; zero: it can
 	until     time.Time // when a new login is not waited for any more, where the last one has ended
-	looked    time.Time // when it was looked at the record last
+	looked    time.Time // when the record was loaded last
 	conflicts int       // of writes that put back what the store has lost
 }
 
@@ -235,12 +241,14 @@ func (c *call) known() lease.Known {
 
 // read loads the record and takes it in: whatever this process has seen counts.
 func (c *call) read(ctx context.Context) (lease.Record, uint64, error) {
+	began := time.Now()
 	rec, version, err := c.load(ctx)
 	c.reads = err == nil
 	if err != nil {
 		c.sight.Blind(time.Now(), c.leaseLength())
 		return rec, version, err
 	}
+	c.looked = began
 	c.sight.Look(rec, version, c.id, time.Now())
 	c.saw(rec, version)
 	return rec, version, nil
@@ -261,7 +269,6 @@ func (c *call) write(ctx context.Context, rec lease.Record, version uint64) (uin
 
 // look reads the record, and what the store knows of its holder.
 func (c *call) look(ctx context.Context) (lease.Record, uint64, error) {
-	c.looked = time.Now()
 	rec, version, err := c.read(ctx)
 	if err != nil {
 		return rec, version, err

@@ -154,6 +154,7 @@ func TestWaitForARejection(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
 		m := loggedIn(t)
 		mine, others := &network{Store: m}, &network{Store: m}
 		p := newLogin(provider.Func(func(context.Context) (string, error) {

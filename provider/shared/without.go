@@ -50,8 +50,11 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	switch {
 	case provider.IsPermanent(cause):
 		return provider.Token{}, cause
-	case newest.Rejects(rec):
+	case newest.Rejects(rec) && rec.Holder == "":
 		return provider.Token{}, c.over(errors.New(newest.Why()), cause)
+	case newest.Rejects(rec): // the holder may know better
+		return provider.Token{}, fmt.Errorf("shared: the login %q was rejected (%s), and another process may have more luck: %w",
+			c.Key, newest.Why(), cause)
 	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
 		if errors.Is(cause, ErrUnwritable) {
 			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
