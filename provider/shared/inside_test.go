@@ -241,6 +241,19 @@ func TestCallersDoNotShareWhatWasRead(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+	synctest.Test(t, func(t *testing.T) { // the token of the first is rejected, and the second waits for a login
+		m := loggedIn(t)
+		p := &shared.Login{Provider: slowReject(time.Second), Store: telling{m}, Key: "alice", WaitForLogin: true}
+		time.AfterFunc(3*time.Second, func() { login.by(t, newLogin(new(singleUse), m, "alice")) })
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = p.Token(t.Context(), first()) })
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		if _, err := p.Token(t.Context(), bare("another")); time.Since(start) != 15*time.Second {
+			t.Errorf("Token: %v after %v; want a lease", err, time.Since(start)) // this store tells of nothing
+		}
+		wg.Wait()
+	})
 	synctest.Test(t, func(t *testing.T) { // the first has little time to wait for a login
 		p := &shared.Login{Provider: new(singleUse), Store: telling{loggedIn(t)}, Key: "alice", WaitForLogin: true}
 		logout.by(t, p)
@@ -350,5 +363,12 @@ func TestManyCallersOfAnEndedLogin(t *testing.T) {
 		if last := ended(t, p, 20); last > 15*time.Second {
 			t.Errorf("the last was told after %v", last)
 		}
+	})
+}
+
+func slowReject(after time.Duration) provider.TokenProvider {
+	return provider.Func(func(context.Context) (string, error) {
+		time.Sleep(after)
+		return "", provider.Permanent(errRevoked)
 	})
 }

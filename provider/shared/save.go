@@ -79,10 +79,9 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 			return rec, false
 		}
 		if !k.holds(rec) {
-			// It may be marked already, by this very write or by one who was rejected, too. What a
-			// new session began with may have been marked before.
-			mine = rec.Dead != "" && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation &&
-				rec.Holder == "" && rec.Attempts > k.rec.Attempts
+			// It may be marked already, by this very write or by one who was rejected, too. One with
+			// a claim is what another's new session began with.
+			mine = rec.Dead != "" && rec.Holder == "" && rec.Login == k.rec.Login && rec.Generation == k.rec.Generation
 			return rec, false
 		}
 		mine = true

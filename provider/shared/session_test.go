@@ -379,3 +379,22 @@ func TestLogoutWhileTheAnswerHangs(t *testing.T) {
 		wantEnded(t, p, bare("own-1"))
 	})
 }
+
+// TestRejectedSessionIsLost: a session over a rejection is rejected, and the store has lost its claim.
+// That is told at once.
+func TestRejectedSessionIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(forgetful)
+		p := newLogin(reject(new(int)), s, "alice")
+		wantEnded(t, p, first())
+		p.Provider = provider.Func(func(context.Context) (string, error) {
+			s.forget(1)
+			return "", provider.Permanent(errRevoked)
+		})
+		start := time.Now()
+		wantEnded(t, p, provider.Token{})
+		if after := time.Since(start); after > time.Second {
+			t.Errorf("told after %v", after)
+		}
+	})
+}

@@ -82,7 +82,10 @@ func (o *outcome) serves(old provider.Token, began, until time.Time) bool {
 	case o.old.Value() == old.Value() && (old.Value() != "" || o.old.RefreshToken() == old.RefreshToken()):
 		return true
 	}
-	return o.all && (o.err != nil || o.token.Value() != old.Value())
+	if o.err != nil {
+		return o.all && !time.Now().Before(until)
+	}
+	return o.all && o.token.Value() != old.Value()
 }
 
 // inside is the key of what the Provider's context carries.
