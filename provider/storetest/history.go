@@ -21,16 +21,28 @@ import (
 //
 // With cuts, contexts end in the middle of operations. What was cut off may have happened or not;
 // nothing else may.
+//
+// With a store that takes no time one such history is over before much has met by chance: there are
+// as many, under a key each, as there is time for.
 func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts bool) {
-	const goroutines, steps = 6, 25
-	key, s := newKey(), open(t)
-	h := &history{start: time.Now(), records: map[uint64]string{0: ""}}
-	seed := newSeed(t)
-	if cuts {
-		h.cut = 2*shortest(t, s) + time.Microsecond
+	const goroutines, enough = 6, 300 * time.Millisecond
+	s, stores, seed := open(t), inPairs(t, open, goroutines), newSeed(t)
+	began := time.Now()
+	for n := uint64(0); n == 0 || time.Since(began) < enough && !t.Failed(); n++ {
+		h := &history{start: time.Now(), records: map[uint64]string{0: ""}}
+		if cuts {
+			h.cut = 2*shortest(t, s) + time.Microsecond
+		}
+		h.make(t, open, stores, seed+n)
 	}
+}
+
+// make has a goroutine use each of the stores, and checks what they and a last client saw.
+func (h *history) make(t *testing.T, open func(t *testing.T) shared.Store, stores []shared.Store, seed uint64) {
+	const steps = 25
+	key := newKey()
 	var wg sync.WaitGroup
-	for id, s := range inPairs(t, open, goroutines) {
+	for id, s := range stores {
 		wg.Go(func() { // ends after its steps
 			dice := rand.New(rand.NewPCG(seed, uint64(id)))
 			for step := range steps {
@@ -39,7 +51,7 @@ func testLinearizable(t *testing.T, open func(t *testing.T) shared.Store, cuts b
 		})
 	}
 	wg.Wait()
-	h.load(t, open(t), key, goroutines) // what the cut-off writes have come to
+	h.load(t, open(t), key, len(stores)) // what the cut-off writes have come to
 	if t.Failed() {
 		return
 	}
