@@ -39,12 +39,11 @@ type leaseClaim struct {
 // claim writes this process into rec as the holder of the lease. It returns ErrConflict if another
 // process got ahead.
 func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *leaseClaim, err error) {
-	now := time.Now()
-	began := lease.At(now)
+	began := lease.At(time.Now())
 	c.claims++
 	unlock, locked := c.lock(ctx)
 	k := &leaseClaim{
-		c: c, unlock: unlock, began: now, since: began.Running,
+		c: c, unlock: unlock, began: began.Running, since: began.Running,
 		rec: rec.Claimed(fmt.Sprintf("%s/%d", c.id, c.claims), c.leaseLength(), locked),
 	}
 	defer func() {

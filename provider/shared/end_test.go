@@ -24,6 +24,32 @@ func reject(calls *int) provider.TokenProvider {
 	})
 }
 
+// slowReject is reject after some time.
+func slowReject(after time.Duration, calls *int) provider.TokenProvider {
+	return provider.Func(func(context.Context) (string, error) {
+		*calls++
+		time.Sleep(after)
+		return "", provider.Permanent(errRevoked)
+	})
+}
+
+// rejectCutOff is reject, and the network is gone by then.
+func rejectCutOff(n *network, calls *int) provider.TokenProvider {
+	return provider.Func(func(context.Context) (string, error) {
+		*calls++
+		n.set(down)
+		return "", provider.Permanent(errRevoked)
+	})
+}
+
+// slowFailure fails for now after some time.
+func slowFailure(after time.Duration) provider.TokenProvider {
+	return provider.Func(func(context.Context) (string, error) {
+		time.Sleep(after)
+		return "", errors.New("503")
+	})
+}
+
 func TestRejectedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, calls := loggedIn(t), 0

@@ -121,6 +121,17 @@ func (n *network) reset() {
 // down loses all operations, before they arrive.
 func down(string) (bool, error) { return false, errors.New("network: no route to the store") }
 
+// hang has no operation answered.
+func hang(string) (bool, error) { return false, errHang }
+
+// hangWrites has no write answered.
+func hangWrites(op string) (bool, error) {
+	if op == "swap" {
+		return hang(op)
+	}
+	return true, nil
+}
+
 // readOnly loses writes, before they arrive.
 func readOnly(op string) (bool, error) {
 	if op == "swap" {

@@ -156,7 +156,7 @@ func TestCallersOfAStoreThatHangs(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
 		p := newLogin(new(singleUse), net, "alice")
 		wantToken(t, p, first(), "token-1")
-		net.set(func(string) (bool, error) { return false, errHang })
+		net.set(hang)
 		start := time.Now()
 		var wg sync.WaitGroup
 		for i := range 10 {
@@ -204,10 +204,7 @@ func TestCallersDoNotShareWhatWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the session of the first was rejected, and the second began after that
 		m := loggedIn(t)
 		logout.by(t, newLogin(new(singleUse), m, "alice"))
-		other := newLogin(provider.Func(func(context.Context) (string, error) {
-			time.Sleep(10 * time.Second)
-			return "", provider.Permanent(errRevoked)
-		}), m, "alice")
+		other := newLogin(slowReject(10*time.Second, new(int)), m, "alice")
 		p := newLogin(answer(bare("new")), m, "alice")
 		var wg sync.WaitGroup
 		wg.Go(func() { wantEnded(t, other, provider.Token{}) })
@@ -243,7 +240,7 @@ func TestCallersDoNotShareWhatWasRead(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) { // the token of the first is rejected, and the second waits for a login
 		m := loggedIn(t)
-		p := &shared.Login{Provider: slowReject(time.Second), Store: telling{m}, Key: "alice", WaitForLogin: true}
+		p := &shared.Login{Provider: slowReject(time.Second, new(int)), Store: telling{m}, Key: "alice", WaitForLogin: true}
 		time.AfterFunc(3*time.Second, func() { login.by(t, newLogin(new(singleUse), m, "alice")) })
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = p.Token(t.Context(), first()) })
@@ -351,24 +348,12 @@ func TestManyCallersOfAnEndedLogin(t *testing.T) {
 		endSaves(t)
 		net := &network{Store: loggedIn(t)}
 		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			net.set(func(op string) (bool, error) {
-				if op == "swap" {
-					return false, errHang
-				}
-				return true, nil
-			})
+			net.set(hangWrites)
 			return "", provider.Permanent(errRevoked)
 		}), net, "alice")
 		_, _ = p.Token(t.Context(), first())
 		if last := ended(t, p, 20); last > 15*time.Second {
 			t.Errorf("the last was told after %v", last)
 		}
-	})
-}
-
-func slowReject(after time.Duration) provider.TokenProvider {
-	return provider.Func(func(context.Context) (string, error) {
-		time.Sleep(after)
-		return "", provider.Permanent(errRevoked)
 	})
 }

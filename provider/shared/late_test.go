@@ -84,10 +84,7 @@ func TestRejectedWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endSaves(t)
 		net := &network{Store: loggedIn(t)}
-		rejecting := provider.Func(func(context.Context) (string, error) {
-			net.set(down)
-			return "", provider.Permanent(errRevoked)
-		})
+		rejecting := rejectCutOff(net, new(int))
 		_, err := newLogin(rejecting, net, "alice").Token(t.Context(), first())
 		if provider.IsPermanent(err) || !errors.Is(err, errRevoked) || !strings.Contains(err.Error(), "no route to the store") {
 			t.Errorf("Token: %v; want a temporary error that tells of the rejection and of the store", err)

@@ -32,7 +32,7 @@ func TestRejectedAndTheStoreAway(t *testing.T) {
 					sent, store := 0, &network{Store: open(t)}
 					p := newLogin(provider.TokenFunc(func(ctx context.Context, _ provider.Token) (provider.Token, error) {
 						sent++
-						store.set(func(string) (bool, error) { return false, errHang })
+						store.set(hang)
 						time.Sleep(30 * time.Second)
 						return provider.Token{}, ends(ctx)
 					}), store, "alice")
@@ -131,10 +131,7 @@ func TestRejectionWaitsForAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endSaves(t)
 		net := &network{Store: loggedIn(t)}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			net.set(down)
-			return "", provider.Permanent(errRevoked)
-		}), net, "alice")
+		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
 		_, _ = p.Token(t.Context(), first())
 		var wg sync.WaitGroup
 		other := newLogin(slowAnswer{10 * time.Second, func() {}}, net.Store, "alice")
@@ -154,18 +151,10 @@ func TestRejectionOutlivesAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endSaves(t)
 		m, sent := loggedIn(t), 0
-		mine, others := &network{Store: m}, &network{Store: m}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			sent++
-			mine.set(down)
-			return "", provider.Permanent(errRevoked)
-		}), mine, "alice")
+		mine := &network{Store: m}
+		p := newLogin(rejectCutOff(mine, &sent), mine, "alice")
 		_, _ = p.Token(t.Context(), first())
-		killed := newLogin(provider.Func(func(context.Context) (string, error) {
-			others.set(down)
-			return "", errors.New("killed")
-		}), others, "alice")
-		_, _ = killed.Token(t.Context(), first())
+		abandonLease(t, m, 15*time.Second)
 		mine.set(nil)
 		wantEnded(t, p, first())
 		if sent != 1 {
@@ -261,15 +250,8 @@ func TestRejectedBesideAFailure(t *testing.T) {
 		endSaves(t)
 		m, sent := loggedIn(t), 0
 		net := &network{Store: m}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			sent++
-			time.Sleep(25 * time.Second)
-			return "", provider.Permanent(errRevoked)
-		}), net, "alice")
-		other := newLogin(provider.Func(func(context.Context) (string, error) {
-			time.Sleep(20 * time.Second)
-			return "", errors.New("503")
-		}), m, "alice")
+		p := newLogin(slowReject(25*time.Second, &sent), net, "alice")
+		other := newLogin(slowFailure(20*time.Second), m, "alice")
 		var wg sync.WaitGroup
 		wg.Go(func() { wantEnded(t, p, first()) })
 		time.Sleep(time.Second)
@@ -306,10 +288,7 @@ func TestRejectedBesideAFailureAndAClaim(t *testing.T) {
 					wantEnded(t, newLogin(reject(new(int)), m, "alice"), first())
 				}
 				net, calls := &network{Store: m}, 0
-				p := newLogin(provider.Func(func(context.Context) (string, error) {
-					time.Sleep(25 * time.Second)
-					return "", provider.Permanent(errRevoked)
-				}), net, "alice")
+				p := newLogin(slowReject(25*time.Second, new(int)), net, "alice")
 				other := newLogin(provider.Func(func(context.Context) (string, error) {
 					time.Sleep(20 * time.Second)
 					if calls++; calls < test.more {
@@ -370,15 +349,8 @@ func TestRejectedSessionBesideAFailure(t *testing.T) {
 		m, sent := loggedIn(t), 0
 		logout.by(t, newLogin(new(singleUse), m, "alice"))
 		net := &network{Store: m}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			sent++
-			time.Sleep(25 * time.Second)
-			return "", provider.Permanent(errRevoked)
-		}), net, "alice")
-		other := newLogin(provider.Func(func(context.Context) (string, error) {
-			time.Sleep(20 * time.Second)
-			return "", errors.New("503")
-		}), m, "alice")
+		p := newLogin(slowReject(25*time.Second, &sent), net, "alice")
+		other := newLogin(slowFailure(20*time.Second), m, "alice")
 		var wg sync.WaitGroup
 		wg.Go(func() { wantEnded(t, p, provider.Token{}) })
 		time.Sleep(time.Second)
@@ -433,10 +405,7 @@ func TestRejectionBesideAFailingAttempt(t *testing.T) {
 		endSaves(t)
 		m, sent := loggedIn(t), 0
 		mine := &network{Store: m}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			mine.set(down)
-			return "", provider.Permanent(errRevoked)
-		}), mine, "alice")
+		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
 		_, _ = p.Token(t.Context(), first())
 		other := newLogin(provider.Func(func(context.Context) (string, error) {
 			sent++

@@ -80,7 +80,7 @@ func TestStoreErrorsThatMatchAContext(t *testing.T) {
 func TestStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{Store: loggedIn(t)}
-		net.set(func(string) (bool, error) { return false, errHang })
+		net.set(hang)
 		_, err := newLogin(new(singleUse), net, "alice").Token(t.Context(), first())
 		const want = `shared: loading the login "alice": the store did not answer within 5s: context deadline exceeded`
 		if err == nil || err.Error() != want || errors.Is(err, context.DeadlineExceeded) {

@@ -25,10 +25,10 @@ func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ p
 	answer.Spent = given
 	// as it is known to be: there may have been a logout since, which the store may have lost
 	replaces := func(r lease.Record) bool { return answer.Newer(r) || k.rec.Empty() && !r.Empty() && answer.HasSpent(r) }
-	named := func(rec lease.Record) lease.Record {
+	inPlaceOf := func(before ...lease.Record) lease.Record {
 		next := answer
-		if newest, _ := k.c.current(); k.rec.Empty() {
-			next.Epoch = lease.NextEpoch(k.began, k.rec, rec, newest)
+		if k.rec.Empty() {
+			next.Epoch = lease.NextEpoch(k.began, append(before, k.rec)...)
 		}
 		return next
 	}
@@ -39,11 +39,11 @@ func (k *leaseClaim) answered(ctx context.Context, given, t provider.Token) (_ p
 	rec, err := k.conclude(ctx, limit, func(rec lease.Record) (lease.Record, bool) {
 		answer.Attempts = max(answer.Attempts, rec.Attempts+1)
 		newest, _ := k.c.current()
-		return named(rec), replaces(rec) && replaces(newest)
+		return inPlaceOf(rec, newest), replaces(rec) && replaces(newest)
 	})
 	newest, _ := k.c.current()
 	switch {
-	case err != nil && !(replaces(newest) && k.c.learn(named(newest), err)): // it is void: there was a logout here, or a login
+	case err != nil && !(replaces(newest) && k.c.learn(inPlaceOf(newest), err)): // it is void: there was a logout here, or a login
 		return provider.Token{}, true, err
 	case err != nil:
 		k.c.warn(ctx, answer, err)

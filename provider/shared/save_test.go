@@ -33,7 +33,7 @@ func TestSaveIsRetried(t *testing.T) {
 	for name, fault := range map[string]func(string) (bool, error){
 		"down":          down,
 		"read-only":     readOnly,
-		"hangs":         func(string) (bool, error) { return false, errHang },
+		"hangs":         hang,
 		"lost answers":  func(string) (bool, error) { return true, errors.New("network: lost on the way back") },
 		"full at times": func(op string) (bool, error) { return op == "load", errors.New("disk full") },
 	} {
@@ -219,7 +219,7 @@ func TestServesFromMemory(t *testing.T) {
 		if _, err := p.Token(t.Context(), token); err == nil || !strings.Contains(err.Error(), "no route to the store") || provider.IsPermanent(err) {
 			t.Errorf("Token to replace what is in memory: %v; want the temporary error of the store", err)
 		}
-		net.set(func(string) (bool, error) { return false, errHang })
+		net.set(hang)
 		_, err := p.Token(t.Context(), token)
 		if errors.Is(err, context.DeadlineExceeded) || err == nil {
 			t.Errorf("Token with a store that hangs: %v; want an error that is no context's", err)

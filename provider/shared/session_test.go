@@ -248,10 +248,7 @@ func TestLostWordInARefresh(t *testing.T) {
 func TestLoginLostBeforeARejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(forgetful)
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			time.Sleep(2 * time.Second)
-			return "", provider.Permanent(errRevoked)
-		}), s, "alice")
+		p := newLogin(slowReject(2*time.Second, new(int)), s, "alice")
 		logIn(t, p, first())
 		var wg sync.WaitGroup
 		wg.Go(func() { wantToken(t, p, first(), "new") })
@@ -359,7 +356,6 @@ func TestSpentTokenIsThereAgain(t *testing.T) {
 func TestLogoutWhileTheAnswerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endSaves(t)
-		hang := func(string) (bool, error) { return false, errHang }
 		net := &network{Store: new(storetest.Memory)}
 		p := newLogin(numbered(), net, "alice")
 		var wg sync.WaitGroup

@@ -104,9 +104,9 @@ func (l *Login) Wait(ctx context.Context) error {
 	if ctx.Value(inside{l}) != nil {
 		return l.calledByProvider("Wait")
 	}
-	left := false
 	select {
 	case l.turn <- struct{}{}:
+		left := false
 		if newest, unsaved := l.current(); unsaved != nil && newest.AtStake() {
 			c := call{Login: l}
 			left = c.save(ctx)

@@ -113,7 +113,7 @@ func TestWaitForNothingInAStoreThatHangs(t *testing.T) {
 		endSaves(t)
 		net := &network{Store: new(storetest.Memory)}
 		p := newLogin(tokens(func() provider.Token {
-			net.set(func(string) (bool, error) { return false, errHang })
+			net.set(hang)
 			return bare("own")
 		}), net, "alice")
 		wantToken(t, p, provider.Token{}, "own")
@@ -143,10 +143,7 @@ func TestWaitForARejection(t *testing.T) {
 		m := new(storetest.Memory)
 		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
 		net := &network{Store: m}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			net.set(down)
-			return "", provider.Permanent(errRevoked)
-		}), net, "alice")
+		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
 		_, _ = p.Token(t.Context(), bare("token-0"))
 		start := time.Now()
 		if err := p.Wait(t.Context()); err != nil || time.Since(start) != 0 {
@@ -156,17 +153,10 @@ func TestWaitForARejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endSaves(t)
 		m := loggedIn(t)
-		mine, others := &network{Store: m}, &network{Store: m}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			mine.set(down)
-			return "", provider.Permanent(errRevoked)
-		}), mine, "alice")
+		mine := &network{Store: m}
+		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
 		_, _ = p.Token(t.Context(), first())
-		killed := newLogin(provider.Func(func(context.Context) (string, error) {
-			others.set(down)
-			return "", errors.New("killed")
-		}), others, "alice")
-		_, _ = killed.Token(t.Context(), first())
+		abandonLease(t, m, 15*time.Second)
 		mine.set(nil)
 		start := time.Now()
 		if err := p.Wait(t.Context()); err != nil || time.Since(start) > 2*time.Second {
@@ -177,10 +167,7 @@ func TestWaitForARejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // it says what is not saved
 		endSaves(t)
 		net := &network{Store: loggedIn(t)}
-		p := newLogin(provider.Func(func(context.Context) (string, error) {
-			net.set(down)
-			return "", provider.Permanent(errRevoked)
-		}), net, "alice")
+		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
 		_, _ = p.Token(t.Context(), first())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
