@@ -41,7 +41,7 @@ run({
     const client = new StreamChat(KEY, options);
     const tokens = provider('alice');
     await client.connectUser({ id: 'alice' }, tokens);
-    await sleep(4100);
+    await control('expire');
     const { users } = await client.queryUsers({ id: 'alice' });
     assert.equal(users[0].id, 'alice');
     assert.equal(tokens.calls, 2);
@@ -53,7 +53,7 @@ run({
     const client = new StreamChat(KEY, options);
     const tokens = provider('alice');
     await client.connectUser({ id: 'alice' }, tokens);
-    await sleep(4100);
+    await control('expire');
     await control('drop');
     await until('a new connection', async () => (await sockets()) === 2 && client.wsConnection.isHealthy);
     assert.equal(tokens.calls, 2);

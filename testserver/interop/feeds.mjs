@@ -41,7 +41,7 @@ run({
     const tokens = provider('alice');
     const client = await connect('alice', tokens);
     await client.addActivity({ type: 'post', feeds: ['user:alice'], text: 'before' });
-    await sleep(4100);
+    await control('expire');
     const { activity } = await client.addActivity({ type: 'post', feeds: ['user:alice'], text: 'after' });
     assert.equal(activity.text, 'after');
     assert.equal(tokens.calls, 2);
@@ -124,7 +124,7 @@ run({
     const client = await connect('alice', tokens);
     const feed = client.feed('user', 'alice');
     await feed.getOrCreate({ watch: true });
-    await sleep(4100);
+    await control('expire');
     await control('drop');
     await until('a new connection', async () => (await (await control('sockets')).json()) === 2 && healthy(client));
     assert.equal(tokens.calls, 2);
@@ -138,6 +138,7 @@ run({
   async pushed() {
     const tokens = provider('alice');
     const client = await connect('alice', tokens);
+    await control('expire');
     await until('a new connection', async () => (await (await control('sockets')).json()) === 2);
     await until('health', () => healthy(client));
     assert.equal(tokens.calls, 2);

@@ -31,8 +31,7 @@ import (
 
 func TestSDKs(t *testing.T) {
 	dir := install(t)
-	short := func() *testserver.Server { return &testserver.Server{TTL: 3 * time.Second} }
-	long := func() *testserver.Server { return &testserver.Server{} }
+	plain := func() *testserver.Server { return &testserver.Server{} }
 
 	// The counts are what must have reached the server, whatever the SDK has said about it.
 	type counts struct{ tokenCalls, rejected, sockets, effects int }
@@ -42,41 +41,41 @@ func TestSDKs(t *testing.T) {
 		want counts
 	}{
 		{"feeds login", &testserver.Server{RateLimit: 1000}, counts{1, 0, 1, 1}},
-		{"feeds expire", short(), counts{2, 1, 1, 2}},
-		{"feeds revoke", long(), counts{2, 1, 1, 2}},
+		{"feeds expire", plain(), counts{2, 1, 1, 2}},
+		{"feeds revoke", plain(), counts{2, 1, 1, 2}},
 		{"feeds developer", &testserver.Server{DisableAuthChecks: true}, counts{0, 0, 1, 1}},
-		{"feeds realtime", long(), counts{1, 0, 1, 8}},
-		{"feeds reconnect", short(), counts{2, 1, 2, 2}},
-		{"feeds pushed", &testserver.Server{TTL: 3 * time.Second, PushExpiry: true}, counts{2, 1, 2, 0}},
-		{"feeds guest", long(), counts{0, 0, 1, 2}},
-		{"feeds anonymous", long(), counts{1, 0, 1, 1}},
-		{"feeds forbidden", long(), counts{2, 0, 2, 1}},
-		{"feeds content", long(), counts{1, 0, 1, 16}},
+		{"feeds realtime", plain(), counts{1, 0, 1, 8}},
+		{"feeds reconnect", plain(), counts{2, 1, 2, 2}},
+		{"feeds pushed", &testserver.Server{PushExpiry: true}, counts{2, 1, 2, 0}},
+		{"feeds guest", plain(), counts{0, 0, 1, 2}},
+		{"feeds anonymous", plain(), counts{1, 0, 1, 1}},
+		{"feeds forbidden", plain(), counts{2, 0, 2, 1}},
+		{"feeds content", plain(), counts{1, 0, 1, 16}},
 
-		{"content notifications", long(), counts{2, 0, 2, 8}},
-		{"content uploads", long(), counts{1, 0, 1, 5}},
-		{"content batch", long(), counts{1, 0, 1, 10}},
-		{"content privacy", long(), counts{2, 0, 2, 11}},
-		{"content feeds", long(), counts{1, 0, 1, 5}},
-		{"content members", long(), counts{2, 0, 2, 5}},
-		{"content bookmarks", long(), counts{1, 0, 1, 7}},
-		{"content comments", long(), counts{2, 0, 2, 11}},
-		{"content pins", long(), counts{1, 0, 1, 4}},
-		{"content server", long(), counts{0, 0, 0, 9}},
+		{"content notifications", plain(), counts{2, 0, 2, 8}},
+		{"content uploads", plain(), counts{1, 0, 1, 5}},
+		{"content batch", plain(), counts{1, 0, 1, 10}},
+		{"content privacy", plain(), counts{2, 0, 2, 11}},
+		{"content feeds", plain(), counts{1, 0, 1, 5}},
+		{"content members", plain(), counts{2, 0, 2, 5}},
+		{"content bookmarks", plain(), counts{1, 0, 1, 7}},
+		{"content comments", plain(), counts{2, 0, 2, 11}},
+		{"content pins", plain(), counts{1, 0, 1, 4}},
+		{"content server", plain(), counts{0, 0, 0, 9}},
 
-		{"node mint", long(), counts{0, 4, 0, 0}},
-		{"node upsert", long(), counts{0, 0, 0, 2}},
-		{"node revokeUser", long(), counts{0, 1, 0, 2}},
-		{"node revokeApp", long(), counts{0, 1, 0, 2}},
-		{"node developer", long(), counts{0, 2, 0, 2}},
+		{"node mint", plain(), counts{0, 4, 0, 0}},
+		{"node upsert", plain(), counts{0, 0, 0, 2}},
+		{"node revokeUser", plain(), counts{0, 1, 0, 2}},
+		{"node revokeApp", plain(), counts{0, 1, 0, 2}},
+		{"node developer", plain(), counts{0, 2, 0, 2}},
 		{"node limit", &testserver.Server{RateLimit: 3}, counts{0, 0, 0, 1}},
 
-		{"chat login", long(), counts{1, 0, 1, 0}},
-		{"chat guest", long(), counts{0, 0, 1, 1}},
-		{"chat anonymous", long(), counts{0, 0, 1, 0}},
-		{"chat expire", short(), counts{2, 1, 1, 0}},
-		{"chat reconnect", short(), counts{2, 1, 2, 0}},
-		{"chat revoke", long(), counts{3, 2, 1, 4}},
+		{"chat login", plain(), counts{1, 0, 1, 0}},
+		{"chat guest", plain(), counts{0, 0, 1, 1}},
+		{"chat anonymous", plain(), counts{0, 0, 1, 0}},
+		{"chat expire", plain(), counts{2, 1, 1, 0}},
+		{"chat reconnect", plain(), counts{2, 1, 2, 0}},
+		{"chat revoke", plain(), counts{3, 2, 1, 4}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -116,6 +115,9 @@ func runScript(t *testing.T, dir, name string, srv *testserver.Server) {
 		if err != nil {
 			t.Error(err)
 		}
+	})
+	mux.HandleFunc("POST /control/expire", func(http.ResponseWriter, *http.Request) { // all tokens of now
+		srv.AdvanceClock(testserver.DefaultTTL + 2*time.Second)
 	})
 	mux.HandleFunc("POST /control/drop", func(http.ResponseWriter, *http.Request) { srv.CloseSockets("", 1006) })
 	mux.HandleFunc("POST /control/sockets", func(w http.ResponseWriter, _ *http.Request) {
