@@ -119,6 +119,10 @@ func runScript(t *testing.T, dir, name string, srv *testserver.Server) {
 	mux.HandleFunc("POST /control/expire", func(http.ResponseWriter, *http.Request) { // all tokens of now
 		srv.AdvanceClock(testserver.DefaultTTL + 2*time.Second)
 	})
+	mux.HandleFunc("POST /control/minute", func(http.ResponseWriter, *http.Request) { // a new one begins, for the rate limit
+		now := time.Now()
+		srv.AdvanceClock(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+	})
 	mux.HandleFunc("POST /control/drop", func(http.ResponseWriter, *http.Request) { srv.CloseSockets("", 1006) })
 	mux.HandleFunc("POST /control/sockets", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(srv.Ledger().Sockets)

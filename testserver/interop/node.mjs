@@ -1,7 +1,7 @@
 // Stream's server-side SDK for Node, as a backend would use it.
 import assert from 'node:assert/strict';
 import { StreamClient } from '@stream-io/node-sdk';
-import { BASE, KEY, SECRET, call, run, sleep } from './lib.mjs';
+import { BASE, KEY, SECRET, call, control, run, sleep } from './lib.mjs';
 
 const server = new StreamClient(KEY, SECRET, { basePath: BASE });
 
@@ -76,6 +76,7 @@ run({
 
   // The limit counts for each operation alone, and the SDK reads what is left of it.
   async limit() {
+    await control('minute');
     const left = [];
     for (let n = 0; n < 3; n++) left.push((await server.getApp()).metadata.rateLimit.rateLimitRemaining);
     assert.deepEqual(left, [2, 1, 0]);
