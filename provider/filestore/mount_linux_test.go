@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/filestore"
 	"github.com/stayauth/stayauth/provider/shared"
 )
@@ -82,6 +83,38 @@ func TestReadOnlyMount(t *testing.T) {
 	}
 	if record, found, err := below.Load(t.Context(), "alice"); record != nil || found != 0 || err != nil {
 		t.Errorf("Load from a folder that is not there = %q, %d, %v; want none", record, found, err)
+	}
+}
+
+// TestReaderOfAReadOnlyMount: a service reads the login through a read-only mount, and sees each that
+// is made on the other side.
+func TestReaderOfAReadOnlyMount(t *testing.T) {
+	s, _ := tmpfs(t, 64)
+	inside := t.TempDir()
+	mount(t, s.Dir, inside, "", syscall.MS_BIND, "")
+	if err := syscall.Mount("", inside, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	login := func(dir string) *shared.Login {
+		return &shared.Login{
+			Provider: provider.Func(func(context.Context) (string, error) { return "", provider.Permanent(errors.New("log in first")) }),
+			Store:    &filestore.Store{Dir: dir}, Key: "bob",
+		}
+	}
+	person, service := login(s.Dir), login(inside)
+	var old provider.Token
+	for _, value := range []string{"one", "two", "three"} {
+		if err := person.Login(t.Context(), provider.NewToken(value, time.Time{})); err != nil {
+			t.Fatal(err)
+		}
+		got, err := service.Token(t.Context(), old)
+		if err != nil || got.Value() != value {
+			t.Fatalf("Token = %q, %v; want %q", got.Value(), err, value)
+		}
+		old = got
+	}
+	if _, err := service.Token(t.Context(), old); !errors.Is(err, shared.ErrEnded) {
+		t.Errorf("Token after the last: %v; want ErrEnded", err)
 	}
 }
 

@@ -53,8 +53,12 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 	}()
 	k.version, err = c.write(ctx, k.rec, version)
 	if err != nil && err != ErrConflict { // it may be written, also after errTwice: look
-		if now, found, lerr := c.read(ctx); lerr == nil && now.Holder == k.rec.Holder {
+		switch now, found, lerr := c.read(ctx); {
+		case lerr != nil:
+		case now.Holder == k.rec.Holder:
 			k.version, err = found, nil
+		case found != version: // what can't be written here was written elsewhere
+			err = ErrConflict
 		}
 	}
 	if err != nil {
@@ -90,7 +94,7 @@ func (k *leaseClaim) ask(ctx context.Context, given provider.Token) (t provider.
 	case verdict.Reason == "":
 		return k.answered(ctx, given, t)
 	case verdict.permanent:
-		return k.rejected(ctx, err)
+		return k.rejected(ctx, given, err)
 	}
 	k.release(ctx, verdict.Failure)
 	return provider.Token{}, true, err

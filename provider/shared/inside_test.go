@@ -357,3 +357,24 @@ func TestManyCallersOfAnEndedLogin(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionsOfManyCallers: many callers in many processes want a new session, which is rejected.
+// All of them have waited for the one attempt.
+func TestSessionsOfManyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, calls := loggedIn(t), 0
+		logout.by(t, newLogin(new(singleUse), m, "alice"))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 10 {
+			p := newLogin(slowReject(10*time.Second, &calls), m, "alice")
+			for range 10 {
+				wg.Go(func() { wantEnded(t, p, provider.Token{}) })
+			}
+		}
+		wg.Wait()
+		if took := time.Since(start); calls != 1 || took > 12*time.Second {
+			t.Errorf("the provider was asked %d times, and the last caller told after %v", calls, took)
+		}
+	})
+}

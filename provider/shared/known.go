@@ -3,6 +3,7 @@ package shared
 import (
 	"time"
 
+	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
 )
 
@@ -30,7 +31,7 @@ func (l *Login) learn(rec lease.Record, unsaved error) bool {
 		// token, say.
 		was.Epoch = lease.NextEpoch(time.Time{}, was.Record, rec)
 		return false
-	case rec.Dead != "" && rec.Spent.IsZero() && was.Login == rec.Login && was.Generation == rec.Generation:
+	case rec.Dead != "" && rec.Spent.Equal(provider.Token{}) && was.Login == rec.Login && was.Generation == rec.Generation:
 		rec.Spent = was.Spent // of the same rejection, or one of the same token
 		if was.Dead == "" {
 			rec.Spent = was.Token

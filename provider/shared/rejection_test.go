@@ -421,3 +421,117 @@ func TestRejectionBesideAFailingAttempt(t *testing.T) {
 		}
 	})
 }
+
+// TestRejectedRefreshTokenOfTheCaller: where the store has no login the caller's refresh token is at
+// stake. That it was rejected is saved, and waited for.
+func TestRejectedRefreshTokenOfTheCaller(t *testing.T) {
+	for name, old := range map[string]provider.Token{
+		"with a token": first(), "alone": provider.Token{}.WithRefreshToken(first().RefreshToken()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endSaves(t)
+				m, sent := new(storetest.Memory), 0
+				net := &network{Store: m}
+				p := newLogin(rejectCutOff(net, &sent), net, "alice")
+				_, _ = p.Token(t.Context(), old)
+				time.AfterFunc(2*time.Second, func() { net.set(nil) })
+				if err := p.Wait(t.Context()); err != nil || !strings.Contains(raw(t, m), "dead") {
+					t.Errorf("Wait: %v; the record is %s", err, raw(t, m))
+				}
+				wantEnded(t, newLogin(reject(&sent), m, "alice"), first())
+				if sent != 1 {
+					t.Errorf("the refresh token was sent %d times", sent)
+				}
+			})
+		})
+	}
+}
+
+// TestRejectedAndGone: a caller is rejected after it has lost the lease, and gives up while it waits
+// for who has taken over. The next one does not send the same token.
+func TestRejectedAndGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m, sent := loggedIn(t), 0
+		net := &network{Store: m}
+		p := newLogin(slowReject(25*time.Second, &sent), net, "alice")
+		other := newLogin(slowFailure(20*time.Second), m, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 28*time.Second)
+			defer cancel()
+			if _, err := p.Token(ctx, first()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Token: %v; want the deadline's error", err)
+			}
+		})
+		time.Sleep(time.Second)
+		net.set(down)
+		wg.Go(func() { _, _ = other.Token(t.Context(), first()) })
+		time.Sleep(20 * time.Second)
+		net.set(nil)
+		wg.Wait()
+		wantEnded(t, p, first())
+		if sent != 1 {
+			t.Errorf("the refresh token was sent %d times", sent)
+		}
+	})
+}
+
+// TestRejectionBesideALostClaim: another process has claimed what was rejected, and the store loses
+// that. Who has seen the claim keeps its place, and does not write the rejection there.
+func TestRejectionBesideALostClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		s := new(forgetful)
+		logIn(t, newLogin(new(singleUse), s, "alice"), first())
+		net := &network{Store: s}
+		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
+		_, _ = p.Token(t.Context(), first())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			wantToken(t, newLogin(slowAnswer{40 * time.Second, func() {}}, s, "alice"), first(), "token-1")
+		})
+		for n := s.written(); s.written() < n+4; { // the last is the claim
+			time.Sleep(100 * time.Millisecond)
+		}
+		net.set(nil)
+		time.Sleep(1100 * time.Millisecond) // p has seen it
+		s.forget(1)
+		time.Sleep(1500 * time.Millisecond)
+		wantToken(t, newLogin(new(singleUse), s, "alice"), first(), "token-1")
+		wg.Wait()
+		wantToken(t, p, first(), "token-1")
+	})
+}
+
+// TestRejectedAndUnwritable: a caller is rejected after it has lost the lease, and while it waits for
+// who has taken over its store can't be written any more. It does not ask alone with the same token.
+func TestRejectedAndUnwritable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, sent := new(storetest.Memory), 0
+		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
+		mine, others := &network{Store: m}, &network{Store: m}
+		p := newLogin(slowReject(25*time.Second, &sent), mine, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := p.Token(t.Context(), bare("token-0")); err == nil || provider.IsPermanent(err) || !strings.Contains(err.Error(), "may have more luck") {
+				t.Errorf("Token: %v; want that it was rejected, and that the other may have more luck", err)
+			}
+		})
+		time.Sleep(time.Second)
+		mine.set(down)
+		wg.Go(func() {
+			_, _ = newLogin(slowFailure(50*time.Second), others, "alice").Token(t.Context(), bare("token-0"))
+		})
+		time.Sleep(20 * time.Second)
+		mine.set(nil)
+		time.Sleep(5 * time.Second) // rejected
+		others.set(down)
+		mine.set(full)
+		wg.Wait()
+		if sent != 1 {
+			t.Errorf("the token was sent %d times", sent)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -71,8 +72,8 @@ func (l *Login) answer(rec lease.Record, t provider.Token) lease.Record {
 
 // rejected marks the record dead, unless another process has got a newer token or is about to: then
 // done is false, err is cause, and the caller looks again.
-func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Token, done bool, err error) {
-	mine, dead := false, k.rec.Rejected(cause)
+func (k *leaseClaim) rejected(ctx context.Context, given provider.Token, cause error) (_ provider.Token, done bool, err error) {
+	mine, dead := false, k.rec.Rejected(given, cause)
 	_, err = k.conclude(ctx, k.since.Add(k.rec.Lease), func(rec lease.Record) (lease.Record, bool) {
 		mine = false
 		if newest, _ := k.c.current(); newest.Newer(dead) { // there was a login since, which the store may have lost
@@ -85,7 +86,7 @@ func (k *leaseClaim) rejected(ctx context.Context, cause error) (_ provider.Toke
 			return rec, false
 		}
 		mine = true
-		return rec.Rejected(cause), true
+		return rec.Rejected(given, cause), true
 	})
 	switch {
 	case err != nil:
@@ -179,15 +180,21 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 	}
 }
 
+// A saving is a save in the background.
+type saving struct {
+	ended chan struct{} // closed when it has
+	left  chan struct{} // closed when another process is seen to work with what was rejected, which will find out
+}
+
 // saveInBackground lets saveLater run.
 func (l *Login) saveInBackground(ctx context.Context, unlock func()) {
-	ended := make(chan struct{})
+	s := saving{ended: make(chan struct{}), left: make(chan struct{})}
 	l.mu.Lock()
-	l.saving = ended
+	l.saving = s
 	l.mu.Unlock()
 	go func() { // ends when the answer is saved, or void, or after ten minutes
-		defer close(ended)
-		l.saveLater(ctx, unlock)
+		defer close(s.ended)
+		l.saveLater(ctx, s.left, unlock)
 	}()
 }
 
@@ -195,15 +202,21 @@ func (l *Login) saveInBackground(ctx context.Context, unlock func()) {
 // something left to save. Without a refresh token nothing is lost with the token.
 func (l *Login) saved(ctx context.Context) error {
 	l.mu.Lock()
-	saving := l.saving
+	s := l.saving
 	l.mu.Unlock()
 	newest, unsaved := l.current()
-	if saving == nil || unsaved != nil && !newest.AtStake() {
+	if s.ended == nil || unsaved != nil && !newest.AtStake() {
 		return nil
 	}
 	select {
-	case <-saving:
+	case <-s.ended:
+	case <-s.left:
 	case <-ctx.Done():
+	}
+	select {
+	case <-s.left:
+		return nil
+	default:
 	}
 	if newest, unsaved = l.current(); unsaved == nil {
 		return nil
@@ -220,10 +233,11 @@ func (l *Login) saved(ctx context.Context) error {
 }
 
 // saveLater goes on trying to save an answer that could not be saved in time, until it is, or is
-// void, or ten minutes have passed. Calls of Token go first: they do the same. It calls unlock in
-// the end.
-func (l *Login) saveLater(ctx context.Context, unlock func()) {
+// void, or ten minutes have passed. Calls of Token go first: they do the same. It closes left when
+// what it has to save is left to another process for now, and calls unlock in the end.
+func (l *Login) saveLater(ctx context.Context, left chan<- struct{}, unlock func()) {
 	defer unlock()
+	tell := sync.OnceFunc(func() { close(left) })
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	for try := 0; pause(ctx, pollInterval(l.leaseLength(), try)) == nil; try++ {
@@ -235,7 +249,9 @@ func (l *Login) saveLater(ctx context.Context, unlock func()) {
 		c := call{Login: l}
 		_, unsaved := l.current()
 		if unsaved != nil {
-			c.save(ctx)
+			if c.save(ctx) {
+				tell()
+			}
 			_, unsaved = l.current()
 		}
 		<-l.turn

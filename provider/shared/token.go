@@ -43,10 +43,13 @@ func (l *Login) Token(ctx context.Context, old provider.Token) (provider.Token, 
 	c := call{Login: l, old: old, until: until, lookout: lookout{l: l}}
 	defer c.lookout.end()
 	t, err := c.run(ctx)
+	if err != nil && !errors.Is(err, ErrEnded) {
+		c.keepItsRejection(ctx)
+	}
 	anew := outcome{old: old, token: t, err: err, all: l.WaitForLogin && errors.Is(err, ErrEnded)}
 	switch {
 	case errors.Is(err, ErrEnded) && !c.asked: // it has been read
-		anew.asOf = c.looked
+		anew.asOf, anew.notYet = c.looked, c.notYet
 		l.outcome.Store(&anew)
 	case c.unstored: // those who wait would look in the store in vain, too
 		anew.all = true
@@ -67,6 +70,7 @@ type outcome struct {
 	err        error
 	all        bool      // it is not for those alone who have the same old token
 	asOf       time.Time // when the record was looked at that says so; zero: it is not a record that says so
+	notYet     time.Time // when that did not say so yet; zero: not known
 }
 
 // serves reports whether o is an answer to a call with the given token, which began before and waits
@@ -77,7 +81,7 @@ func (o *outcome) serves(old provider.Token, began, until time.Time) bool {
 		return false
 	case !o.asOf.IsZero() && (began.After(o.asOf) || time.Now().Before(until)):
 		return false // there may be a login since
-	case !o.asOf.IsZero() && old.IsZero() && !o.all:
+	case !o.asOf.IsZero() && old.IsZero() && !o.all && !began.Before(o.notYet):
 		return false // a new session: it may have begun after that end
 	case o.old.Value() == old.Value() && (old.Value() != "" || o.old.RefreshToken() == old.RefreshToken()):
 		return true
@@ -145,6 +149,7 @@ type call struct {
 	unnoted   time.Time // since when a holder's silence can't be noted; zero: it can
 	until     time.Time // when a new login is not waited for any more, where the last one has ended
 	looked    time.Time // when the record was loaded last
+	notYet    time.Time // when it was last seen not to answer this call; zero: never
 	conflicts int       // of writes that put back what the store has lost
 }
 
@@ -165,6 +170,7 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 		if ctx.Err() != nil {
 			return provider.Token{}, c.gaveUp(ctx)
 		}
+		seen := c.looked
 		switch do := lease.Decide(rec, c.known(), c.old, time.Now()); do.Do {
 		case lease.Use:
 			return rec.Token, nil
@@ -181,9 +187,7 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 			}
 			return provider.Token{}, c.endedError(rec.Why(), nil)
 		case lease.Share:
-			base, why := c.rejected, c.rejection
-			c.rejection = nil
-			if why == nil || !c.keepRejection(ctx, base.Rejected(why), why) {
+			if !c.keepItsRejection(ctx) {
 				return provider.Token{}, c.sharedError(rec.Failure)
 			}
 			continue // another has failed for now, and this one for good
@@ -206,6 +210,7 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 		case lease.Wait:
 			c.lookout.due, c.unnoted = do.Within, time.Time{}
 		}
+		c.notYet = seen
 		if c.lookout.wait(ctx, rec, version) != nil {
 			return provider.Token{}, c.gaveUp(ctx)
 		}
@@ -343,7 +348,7 @@ func (c *call) mend(ctx context.Context, next, rec lease.Record, version uint64)
 }
 
 // refresh claims the lease and asks the Provider. done is false when another process got ahead: the
-// caller looks again. A permanent rejection is kept then: should the other one leave the record as
+// caller looks again. A permanent rejection is noted then: should the other one leave the record as
 // it is, the next refresh gets it, and does not ask again.
 func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t provider.Token, done bool, err error) {
 	if rec.Login != c.rejected.Login || rec.Generation != c.rejected.Generation {
@@ -362,15 +367,23 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	// From here on the caller's end no longer counts: the backend may have spent the refresh token.
 	ctx = context.WithoutCancel(ctx)
 	if c.rejection != nil {
-		t, done, err = claim.rejected(ctx, c.rejection)
+		t, done, err = claim.rejected(ctx, c.given(rec), c.rejection)
 	} else {
 		t, done, err = claim.ask(ctx, c.given(rec))
 	}
 	c.asked = done
-	if !done {
+	if c.rejection = nil; !done {
 		c.rejected, c.rejection = rec, err
 	}
 	return t, done, err
+}
+
+// keepItsRejection keeps what this call was rejected with, if it was, and nobody else has said more
+// since. It returns false if there is nothing to keep.
+func (c *call) keepItsRejection(ctx context.Context) bool {
+	base, why := c.rejected, c.rejection
+	c.rejection = nil
+	return why != nil && c.keepRejection(ctx, base.Rejected(c.given(base), why), why)
 }
 
 // given is what the Provider gets: the record's token, or the caller's where there is none.

@@ -260,3 +260,71 @@ func TestLivingHolderInAStoreThatCannotBeWritten(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestReaderSeesWhatOthersWrite: a process that can't write the store has read the login long ago.
+// Before it asks alone it looks what others have made of it.
+func TestReaderSeesWhatOthersWrite(t *testing.T) {
+	for name, test := range map[string]struct {
+		old     provider.Token
+		another func() provider.TokenProvider // refreshes it; nil: it logs in anew
+		want    string
+	}{
+		"a login":                        {bare("token-0"), nil, "new"},
+		"a refresh":                      {bare("token-0"), func() provider.TokenProvider { return answer(bare("token-1")) }, "token-1"},
+		"a refresh with a refresh token": {first(), func() provider.TokenProvider { return new(singleUse) }, "token-1"},
+	} {
+		for _, waits := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, WaitForLogin %v", name, waits), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m, calls := new(storetest.Memory), 0
+					logIn(t, newLogin(new(singleUse), m, "alice"), test.old)
+					net := &network{Store: m}
+					net.set(full)
+					p := &shared.Login{Provider: reject(&calls), Store: net, Key: "alice", WaitForLogin: waits}
+					wantToken(t, p, provider.Token{}, "token-0")
+					time.Sleep(time.Hour)
+					if test.another == nil {
+						logIn(t, newLogin(new(singleUse), m, "alice"), bare(test.want))
+					} else {
+						wantToken(t, newLogin(test.another(), m, "alice"), test.old, test.want)
+					}
+					wantToken(t, p, test.old, test.want)
+					if calls != 0 {
+						t.Errorf("the provider was asked %d times", calls)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestLoginWhileOneAsksAlone: what one is rejected with who asks alone is of no login that came
+// meanwhile.
+func TestLoginWhileOneAsksAlone(t *testing.T) {
+	for name, own := range map[string]bool{"in this process": true, "in another": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, calls := new(storetest.Memory), 0
+				net := &network{Store: m}
+				p, other := newLogin(slowReject(10*time.Second, &calls), net, "alice"), newLogin(new(singleUse), m, "alice")
+				logIn(t, other, bare("token-0"))
+				net.set(readOnly)
+				var wg sync.WaitGroup
+				wg.Go(func() { wantToken(t, p, bare("token-0"), "new") })
+				time.Sleep(8 * time.Second)
+				if own {
+					net.set(nil)
+					logIn(t, p, bare("new"))
+				} else {
+					logIn(t, other, bare("new"))
+				}
+				time.Sleep(time.Second)
+				wantToken(t, p, bare("token-0"), "new") // which began after that login
+				wg.Wait()
+				if calls != 1 {
+					t.Errorf("the provider was asked %d times", calls)
+				}
+			})
+		})
+	}
+}

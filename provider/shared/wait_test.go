@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,5 +175,44 @@ func TestWaitForARejection(t *testing.T) {
 		if err := p.Wait(ctx); err == nil || !strings.Contains(err.Error(), "has ended is not saved") {
 			t.Errorf("Wait: %v", err)
 		}
+	})
+}
+
+// TestWaitForARejectionThatIsLeft: Wait leaves a rejection to another process that has claimed the
+// token since, also where the store is away for a moment when it is called.
+func TestWaitForARejectionThatIsLeft(t *testing.T) {
+	wait := func(t *testing.T, p *shared.Login, mine *network) {
+		time.AfterFunc(2*time.Second, func() { mine.set(nil) })
+		start := time.Now()
+		if err := p.Wait(t.Context()); err != nil || time.Since(start) > 10*time.Second {
+			t.Errorf("Wait: %v after %v", err, time.Since(start))
+		}
+		mine.set(down)
+		if err := p.Wait(t.Context()); err != nil {
+			t.Errorf("Wait once more: %v", err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // which has died
+		endSaves(t)
+		m := loggedIn(t)
+		mine := &network{Store: m}
+		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
+		_, _ = p.Token(t.Context(), first())
+		abandonLease(t, m, 15*time.Second)
+		wait(t, p, mine)
+	})
+	synctest.Test(t, func(t *testing.T) { // which is at work
+		endSaves(t)
+		m := loggedIn(t)
+		mine := &network{Store: m}
+		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
+		_, _ = p.Token(t.Context(), first())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			wantToken(t, newLogin(slowAnswer{50 * time.Second, func() {}}, m, "alice"), first(), "token-1")
+		})
+		time.Sleep(20 * time.Second) // it has taken over
+		wait(t, p, mine)
+		wg.Wait()
 	})
 }

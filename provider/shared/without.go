@@ -43,9 +43,10 @@ func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (p
 
 // alone gets a token for this process only, since nothing can be saved because of cause. It does so
 // where no refresh token is at stake: any process may ask the Provider for a token of its own then.
-// The Provider's word is final where the record could be read: elsewhere another process may have a
-// new login.
+// The Provider's word is final where the record can be read, and is of nothing newer then: elsewhere
+// another process may have a new login.
 func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
+	c.keepItsRejection(ctx)
 	newest, unsaved := c.current()
 	switch {
 	case provider.IsPermanent(cause):
@@ -62,15 +63,21 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 		}
 		return provider.Token{}, cause
 	}
-	given := c.given(rec)
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), c.timeout(), errProviderTimeout)
+	ctx = context.WithoutCancel(ctx)
+	callCtx, cancel := context.WithTimeoutCause(ctx, c.timeout(), errProviderTimeout)
 	defer cancel()
-	t, err := c.askProvider(ctx, given)
+	given := c.given(rec)
+	t, err := c.askProvider(callCtx, given)
 	c.asked = true
 	switch {
 	case provider.IsPermanent(err):
+		_, _, _ = c.read(ctx)
+		dead := rec.Rejected(given, err)
+		if now, _ := c.current(); now.Newer(dead) { // there was a login since, or another process has got a newer token
+			return c.without(ctx, cause)
+		}
 		if unsaved == nil { // and not one of its own, of which the others know nothing
-			c.keepRejection(ctx, rec.Rejected(err), cause)
+			c.keepRejection(ctx, dead, cause)
 		}
 		return provider.Token{}, c.over(err, cause)
 	case err != nil || t.IsZero():
@@ -85,7 +92,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	}
 	c.warn(ctx, answer, cause)
 	if answer.Token.RefreshToken() != "" {
-		c.saveInBackground(context.WithoutCancel(ctx), func() {})
+		c.saveInBackground(ctx, func() {})
 	}
 	c.unstored = true
 	return answer.Token, nil

@@ -84,10 +84,11 @@ func (r Record) Newer(s Record) bool {
 	return r.Rejects(s)
 }
 
-// Rejects reports whether r is s, marked dead. Its token has to be the same: where the store has lost
-// a token another may have its generation.
+// Rejects reports whether r is s, marked dead. Its token has to be the same, if it has one: where the
+// store has lost a token another may have its generation.
 func (r Record) Rejects(s Record) bool {
-	return r.Login == s.Login && r.Epoch == s.Epoch && r.Generation == s.Generation && r.Dead != "" && s.Dead == "" && r.HasSpent(s)
+	return r.Login == s.Login && r.Epoch == s.Epoch && r.Generation == s.Generation && r.Dead != "" && s.Dead == "" &&
+		(s.Empty() || r.HasSpent(s))
 }
 
 // HasSpent reports whether r came of asking with the token of s, by what this process knows, and is
@@ -116,10 +117,11 @@ func (r Record) Claimed(holder string, lease time.Duration, locked bool) Record 
 	return r
 }
 
-// Rejected returns r as it is after cause, for good. The secrets go: the backend takes them no more.
-func (r Record) Rejected(cause error) Record {
+// Rejected returns r as it is after cause, for good, was the answer to given: r's token, or the
+// caller's where r has none. The secrets go: the backend takes them no more.
+func (r Record) Rejected(given provider.Token, cause error) Record {
 	return Record{
-		Login: r.Login, Epoch: r.Epoch, Generation: r.Generation, Spent: r.Token, Dead: Reason(cause), Forgotten: r.Forgotten,
+		Login: r.Login, Epoch: r.Epoch, Generation: r.Generation, Spent: given, Dead: Reason(cause), Forgotten: r.Forgotten,
 		Attempts: r.Attempts + 1,
 	}
 }
