@@ -57,7 +57,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 		case lerr != nil:
 		case now.Holder == k.rec.Holder:
 			k.version, err = found, nil
-		case found != version: // what can't be written here was written elsewhere
+		case !now.Same(rec): // what this process can't replace another has
 			err = ErrConflict
 		}
 	}

@@ -478,33 +478,6 @@ func TestRejectedAndGone(t *testing.T) {
 	})
 }
 
-// TestRejectionBesideALostClaim: another process has claimed what was rejected, and the store loses
-// that. Who has seen the claim keeps its place, and does not write the rejection there.
-func TestRejectionBesideALostClaim(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		endSaves(t)
-		s := new(forgetful)
-		logIn(t, newLogin(new(singleUse), s, "alice"), first())
-		net := &network{Store: s}
-		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
-		_, _ = p.Token(t.Context(), first())
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			wantToken(t, newLogin(slowAnswer{40 * time.Second, func() {}}, s, "alice"), first(), "token-1")
-		})
-		for n := s.written(); s.written() < n+4; { // the last is the claim
-			time.Sleep(100 * time.Millisecond)
-		}
-		net.set(nil)
-		time.Sleep(1100 * time.Millisecond) // p has seen it
-		s.forget(1)
-		time.Sleep(1500 * time.Millisecond)
-		wantToken(t, newLogin(new(singleUse), s, "alice"), first(), "token-1")
-		wg.Wait()
-		wantToken(t, p, first(), "token-1")
-	})
-}
-
 // TestRejectedAndUnwritable: a caller is rejected after it has lost the lease, and while it waits for
 // who has taken over its store can't be written any more. It does not ask alone with the same token.
 func TestRejectedAndUnwritable(t *testing.T) {
@@ -534,4 +507,43 @@ func TestRejectedAndUnwritable(t *testing.T) {
 			t.Errorf("the token was sent %d times", sent)
 		}
 	})
+}
+
+// TestRejectionAndALostClaim: the store loses the claim of one who is rejected. There is nobody else to
+// leave the rejection to.
+func TestRejectionAndALostClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		s, sent := new(forgetful), 0
+		logIn(t, newLogin(new(singleUse), s, "alice"), first())
+		net := &network{Store: s}
+		p := newLogin(rejectCutOff(net, &sent), net, "alice")
+		_, _ = p.Token(t.Context(), first())
+		s.forget(1)
+		time.AfterFunc(2*time.Second, func() { net.set(nil) })
+		if err := p.Wait(t.Context()); err != nil {
+			t.Errorf("Wait: %v", err)
+		}
+		wantEnded(t, newLogin(reject(&sent), s, "alice"), first())
+		if sent != 1 {
+			t.Errorf("the refresh token was sent %d times", sent)
+		}
+	})
+}
+
+// TestSessionAfterALostRejection: the store loses that a login was rejected. Who knows of it is not
+// handed the rejected token in its next session.
+func TestSessionAfterALostRejection(t *testing.T) {
+	for _, writes := range []int{1, 2} { // without the claim, or with it
+		synctest.Test(t, func(t *testing.T) {
+			s := new(forgetful)
+			p := newLogin(reject(new(int)), s, "alice")
+			logIn(t, p, first())
+			wantEnded(t, p, first())
+			time.Sleep(time.Minute)
+			s.forget(writes)
+			p.Provider = answer(bare("new"))
+			wantToken(t, p, provider.Token{}, "new")
+		})
+	}
 }

@@ -328,3 +328,65 @@ func TestLoginWhileOneAsksAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestRejectedAloneAndTheStoreIsBack: one who has asked alone while the store was away is rejected, and
+// the store is back. Others may have come further, so that is not for good.
+func TestRejectedAloneAndTheStoreIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // another has got a token, with the same generation
+		m := new(storetest.Memory)
+		net := &network{Store: m}
+		p := newLogin(numbered(), net, "alice")
+		logIn(t, p, bare("token-0"))
+		net.set(down)
+		old := wantToken(t, p, bare("token-0"), "own-1")
+		wantToken(t, newLogin(answer(bare("fresh")), m, "alice"), bare("token-0"), "fresh")
+		p.Provider = slowReject(10*time.Second, new(int))
+		time.AfterFunc(5*time.Second, func() { net.set(nil) })
+		if _, err := p.Token(t.Context(), old); err == nil || provider.IsPermanent(err) {
+			t.Errorf("Token: %v; want a temporary error", err)
+		}
+		wantToken(t, p, old, "fresh")
+	})
+	synctest.Test(t, func(t *testing.T) { // another is at work
+		m := new(storetest.Memory)
+		net := &network{Store: m}
+		p := newLogin(slowReject(10*time.Second, new(int)), net, "alice")
+		logIn(t, p, bare("token-0"))
+		net.set(down)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			wantToken(t, newLogin(slowAnswer{20 * time.Second, func() {}}, m, "alice"), bare("token-0"), "token-1")
+		})
+		time.Sleep(time.Second)
+		time.AfterFunc(5*time.Second, func() { net.set(nil) })
+		if _, err := p.Token(t.Context(), bare("token-0")); err == nil || provider.IsPermanent(err) {
+			t.Errorf("Token: %v; want a temporary error", err)
+		}
+		wg.Wait()
+		wantToken(t, p, bare("token-0"), "token-1")
+	})
+}
+
+// TestAloneBesideOthersThatFail: a process whose writes hang gets a token of its own, however often
+// others write that they have failed.
+func TestAloneBesideOthersThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := new(storetest.Memory)
+		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
+		net := &network{Store: m}
+		net.set(hangWrites)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			other := newLogin(slowFailure(0), m, "alice")
+			for ctx.Err() == nil {
+				_, _ = other.Token(ctx, bare("token-0"))
+				time.Sleep(2 * time.Second)
+			}
+		})
+		time.Sleep(time.Second)
+		wantToken(t, newLogin(answer(bare("own")), net, "alice"), bare("token-0"), "own")
+		cancel()
+		wg.Wait()
+	})
+}

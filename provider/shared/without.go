@@ -38,15 +38,15 @@ func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (p
 	if ctx.Err() != nil {
 		return provider.Token{}, err
 	}
+	c.keepItsRejection(ctx)
 	return c.alone(ctx, rec, err)
 }
 
 // alone gets a token for this process only, since nothing can be saved because of cause. It does so
 // where no refresh token is at stake: any process may ask the Provider for a token of its own then.
-// The Provider's word is final where the record can be read, and is of nothing newer then: elsewhere
-// another process may have a new login.
+// The Provider's word is final where the record could be read before and after, and was of nothing
+// newer: elsewhere another process may have a new login.
 func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
-	c.keepItsRejection(ctx)
 	newest, unsaved := c.current()
 	switch {
 	case provider.IsPermanent(cause):
@@ -71,7 +71,9 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	c.asked = true
 	switch {
 	case provider.IsPermanent(err):
+		could := c.reads
 		_, _, _ = c.read(ctx)
+		c.reads = c.reads && could
 		dead := rec.Rejected(given, err)
 		if now, _ := c.current(); now.Newer(dead) { // there was a login since, or another process has got a newer token
 			return c.without(ctx, cause)

@@ -57,9 +57,8 @@ type Action struct {
 //	quiet      has a claim whose holder has missed the next step             Note
 //	held       has a claim                                                   Wait
 //
-// A record that lacks only the rejection of its token is behind, too. But another who has claimed it,
-// or whose claim the store may have lost, may know better, and is left alone: the rejection is
-// written where the claim is abandoned.
+// A record that lacks only the rejection of its token is behind, too. But another who has claimed it
+// may know better, and is left alone: the rejection is written where the claim is abandoned.
 //
 // Silence is counted in steps that are written into the record: the first after two fifths of the
 // lease, when a holder that lives has missed a renewal, and then one for each fifth. So those who
@@ -71,9 +70,8 @@ type Action struct {
 func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	own := r.ownedBy(known.ID)
 	rejected := known.Newest.Rejects(r)
-	lost := known.Sight.Lost(now, known.Lease)
 	switch {
-	case known.Newest.Newer(r) && !(rejected && (r.Holder != "" && !own || lost)): // behind
+	case known.Newest.Newer(r) && !(rejected && r.Holder != "" && !own): // behind
 		return Action{Do: Mend, Record: known.mended(r)}
 	case !r.Token.IsZero() && r.Token.Value() != old.Value(): // usable
 		return Action{Do: Use}
@@ -85,7 +83,7 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 		return Action{Do: End}
 	case known.Was != nil && r.Newer(*known.Was) && !r.Token.IsZero(): // unchanged
 		return Action{Do: Use}
-	case (own || r.Holder == "" || r.Silent > 0) && lost: // robbed
+	case (own || r.Holder == "" || r.Silent > 0) && known.Sight.Lost(now, known.Lease): // robbed
 		return Action{Do: Mend, Record: r.Claimed(Lost, known.Sight.grace(known.Lease), false)}
 	case own, r.Holder == "":
 		return Action{Do: Claim}
