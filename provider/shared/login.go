@@ -148,9 +148,9 @@ type Login struct {
 	warned  atomic.Bool             // that tokens can't be saved, none of which would be missed
 	outcome atomic.Pointer[outcome] // of the last call that brought nothing new; stored by the one that has the turn
 
-	mu     sync.Mutex // guards the fields below; never held across a call
-	saving saving     // the last save in the background; zero: there was none
-	newest struct {   // what this process knows to be current
+	mu     sync.Mutex    // guards the fields below; never held across a call
+	saving chan struct{} // closed when the last save in the background has ended; nil: there was none
+	newest struct {      // what this process knows to be current
 		lease.Record
 		unsaved error // why it is not in the Store; nil once it is
 	}

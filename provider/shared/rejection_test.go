@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -545,5 +546,50 @@ func TestSessionAfterALostRejection(t *testing.T) {
 			p.Provider = answer(bare("new"))
 			wantToken(t, p, provider.Token{}, "new")
 		})
+	}
+}
+
+// TestRejectedWhileAnotherBegins: one who was rejected after it had lost the lease can't write, and sees
+// that another has claimed the token since. That one may know better.
+func TestRejectedWhileAnotherBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		m := loggedIn(t)
+		net := &network{Store: m}
+		var wg sync.WaitGroup
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			time.Sleep(25 * time.Second)
+			net.set(only(1)) // the write that meets its conflict
+			time.AfterFunc(2*time.Second, func() {
+				wg.Go(func() {
+					wantToken(t, newLogin(slowAnswer{20 * time.Second, func() {}}, m, "alice"), first(), "token-1")
+				})
+			})
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		wantToken(t, p, provider.Token{}, "token-0") // so that it does not look before the next refresh
+		wg.Go(func() {
+			if _, err := p.Token(t.Context(), first()); err == nil || provider.IsPermanent(err) {
+				t.Errorf("Token: %v; want a temporary error", err)
+			}
+		})
+		time.Sleep(time.Second)
+		net.set(down)
+		wg.Go(func() { _, _ = newLogin(slowFailure(0), m, "alice").Token(t.Context(), first()) }) // takes over, and fails
+		time.Sleep(40 * time.Second)
+		wg.Wait()
+		net.set(nil)
+		wantToken(t, p, first(), "token-1")
+	})
+}
+
+// only lets so many writes through, and has no other answered.
+func only(writes int32) func(op string) (bool, error) {
+	var written atomic.Int32
+	return func(op string) (bool, error) {
+		if op == "swap" && written.Add(1) > writes {
+			return hang(op)
+		}
+		return true, nil
 	}
 }

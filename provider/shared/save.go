@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/stayauth/stayauth/provider"
@@ -180,64 +179,55 @@ func (k *leaseClaim) conclude(ctx context.Context, limit time.Time, change func(
 	}
 }
 
-// A saving is a save in the background.
-type saving struct {
-	ended chan struct{} // closed when it has
-	left  chan struct{} // closed when another process is seen to work with what was rejected, which will find out
-}
-
 // saveInBackground lets saveLater run.
 func (l *Login) saveInBackground(ctx context.Context, unlock func()) {
-	s := saving{ended: make(chan struct{}), left: make(chan struct{})}
+	ended := make(chan struct{})
 	l.mu.Lock()
-	l.saving = s
+	l.saving = ended
 	l.mu.Unlock()
 	go func() { // ends when the answer is saved, or void, or after ten minutes
-		defer close(s.ended)
-		l.saveLater(ctx, s.left, unlock)
+		defer close(ended)
+		l.saveLater(ctx, unlock)
 	}()
 }
 
-// saved waits until the save in the background has ended, if there is one, and returns why there is
-// something left to save. Without a refresh token nothing is lost with the token.
-func (l *Login) saved(ctx context.Context) error {
+// saved waits for a while until the save in the background has ended, if there is one, and returns
+// why there is something left to save. Without a refresh token nothing is lost with the token.
+func (l *Login) saved(ctx context.Context, while time.Duration) (ended bool, err error) {
 	l.mu.Lock()
-	s := l.saving
+	saving := l.saving
 	l.mu.Unlock()
 	newest, unsaved := l.current()
-	if s.ended == nil || unsaved != nil && !newest.AtStake() {
-		return nil
+	if saving == nil || unsaved != nil && !newest.AtStake() {
+		return true, nil
 	}
+	timer := time.NewTimer(while)
+	defer timer.Stop()
 	select {
-	case <-s.ended:
-	case <-s.left:
+	case <-saving:
 	case <-ctx.Done():
-	}
-	select {
-	case <-s.left:
-		return nil
-	default:
+	case <-timer.C:
+		return false, nil
 	}
 	if newest, unsaved = l.current(); unsaved == nil {
-		return nil
+		return true, nil
 	}
 	what := "the newest token of the login %q"
 	if newest.Ended() {
 		what = "that the login %q has ended"
 	}
-	err := fmt.Errorf("shared: "+what+" is not saved: %w", l.Key, unsaved)
+	err = fmt.Errorf("shared: "+what+" is not saved: %w", l.Key, unsaved)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w; %w", err, l.gaveUp(ctx))
 	}
-	return err
+	return true, err
 }
 
 // saveLater goes on trying to save an answer that could not be saved in time, until it is, or is
-// void, or ten minutes have passed. Calls of Token go first: they do the same. It closes left when
-// what it has to save is left to another process for now, and calls unlock in the end.
-func (l *Login) saveLater(ctx context.Context, left chan<- struct{}, unlock func()) {
+// void, or ten minutes have passed. Calls of Token go first: they do the same. It calls unlock in
+// the end.
+func (l *Login) saveLater(ctx context.Context, unlock func()) {
 	defer unlock()
-	tell := sync.OnceFunc(func() { close(left) })
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	for try := 0; pause(ctx, pollInterval(l.leaseLength(), try)) == nil; try++ {
@@ -249,9 +239,7 @@ func (l *Login) saveLater(ctx context.Context, left chan<- struct{}, unlock func
 		c := call{Login: l}
 		_, unsaved := l.current()
 		if unsaved != nil {
-			if c.save(ctx) {
-				tell()
-			}
+			c.save(ctx)
 			_, unsaved = l.current()
 		}
 		<-l.turn

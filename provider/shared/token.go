@@ -108,8 +108,12 @@ func (l *Login) Wait(ctx context.Context) error {
 	if ctx.Value(inside{l}) != nil {
 		return l.calledByProvider("Wait")
 	}
-	select {
-	case l.turn <- struct{}{}:
+	for try := 0; ; try++ {
+		select {
+		case l.turn <- struct{}{}:
+		case <-ctx.Done():
+			return l.gaveUp(ctx)
+		}
 		left := false
 		if newest, unsaved := l.current(); unsaved != nil && newest.AtStake() {
 			c := call{Login: l}
@@ -119,9 +123,9 @@ func (l *Login) Wait(ctx context.Context) error {
 		if left {
 			return nil
 		}
-		return l.saved(ctx)
-	case <-ctx.Done():
-		return l.gaveUp(ctx)
+		if ended, err := l.saved(ctx, pollInterval(l.leaseLength(), try)); ended {
+			return err
+		}
 	}
 }
 

@@ -390,3 +390,53 @@ func TestAloneBesideOthersThatFail(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestSessionsBesideADeadHolder: a session was rejected, and then the store could not be written any
+// more, with the claim of a dead process in it. That is no answer for the sessions after it.
+func TestSessionsBesideADeadHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, calls := new(storetest.Memory), 0
+		net, others := &network{Store: m}, &network{Store: m}
+		p := newLogin(provider.Func(func(context.Context) (string, error) {
+			if calls++; calls > 1 {
+				return "own", nil
+			}
+			time.Sleep(25 * time.Second)
+			net.set(nil)
+			time.AfterFunc(time.Second, func() { net.set(full) })
+			return "", provider.Permanent(errRevoked)
+		}), net, "alice")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := p.Token(t.Context(), provider.Token{}); err == nil {
+				t.Error("the session that was rejected has a token")
+			}
+		})
+		time.Sleep(time.Second)
+		net.set(down)
+		killed := newLogin(rejectCutOff(others, new(int)), others, "alice")
+		wg.Go(func() { _, _ = killed.Token(t.Context(), provider.Token{}) })
+		wg.Wait()
+		time.Sleep(10 * time.Minute)
+		wantToken(t, p, provider.Token{}, "own")
+		if calls != 2 {
+			t.Errorf("the provider was asked %d times", calls)
+		}
+	})
+}
+
+// TestLogoutWhileOneAsksAlone: the Provider and the record say that the login is over, and so does Token.
+func TestLogoutWhileOneAsksAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := new(storetest.Memory)
+		net := &network{Store: m}
+		p, other := newLogin(slowReject(10*time.Second, new(int)), net, "alice"), newLogin(new(singleUse), m, "alice")
+		logIn(t, other, bare("token-0"))
+		net.set(readOnly)
+		var wg sync.WaitGroup
+		wg.Go(func() { wantEnded(t, p, bare("token-0")) })
+		time.Sleep(8 * time.Second)
+		logout.by(t, other)
+		wg.Wait()
+	})
+}

@@ -187,10 +187,6 @@ func TestWaitForARejectionThatIsLeft(t *testing.T) {
 		if err := p.Wait(t.Context()); err != nil || time.Since(start) > 10*time.Second {
 			t.Errorf("Wait: %v after %v", err, time.Since(start))
 		}
-		mine.set(down)
-		if err := p.Wait(t.Context()); err != nil {
-			t.Errorf("Wait once more: %v", err)
-		}
 	}
 	synctest.Test(t, func(t *testing.T) { // which has died
 		endSaves(t)
@@ -214,5 +210,23 @@ func TestWaitForARejectionThatIsLeft(t *testing.T) {
 		time.Sleep(20 * time.Second) // it has taken over
 		wait(t, p, mine)
 		wg.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) { // which has failed since
+		endSaves(t)
+		m := loggedIn(t)
+		mine := &network{Store: m}
+		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
+		_, _ = p.Token(t.Context(), first())
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = newLogin(slowFailure(20*time.Second), m, "alice").Token(t.Context(), first()) })
+		time.Sleep(25 * time.Second) // it has taken over
+		mine.set(nil)
+		time.Sleep(3 * time.Second) // seen
+		mine.set(down)
+		wg.Wait()
+		time.AfterFunc(5*time.Second, func() { mine.set(nil) })
+		if err := p.Wait(t.Context()); err != nil || !strings.Contains(raw(t, m), "dead") {
+			t.Errorf("Wait: %v; the record is %s", err, raw(t, m))
+		}
 	})
 }

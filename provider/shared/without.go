@@ -38,8 +38,19 @@ func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (p
 	if ctx.Err() != nil {
 		return provider.Token{}, err
 	}
-	c.keepItsRejection(ctx)
-	return c.alone(ctx, rec, err)
+	if c.reads {
+		rec = c.last // with the claim that another may have made
+	}
+	kept := c.keepItsRejection(ctx)
+	newest, _ := c.current()
+	switch {
+	case !newest.Rejects(rec), !kept && c.old.IsZero() && !c.WaitForLogin: // or this is a new session
+		return c.alone(ctx, rec, err)
+	case rec.Holder != "": // who may know better
+		return provider.Token{}, fmt.Errorf("shared: the login %q was rejected (%s), and another process may have more luck: %w",
+			c.Key, newest.Why(), err)
+	}
+	return provider.Token{}, c.over(errors.New(newest.Why()), err)
 }
 
 // alone gets a token for this process only, since nothing can be saved because of cause. It does so
@@ -51,11 +62,6 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	switch {
 	case provider.IsPermanent(cause):
 		return provider.Token{}, cause
-	case newest.Rejects(rec) && rec.Holder == "":
-		return provider.Token{}, c.over(errors.New(newest.Why()), cause)
-	case newest.Rejects(rec): // the holder may know better
-		return provider.Token{}, fmt.Errorf("shared: the login %q was rejected (%s), and another process may have more luck: %w",
-			c.Key, newest.Why(), cause)
 	case rec.Token.RefreshToken() != "", newest.Token.RefreshToken() != "", c.old.RefreshToken() != "", beginsWithRefreshToken(c.Provider):
 		if errors.Is(cause, ErrUnwritable) {
 			cause = fmt.Errorf("%w; no new token is asked for, because the refresh token may be good for a single use and what comes "+
@@ -75,7 +81,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 		_, _, _ = c.read(ctx)
 		c.reads = c.reads && could
 		dead := rec.Rejected(given, err)
-		if now, _ := c.current(); now.Newer(dead) { // there was a login since, or another process has got a newer token
+		if now, _ := c.current(); now.Newer(dead) && !now.Ended() { // there was a login since, or another process has got a newer token
 			return c.without(ctx, cause)
 		}
 		if unsaved == nil { // and not one of its own, of which the others know nothing

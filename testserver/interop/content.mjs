@@ -100,7 +100,7 @@ run({
     const { activities } = await alice.upsertActivities({ activities: list('ho').map((one) => (one.id === '1' ? { ...one, feeds: [second.feed] } : one)) });
     assert.equal(activities[0].text, 'ho 1');
     assert.equal((await removed).activity.id, '1');
-    assert.deepEqual(feed.state.getLatestValue().activities.map((a) => a.text), ['ho 2']);
+    await until('the update', () => feed.state.getLatestValue().activities.map((a) => a.text).join() === 'ho 2');
     const { activity } = await alice.addActivity({ id: '1', type: 'note', feeds: [second.feed] });
     assert.deepEqual([activity.type, activity.text], ['note', undefined]);
     const { deleted_ids } = await alice.deleteActivities({ ids: ['1', '2', 'none'] });
