@@ -108,23 +108,31 @@ func (l *Login) Wait(ctx context.Context) error {
 	if ctx.Value(inside{l}) != nil {
 		return l.calledByProvider("Wait")
 	}
-	for try := 0; ; try++ {
-		select {
-		case l.turn <- struct{}{}:
-		case <-ctx.Done():
-			return l.gaveUp(ctx)
-		}
-		left := false
-		if newest, unsaved := l.current(); unsaved != nil && newest.AtStake() {
-			c := call{Login: l}
-			left = c.save(ctx)
-		}
-		<-l.turn
-		if left {
-			return nil
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return l.gaveUp(ctx)
+	}
+	for try, turn := 0, true; ; try++ {
+		if turn {
+			left := false
+			if newest, unsaved := l.current(); unsaved != nil && newest.AtStake() {
+				c := call{Login: l}
+				left = c.save(ctx)
+			}
+			<-l.turn
+			if left {
+				return nil
+			}
 		}
 		if ended, err := l.saved(ctx, pollInterval(l.leaseLength(), try)); ended {
 			return err
+		}
+		select {
+		case l.turn <- struct{}{}:
+			turn = true
+		default: // who has it does the same
+			turn = false
 		}
 	}
 }

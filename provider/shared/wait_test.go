@@ -230,3 +230,47 @@ func TestWaitForARejectionThatIsLeft(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitSaysWhatIsNotSaved: whenever it began, and whoever else tries to save.
+func TestWaitSaysWhatIsNotSaved(t *testing.T) {
+	for i := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			endSaves(t)
+			net := &network{Store: loggedIn(t)}
+			p := newLogin(slowAnswer{time.Second, func() { net.set(hang) }}, net, "alice")
+			wantToken(t, p, first(), "token-1")
+			time.Sleep(time.Duration(i) * 500 * time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			if err := p.Wait(ctx); err == nil || !strings.Contains(err.Error(), "is not saved") || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Wait: %v; want what is not saved, and the deadline", err)
+			}
+		})
+	}
+}
+
+// TestTokenGoesBeforeWait: those who wait until a token is saved keep no caller from it.
+func TestTokenGoesBeforeWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endSaves(t)
+		net := &network{Store: loggedIn(t)}
+		p := newLogin(slowAnswer{time.Second, func() { net.set(hang) }}, net, "alice")
+		wantToken(t, p, first(), "token-1")
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { _ = p.Wait(ctx) })
+		}
+		time.Sleep(2 * time.Minute)
+		for range 3 {
+			start := time.Now()
+			wantToken(t, p, first(), "token-1")
+			if took := time.Since(start); took > 15*time.Second {
+				t.Errorf("Token after %v", took)
+			}
+			time.Sleep(7 * time.Second)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
