@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,8 +150,12 @@ func BenchmarkErrorPages(b *testing.B) {
 			wg.Wait()
 			return float64(during-before) / inFlight
 		}
-		parked := runtime.NumGoroutine() + inFlight
-		bare := crowd(func(req *http.Request) { <-release; runtime.KeepAlive(req) }, func() bool { return runtime.NumGoroutine() >= parked })
+		var parked atomic.Int32
+		bare := crowd(func(req *http.Request) {
+			parked.Add(1)
+			<-release
+			runtime.KeepAlive(req)
+		}, func() bool { return parked.Load() == inFlight })
 
 		release = make(chan struct{})
 		base := &rejecting{good: "Bearer t2", page: 64 << 10}
