@@ -62,8 +62,8 @@ import (
 // Where no refresh token is at stake nothing can be lost, and a Store that fails keeps no process
 // from a token that has once read the record: it asks the Provider for its own, and says so once.
 // With a refresh token, a Store that can't be written is an error that says so, because the next one
-// could not be kept. Where the silence of a holder can't be noted either is so after one Lease of
-// that, and at once if a person has to mend the Store.
+// could not be kept. Both go for a Store in which the silence of a holder can't be noted: after one
+// Lease of that, and at once if a person has to mend the Store.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
 // lost its memory) it is written back, by the next call of Token in a process that knows it, and
