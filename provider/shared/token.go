@@ -213,7 +213,7 @@ func (c *call) run(ctx context.Context) (provider.Token, error) {
 				continue
 			}
 			if c.cannotNote(err) {
-				return c.withoutClaim(ctx, rec, err)
+				return c.withoutClaim(ctx, err)
 			}
 		case lease.Claim:
 			if t, done, err := c.refresh(ctx, rec, version); done {
@@ -372,7 +372,7 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 		return provider.Token{}, false, nil
 	case err != nil:
 		c.sight.Doubt(time.Now(), c.leaseLength())
-		t, err = c.withoutClaim(ctx, rec, err)
+		t, err = c.withoutClaim(ctx, err)
 		return t, true, err
 	}
 	defer func() { claim.unlock() }()
@@ -383,8 +383,8 @@ func (c *call) refresh(ctx context.Context, rec lease.Record, version uint64) (t
 	} else {
 		t, done, err = claim.ask(ctx, c.given(rec))
 	}
-	c.asked = done
-	if c.rejection = nil; !done {
+	c.asked, c.rejection = done, nil
+	if !done {
 		c.rejected, c.rejection = rec, err
 	}
 	return t, done, err

@@ -33,15 +33,13 @@ func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
 	return newest.Token, nil
 }
 
-// withoutClaim answers a call of Token that can't claim the lease in rec because of err.
-func (c *call) withoutClaim(ctx context.Context, rec lease.Record, err error) (provider.Token, error) {
+// withoutClaim answers a call of Token that can't claim the lease because of err. The record is as it
+// was seen last, with the claim that another may have made since.
+func (c *call) withoutClaim(ctx context.Context, err error) (provider.Token, error) {
 	if ctx.Err() != nil {
 		return provider.Token{}, err
 	}
-	if c.reads {
-		rec = c.last // with the claim that another may have made
-	}
-	kept := c.keepItsRejection(ctx)
+	rec, kept := c.last, c.keepItsRejection(ctx)
 	newest, _ := c.current()
 	switch {
 	case !newest.Rejects(rec), !kept && c.old.IsZero() && !c.WaitForLogin: // or this is a new session
