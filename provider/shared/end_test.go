@@ -17,12 +17,7 @@ import (
 var errRevoked = errors.New("backend: the session was revoked")
 
 // reject is a provider that rejects for good.
-func reject(calls *int) provider.TokenProvider {
-	return provider.Func(func(context.Context) (string, error) {
-		*calls++
-		return "", provider.Permanent(errRevoked)
-	})
-}
+func reject(calls *int) provider.TokenProvider { return slowReject(0, calls) }
 
 // slowReject is reject after some time.
 func slowReject(after time.Duration, calls *int) provider.TokenProvider {
@@ -42,12 +37,36 @@ func rejectCutOff(n *network, calls *int) provider.TokenProvider {
 	})
 }
 
+// rejectedCutOff returns a process that has asked with old, was rejected, and has lost its network with
+// that.
+func rejectedCutOff(t *testing.T, s shared.Store, old provider.Token, sent *int) (*shared.Login, *network) {
+	t.Helper()
+	endSaves(t)
+	net := &network{Store: s}
+	p := newLogin(rejectCutOff(net, sent), net, "alice")
+	_, _ = p.Token(t.Context(), old)
+	return p, net
+}
+
 // slowFailure fails for now after some time.
 func slowFailure(after time.Duration) provider.TokenProvider {
 	return provider.Func(func(context.Context) (string, error) {
 		time.Sleep(after)
 		return "", errors.New("503")
 	})
+}
+
+// takenOver lets call begin and cuts its network off a second later; other takes over meanwhile. The
+// network is back after so long. both waits for them.
+func takenOver(net *network, away time.Duration, call, other func()) (both *sync.WaitGroup) {
+	both = new(sync.WaitGroup)
+	both.Go(call)
+	time.Sleep(time.Second)
+	net.set(down)
+	both.Go(other)
+	time.Sleep(away)
+	net.set(nil)
+	return both
 }
 
 func TestRejectedForGood(t *testing.T) {

@@ -29,6 +29,17 @@ func numbered() provider.TokenProvider {
 	})
 }
 
+// withItsOwn returns a process that has logged in with token-0, and then got a token by itself as its
+// network had the fault.
+func withItsOwn(t *testing.T, s shared.Store, fault func(string) (bool, error)) (p *shared.Login, net *network, own provider.Token) {
+	t.Helper()
+	net = &network{Store: s}
+	p = newLogin(numbered(), net, "alice")
+	logIn(t, p, bare("token-0"))
+	net.set(fault)
+	return p, net, wantToken(t, p, bare("token-0"), "own-1")
+}
+
 func logIn(t *testing.T, p *shared.Login, token provider.Token) {
 	t.Helper()
 	if err := p.Login(t.Context(), token); err != nil {
@@ -74,11 +85,7 @@ func (w lastWord) wantFor(t *testing.T, p *shared.Login, old provider.Token) {
 func TestLastWordWhileAlone(t *testing.T) {
 	forLastWords(t, func(t *testing.T, word lastWord) {
 		m := new(storetest.Memory)
-		net := &network{Store: m}
-		p := newLogin(numbered(), net, "alice")
-		logIn(t, p, bare("token-0"))
-		net.set(down)
-		old := wantToken(t, p, bare("token-0"), "own-1")
+		p, net, old := withItsOwn(t, m, down)
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = p.Token(t.Context(), old) })
 		time.Sleep(5 * time.Second)
@@ -268,11 +275,9 @@ func TestNewSessionAfterALoss(t *testing.T) {
 func TestOwnTokenIsNotNewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := new(storetest.Memory)
-		net := &network{Store: m}
-		p, others := newLogin(numbered(), net, "alice"), newLogin(answer(bare("fresh")), m, "alice")
-		logIn(t, p, bare("token-0"))
-		net.set(down)
-		wantToken(t, p, wantToken(t, p, bare("token-0"), "own-1"), "own-2")
+		p, net, old := withItsOwn(t, m, down)
+		others := newLogin(answer(bare("fresh")), m, "alice")
+		wantToken(t, p, old, "own-2")
 		time.Sleep(24 * time.Hour)
 		wantToken(t, others, bare("token-0"), "fresh")
 		net.set(nil)

@@ -130,10 +130,7 @@ func TestRejectionIsSaved(t *testing.T) {
 // who has claimed it since, nor for those who wait for that.
 func TestRejectionWaitsForAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endSaves(t)
-		net := &network{Store: loggedIn(t)}
-		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, net := rejectedCutOff(t, loggedIn(t), first(), new(int))
 		var wg sync.WaitGroup
 		other := newLogin(slowAnswer{10 * time.Second, func() {}}, net.Store, "alice")
 		wg.Go(func() { wantToken(t, other, first(), "token-1") })
@@ -150,11 +147,8 @@ func TestRejectionWaitsForAnother(t *testing.T) {
 // TestRejectionOutlivesAnother: one who has claimed what was rejected dies. It is not sent again.
 func TestRejectionOutlivesAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endSaves(t)
 		m, sent := loggedIn(t), 0
-		mine := &network{Store: m}
-		p := newLogin(rejectCutOff(mine, &sent), mine, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, mine := rejectedCutOff(t, m, first(), &sent)
 		abandonLease(t, m, 15*time.Second)
 		mine.set(nil)
 		wantEnded(t, p, first())
@@ -195,11 +189,8 @@ func TestRejectedAlone(t *testing.T) {
 func TestOwnTokenRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := new(storetest.Memory)
-		net := &network{Store: m}
-		p, others := newLogin(numbered(), net, "alice"), newLogin(answer(bare("fresh")), m, "alice")
-		logIn(t, p, bare("token-0"))
-		net.set(readOnly)
-		old := wantToken(t, p, bare("token-0"), "own-1")
+		p, net, old := withItsOwn(t, m, readOnly)
+		others := newLogin(answer(bare("fresh")), m, "alice")
 		p.Provider = reject(new(int))
 		wantEnded(t, p, old)
 		wantToken(t, others, bare("token-0"), "fresh")
@@ -253,14 +244,7 @@ func TestRejectedBesideAFailure(t *testing.T) {
 		net := &network{Store: m}
 		p := newLogin(slowReject(25*time.Second, &sent), net, "alice")
 		other := newLogin(slowFailure(20*time.Second), m, "alice")
-		var wg sync.WaitGroup
-		wg.Go(func() { wantEnded(t, p, first()) })
-		time.Sleep(time.Second)
-		net.set(down)
-		wg.Go(func() { _, _ = other.Token(t.Context(), first()) })
-		time.Sleep(20 * time.Second)
-		net.set(nil)
-		wg.Wait()
+		takenOver(net, 20*time.Second, func() { wantEnded(t, p, first()) }, func() { _, _ = other.Token(t.Context(), first()) }).Wait()
 		wantEnded(t, p, first())
 		wantEnded(t, other, first())
 		if sent != 1 {
@@ -297,25 +281,18 @@ func TestRejectedBesideAFailureAndAClaim(t *testing.T) {
 					}
 					return "token-1", nil
 				}), m, "alice")
-				var wg sync.WaitGroup
-				wg.Go(func() {
+				takenOver(net, 20*time.Second, func() {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 					defer cancel()
 					_, err := p.Token(ctx, test.old)
 					if errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("Token: %v", err)
 					}
-				})
-				time.Sleep(time.Second)
-				net.set(down)
-				wg.Go(func() {
+				}, func() {
 					for range test.more {
 						_, _ = other.Token(t.Context(), test.old)
 					}
-				})
-				time.Sleep(20 * time.Second)
-				net.set(nil)
-				wg.Wait()
+				}).Wait()
 				wantToken(t, p, first(), "token-1")
 			})
 		})
@@ -352,14 +329,9 @@ func TestRejectedSessionBesideAFailure(t *testing.T) {
 		net := &network{Store: m}
 		p := newLogin(slowReject(25*time.Second, &sent), net, "alice")
 		other := newLogin(slowFailure(20*time.Second), m, "alice")
-		var wg sync.WaitGroup
-		wg.Go(func() { wantEnded(t, p, provider.Token{}) })
-		time.Sleep(time.Second)
-		net.set(down)
-		wg.Go(func() { _, _ = other.Token(t.Context(), provider.Token{}) })
-		time.Sleep(20 * time.Second)
-		net.set(nil)
-		wg.Wait()
+		takenOver(net, 20*time.Second, func() { wantEnded(t, p, provider.Token{}) }, func() {
+			_, _ = other.Token(t.Context(), provider.Token{})
+		}).Wait()
 		if sent != 1 {
 			t.Errorf("the Provider was asked %d times", sent)
 		}
@@ -403,11 +375,8 @@ func TestRejectedWhileAnotherCannotSave(t *testing.T) {
 // with the same token has failed for now, and so that sends it once.
 func TestRejectionBesideAFailingAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endSaves(t)
 		m, sent := loggedIn(t), 0
-		mine := &network{Store: m}
-		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
-		_, _ = p.Token(t.Context(), first())
+		_, mine := rejectedCutOff(t, m, first(), new(int))
 		other := newLogin(provider.Func(func(context.Context) (string, error) {
 			sent++
 			time.Sleep(20 * time.Second)
@@ -431,11 +400,8 @@ func TestRejectedRefreshTokenOfTheCaller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				endSaves(t)
 				m, sent := new(storetest.Memory), 0
-				net := &network{Store: m}
-				p := newLogin(rejectCutOff(net, &sent), net, "alice")
-				_, _ = p.Token(t.Context(), old)
+				p, net := rejectedCutOff(t, m, old, &sent)
 				time.AfterFunc(2*time.Second, func() { net.set(nil) })
 				if err := p.Wait(t.Context()); err != nil || !strings.Contains(raw(t, m), "dead") {
 					t.Errorf("Wait: %v; the record is %s", err, raw(t, m))
@@ -458,20 +424,13 @@ func TestRejectedAndGone(t *testing.T) {
 		net := &network{Store: m}
 		p := newLogin(slowReject(25*time.Second, &sent), net, "alice")
 		other := newLogin(slowFailure(20*time.Second), m, "alice")
-		var wg sync.WaitGroup
-		wg.Go(func() {
+		takenOver(net, 20*time.Second, func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 28*time.Second)
 			defer cancel()
 			if _, err := p.Token(ctx, first()); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Token: %v; want the deadline's error", err)
 			}
-		})
-		time.Sleep(time.Second)
-		net.set(down)
-		wg.Go(func() { _, _ = other.Token(t.Context(), first()) })
-		time.Sleep(20 * time.Second)
-		net.set(nil)
-		wg.Wait()
+		}, func() { _, _ = other.Token(t.Context(), first()) }).Wait()
 		wantEnded(t, p, first())
 		if sent != 1 {
 			t.Errorf("the refresh token was sent %d times", sent)
@@ -487,23 +446,17 @@ func TestRejectedAndUnwritable(t *testing.T) {
 		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
 		mine, others := &network{Store: m}, &network{Store: m}
 		p := newLogin(slowReject(25*time.Second, &sent), mine, "alice")
-		var wg sync.WaitGroup
-		wg.Go(func() {
+		both := takenOver(mine, 20*time.Second, func() {
 			if _, err := p.Token(t.Context(), bare("token-0")); err == nil || provider.IsPermanent(err) || !strings.Contains(err.Error(), "may have more luck") {
 				t.Errorf("Token: %v; want that it was rejected, and that the other may have more luck", err)
 			}
-		})
-		time.Sleep(time.Second)
-		mine.set(down)
-		wg.Go(func() {
+		}, func() {
 			_, _ = newLogin(slowFailure(50*time.Second), others, "alice").Token(t.Context(), bare("token-0"))
 		})
-		time.Sleep(20 * time.Second)
-		mine.set(nil)
 		time.Sleep(5 * time.Second) // rejected
 		others.set(down)
 		mine.set(full)
-		wg.Wait()
+		both.Wait()
 		if sent != 1 {
 			t.Errorf("the token was sent %d times", sent)
 		}
@@ -514,12 +467,9 @@ func TestRejectedAndUnwritable(t *testing.T) {
 // leave the rejection to.
 func TestRejectionAndALostClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endSaves(t)
 		s, sent := new(forgetful), 0
 		logIn(t, newLogin(new(singleUse), s, "alice"), first())
-		net := &network{Store: s}
-		p := newLogin(rejectCutOff(net, &sent), net, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, net := rejectedCutOff(t, s, first(), &sent)
 		s.forget(1)
 		time.AfterFunc(2*time.Second, func() { net.set(nil) })
 		if err := p.Wait(t.Context()); err != nil {

@@ -49,14 +49,9 @@ func TestSessionTakenOver(t *testing.T) {
 				if ended {
 					logout.by(t, other)
 				}
-				var wg sync.WaitGroup
-				wg.Go(func() { wantToken(t, p, provider.Token{}, "token-1") })
-				time.Sleep(time.Second)
-				net.set(down)
-				wg.Go(func() { wantToken(t, other, provider.Token{}, "token-1") }) // takes over, and is rejected at last
-				time.Sleep(30 * time.Second)
-				net.set(nil)
-				wg.Wait()
+				takenOver(net, 30*time.Second, func() { wantToken(t, p, provider.Token{}, "token-1") }, func() {
+					wantToken(t, other, provider.Token{}, "token-1") // it is rejected at last
+				}).Wait()
 			})
 		})
 	}
@@ -183,19 +178,11 @@ func TestRejectedSessionTakenOver(t *testing.T) {
 					logout.by(t, newLogin(new(singleUse), m, "alice"))
 				}
 				net := &network{Store: m}
-				p := newLogin(provider.Func(func(context.Context) (string, error) {
-					time.Sleep(25 * time.Second)
-					return "", provider.Permanent(errors.New("used before"))
-				}), net, "alice")
+				p := newLogin(slowReject(25*time.Second, new(int)), net, "alice")
 				other := newLogin(slowAnswer{20 * time.Second, func() {}}, m, "alice")
-				var wg sync.WaitGroup
-				wg.Go(func() { wantToken(t, p, provider.Token{}, "token-1") })
-				time.Sleep(time.Second)
-				net.set(down)
-				wg.Go(func() { wantToken(t, other, provider.Token{}, "token-1") })
-				time.Sleep(20 * time.Second)
-				net.set(nil)
-				wg.Wait()
+				takenOver(net, 20*time.Second, func() { wantToken(t, p, provider.Token{}, "token-1") }, func() {
+					wantToken(t, other, provider.Token{}, "token-1")
+				}).Wait()
 			})
 		})
 	}

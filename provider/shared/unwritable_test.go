@@ -334,11 +334,7 @@ func TestLoginWhileOneAsksAlone(t *testing.T) {
 func TestRejectedAloneAndTheStoreIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // another has got a token, with the same generation
 		m := new(storetest.Memory)
-		net := &network{Store: m}
-		p := newLogin(numbered(), net, "alice")
-		logIn(t, p, bare("token-0"))
-		net.set(down)
-		old := wantToken(t, p, bare("token-0"), "own-1")
+		p, net, old := withItsOwn(t, m, down)
 		wantToken(t, newLogin(answer(bare("fresh")), m, "alice"), bare("token-0"), "fresh")
 		p.Provider = slowReject(10*time.Second, new(int))
 		time.AfterFunc(5*time.Second, func() { net.set(nil) })

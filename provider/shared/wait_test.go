@@ -143,20 +143,15 @@ func TestWaitForARejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // there are no refresh tokens
 		m := new(storetest.Memory)
 		logIn(t, newLogin(new(singleUse), m, "alice"), bare("token-0"))
-		net := &network{Store: m}
-		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
-		_, _ = p.Token(t.Context(), bare("token-0"))
+		p, _ := rejectedCutOff(t, m, bare("token-0"), new(int))
 		start := time.Now()
 		if err := p.Wait(t.Context()); err != nil || time.Since(start) != 0 {
 			t.Errorf("Wait: %v after %v", err, time.Since(start))
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		endSaves(t)
 		m := loggedIn(t)
-		mine := &network{Store: m}
-		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, mine := rejectedCutOff(t, m, first(), new(int))
 		abandonLease(t, m, 15*time.Second)
 		mine.set(nil)
 		start := time.Now()
@@ -166,10 +161,7 @@ func TestWaitForARejection(t *testing.T) {
 		wantEnded(t, p, first())
 	})
 	synctest.Test(t, func(t *testing.T) { // it says what is not saved
-		endSaves(t)
-		net := &network{Store: loggedIn(t)}
-		p := newLogin(rejectCutOff(net, new(int)), net, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, _ := rejectedCutOff(t, loggedIn(t), first(), new(int))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := p.Wait(ctx); err == nil || !strings.Contains(err.Error(), "has ended is not saved") {
@@ -189,20 +181,14 @@ func TestWaitForARejectionThatIsLeft(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) { // which has died
-		endSaves(t)
 		m := loggedIn(t)
-		mine := &network{Store: m}
-		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, mine := rejectedCutOff(t, m, first(), new(int))
 		abandonLease(t, m, 15*time.Second)
 		wait(t, p, mine)
 	})
 	synctest.Test(t, func(t *testing.T) { // which is at work
-		endSaves(t)
 		m := loggedIn(t)
-		mine := &network{Store: m}
-		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, mine := rejectedCutOff(t, m, first(), new(int))
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			wantToken(t, newLogin(slowAnswer{50 * time.Second, func() {}}, m, "alice"), first(), "token-1")
@@ -212,11 +198,8 @@ func TestWaitForARejectionThatIsLeft(t *testing.T) {
 		wg.Wait()
 	})
 	synctest.Test(t, func(t *testing.T) { // which has failed since
-		endSaves(t)
 		m := loggedIn(t)
-		mine := &network{Store: m}
-		p := newLogin(rejectCutOff(mine, new(int)), mine, "alice")
-		_, _ = p.Token(t.Context(), first())
+		p, mine := rejectedCutOff(t, m, first(), new(int))
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = newLogin(slowFailure(20*time.Second), m, "alice").Token(t.Context(), first()) })
 		time.Sleep(25 * time.Second) // it has taken over
