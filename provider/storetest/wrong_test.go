@@ -139,16 +139,22 @@ func counting(number func(uint64) uint64, same func(a, b uint64) bool) func() fu
 }
 
 // TestWrongStoreFails runs the part of the conformance test that is to catch a wrong store, in a
-// process of its own, and wants to see it fail.
+// process of its own, and wants to see it fail. What is caught by chance, or in the time that a
+// processor gave it, has three such chances: where forty others wanted the processor as well, one
+// process in a hundred did not meet it.
 func TestWrongStoreFails(t *testing.T) {
 	for _, w := range wrongStores {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWrongStore$/^"+w.caught+"$", "-test.timeout=10m")
-			cmd.Env = append(os.Environ(), wrongEnv+"="+w.name)
-			out, err := cmd.CombinedOutput()
+			var out []byte
+			var err error
+			for try := 0; try < 3 && err == nil; try++ {
+				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWrongStore$/^"+w.caught+"$", "-test.timeout=10m")
+				cmd.Env = append(os.Environ(), wrongEnv+"="+w.name)
+				out, err = cmd.CombinedOutput()
+			}
 			if err == nil {
-				t.Fatal("the wrong store passed")
+				t.Fatal("the wrong store passed three times")
 			}
 			if !strings.Contains(string(out), "--- FAIL: TestWrongStore/"+w.caught+" ") {
 				t.Fatalf("the subtest %q did not fail; the output was\n%s", w.caught, out)
