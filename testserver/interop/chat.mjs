@@ -1,9 +1,9 @@
 // Stream's chat client for JavaScript, which speaks the older protocol, as far as logging in goes.
 import assert from 'node:assert/strict';
 import { StreamChat } from 'stream-chat';
-import { BASE, KEY, SECRET, control, provider, run, sleep, until } from './lib.mjs';
+import { BASE, KEY, SECRET, control, patience, provider, run, sleep, until } from './lib.mjs';
 
-const options = { baseURL: BASE, allowServerSideConnect: true };
+const options = { baseURL: BASE, timeout: patience, allowServerSideConnect: true };
 const server = () => new StreamChat(KEY, SECRET, options);
 const sockets = async () => (await control('sockets')).json();
 

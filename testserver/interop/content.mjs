@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { FeedsClient } from '@stream-io/feeds-client';
 import { StreamClient } from '@stream-io/node-sdk';
-import { BASE, KEY, SECRET, provider, run, until } from './lib.mjs';
+import { BASE, KEY, SECRET, patience, provider, run, until } from './lib.mjs';
 
 const connect = async (user) => {
-  const client = new FeedsClient(KEY, { base_url: BASE, timeout: 10_000 });
+  const client = new FeedsClient(KEY, { base_url: BASE, timeout: patience });
   await client.connectUser({ id: user, name: user.toUpperCase() }, provider(user));
   return client;
 };
@@ -26,7 +26,7 @@ const next = (target, type) =>
 
 const leave = (...clients) => Promise.all(clients.map((client) => client.disconnectUser()));
 
-const server = () => new StreamClient(KEY, SECRET, { basePath: BASE });
+const server = () => new StreamClient(KEY, SECRET, { basePath: BASE, timeout: patience });
 
 run({
   // The story of Stream's own test of notification feeds.

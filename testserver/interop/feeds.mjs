@@ -1,11 +1,11 @@
 // Stream's feeds client for JavaScript, as a browser would use it.
 import assert from 'node:assert/strict';
 import { FeedsClient } from '@stream-io/feeds-client';
-import { BASE, KEY, SECRET, control, provider, run, sleep, until } from './lib.mjs';
+import { BASE, KEY, SECRET, control, patience, provider, run, sleep, until } from './lib.mjs';
 import { StreamClient } from '@stream-io/node-sdk';
 
 const connect = async (user, tokens, options = {}) => {
-  const client = new FeedsClient(KEY, { base_url: BASE, ...options });
+  const client = new FeedsClient(KEY, { base_url: BASE, timeout: patience, ...options });
   await client.connectUser({ id: user, name: user.toUpperCase() }, tokens);
   return client;
 };
@@ -53,7 +53,7 @@ run({
     const tokens = provider('alice');
     const client = await connect('alice', tokens);
     await sleep(1100); // iat has whole seconds
-    const server = new StreamClient(KEY, SECRET, { basePath: BASE });
+    const server = new StreamClient(KEY, SECRET, { basePath: BASE, timeout: patience });
     await server.updateUsersPartial({ users: [{ id: 'alice', set: { revoke_tokens_issued_before: new Date() } }] });
     await client.addActivity({ type: 'post', feeds: ['user:alice'], text: 'after' });
     assert.equal(tokens.calls, 2);
@@ -61,7 +61,7 @@ run({
   },
 
   async developer() {
-    const client = new FeedsClient(KEY, { base_url: BASE });
+    const client = new FeedsClient(KEY, { base_url: BASE, timeout: patience });
     globalThis.window = { btoa }; // which a browser has
     const token = client.devToken('ab?>');
     delete globalThis.window;
@@ -86,7 +86,7 @@ run({
       return found;
     };
 
-    const server = new StreamClient(KEY, SECRET, { basePath: BASE }).feeds;
+    const server = new StreamClient(KEY, SECRET, { basePath: BASE, timeout: patience }).feeds;
     const { activity } = await server.addActivity({ type: 'post', feeds: ['user:alice'], text: 'one', user_id: 'alice' });
     const added = await event('feeds.activity.added');
     assert.equal(added.fid, 'user:alice');
@@ -146,7 +146,7 @@ run({
   },
 
   async guest() {
-    const client = new FeedsClient(KEY, { base_url: BASE });
+    const client = new FeedsClient(KEY, { base_url: BASE, timeout: patience });
     const { user } = await client.connectGuest({ user: { id: 'ann', name: 'Ann' } });
     assert.match(user.id, /^guest-[0-9a-f-]{36}-ann$/);
     assert.equal(user.role, 'guest');
@@ -161,7 +161,7 @@ run({
     await alice.addActivity({ type: 'post', feeds: ['user:alice'], text: 'hello' });
     await alice.disconnectUser();
 
-    const client = new FeedsClient(KEY, { base_url: BASE });
+    const client = new FeedsClient(KEY, { base_url: BASE, timeout: patience });
     await client.connectAnonymous();
     const feed = client.feed('user', 'alice');
     await feed.getOrCreate();

@@ -1,9 +1,9 @@
 // Stream's server-side SDK for Node, as a backend would use it.
 import assert from 'node:assert/strict';
 import { StreamClient } from '@stream-io/node-sdk';
-import { BASE, KEY, SECRET, call, control, run, sleep } from './lib.mjs';
+import { BASE, KEY, SECRET, call, control, patience, run, sleep } from './lib.mjs';
 
-const server = new StreamClient(KEY, SECRET, { basePath: BASE });
+const server = new StreamClient(KEY, SECRET, { basePath: BASE, timeout: patience });
 
 // The SDK sets iat one second back, so a new token lives only once that second lies behind the revocation.
 const nextToken = async (user_id) => {
@@ -19,7 +19,7 @@ run({
     assert.equal(await call(server.createToken('alice')), 0);
     assert.equal(await call(server.generateUserToken({ user_id: 'alice', exp: Math.floor(Date.now() / 1000) - 1 })), 40);
     assert.equal(await call(server.generateUserToken({ user_id: 'alice', iat: Math.floor(Date.now() / 1000) + 60 })), 42);
-    const other = new StreamClient(KEY, 'another secret', { basePath: BASE });
+    const other = new StreamClient(KEY, 'another secret', { basePath: BASE, timeout: patience });
     assert.equal(await call(other.generateUserToken({ user_id: 'alice' })), 43);
     await assert.rejects(other.getApp(), { code: 43 });
   },

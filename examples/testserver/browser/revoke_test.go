@@ -1,6 +1,8 @@
 package browser_test
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -20,7 +22,13 @@ func (g *gate) fault(r *http.Request) testserver.Fault {
 	shut := g.shut
 	g.mu.Unlock()
 	if shut != nil && r.URL.Path == "/token" {
-		<-shut
+		body, _ := io.ReadAll(r.Body) // else net/http does not notice that the client has gone
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		select {
+		case <-shut:
+		case <-r.Context().Done(): // the client has given up, and asks again: one call is held up at a time
+			return testserver.Fault{Hang: true}
+		}
 	}
 	return testserver.Fault{}
 }
