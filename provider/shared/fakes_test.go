@@ -38,10 +38,8 @@ func first() provider.Token {
 func (b *singleUse) Token(ctx context.Context, old provider.Token) (provider.Token, error) {
 	n, err := b.begin(old)
 	defer b.end()
-	select {
-	case <-time.After(b.work):
-	case <-ctx.Done():
-		return provider.Token{}, ctx.Err()
+	if werr := wait(ctx, b.work); werr != nil {
+		return provider.Token{}, werr
 	}
 	if err != nil {
 		return provider.Token{}, err
@@ -168,9 +166,17 @@ var (
 	errLost = errors.New("network: lost")
 )
 
-func (n *network) wait(ctx context.Context) error {
+func (n *network) wait(ctx context.Context) error { return wait(ctx, n.delay) }
+
+// wait waits for d. Without a timer of 0: the race detector crashes where several goroutines of a bubble
+// meet one that is due as they select, because Go 1.26 runs it in each of them with the bubble's one
+// context for races.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
 	select {
-	case <-time.After(n.delay):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -39,6 +39,9 @@ func pollInterval(lease time.Duration, looks int) time.Duration {
 
 // pause waits for d and returns nil, or ctx.Err() once ctx is done.
 func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
