@@ -57,7 +57,7 @@ func (c *call) claim(ctx context.Context, rec lease.Record, version uint64) (_ *
 		case lerr != nil:
 		case now.Holder == k.rec.Holder:
 			k.version, err = found, nil
-		case !now.Same(rec): // what this process can't replace another has
+		case !now.Same(rec), now.Holder != "" && now.Holder != rec.Holder: // what this process can't replace another has, or is about to
 			err = ErrConflict
 		}
 	}

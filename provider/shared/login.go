@@ -63,7 +63,9 @@ import (
 // from a token that has once read the record: it asks the Provider for its own, and says so once.
 // With a refresh token, a Store that can't be written is an error that says so, because the next one
 // could not be kept. Both go for a Store in which the silence of a holder can't be noted: after one
-// Lease of that, and at once if a person has to mend the Store.
+// Lease of that, and at once if a person has to mend the Store. While a holder is heard it is
+// waited for, also by who can only read: one process that refreshes is enough for a fleet of those.
+// A rejected token of a process's own ends nothing: the shared one counts again.
 //
 // The newest token is also kept in memory. If the Store has lost it (a Redis that failed over, or
 // lost its memory) it is written back, by the next call of Token in a process that knows it, and

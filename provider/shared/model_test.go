@@ -22,7 +22,7 @@ import (
 
 // TestModel runs schedules in which everything that can go wrong does, in any order: hosts die at
 // any point, operations of the store get lost, hang or come late, the store is away, takes no
-// writes or forgets, clocks are wrong, the backend is slower than the lease.
+// writes, from one host never, or forgets, clocks are wrong, the backend is slower than the lease.
 //
 // No two calls of the backend may bring the same refresh token, no login may be lost and none may
 // be stuck, except through the gaps that the documentation of Login names; those are counted.
@@ -121,6 +121,7 @@ func newWorld(seed uint64) *world {
 		w.plan.leases = []time.Duration{modelLease / 3, modelLease, modelLease * 3}
 		w.plan.delay /= 3 // a lease is long for the store
 	}
+	w.plan.reader = some(4)
 	return w
 }
 
@@ -157,6 +158,7 @@ func (w *world) keepRunning(host int) {
 	for n := 1; ; n++ {
 		p := &process{w: w, name: fmt.Sprintf("%c%d", 'A'+host, n), died: make(chan struct{}), fuse: -1}
 		p.lease = w.plan.leases[host%len(w.plan.leases)]
+		p.reads = w.plan.reader && host == w.plan.hosts-1
 		p.rng = rand.New(rand.NewPCG(w.seed, uint64(2+100*host+n)))
 		w.enter(p)
 		if w.plan.deaths && n < 3 && p.rng.IntN(2) == 0 {
@@ -280,7 +282,7 @@ func (p *process) mayEnd(err error) bool {
 		p.w.fail("the login is lost for %s: %v", p.name, err)
 		return false
 	}
-	if !slices.ContainsFunc(p.w.all, func(q *process) bool { return q.knows && !q.dead && !q.over }) {
+	if !slices.ContainsFunc(p.w.all, func(q *process) bool { return q.knows && !q.dead && !q.over && !q.reads }) {
 		p.w.slip("the store forgot the login, and no process was left that knew it")
 	}
 	return true
@@ -291,6 +293,9 @@ func (p *process) mayEnd(err error) bool {
 func (p *process) stuck(since time.Time) bool {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
+	if p.reads && !slices.ContainsFunc(p.w.all, func(q *process) bool { return !q.reads && !q.over && !q.dead }) {
+		return true // who could get one for it has seen all
+	}
 	if most := 5*time.Minute + p.w.outages; time.Since(since) > most {
 		p.w.fail("%s has had no token for %v", p.name, most)
 		return true

@@ -74,6 +74,9 @@ func (p *process) CompareAndSwap(ctx context.Context, _ string, record []byte, v
 	defer p.w.mu.Unlock()
 	began := time.Now()
 	arrives, lost := p.operate(ctx, "swap")
+	if p.reads {
+		return 0, cmpErr(lost, shared.ErrUnwritable)
+	}
 	p.wrote(began, lost)
 	if !arrives {
 		return 0, lost

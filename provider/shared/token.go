@@ -13,8 +13,9 @@ import (
 // Token returns the shared token, or gets a new one if it is old. It implements
 // [provider.TokenProvider].
 //
-// A token in the Store that is not old is returned whatever the clock says about it: a clock may be
-// wrong, and a token that has ended costs one rejection. The zero Token as old stands for a new
+// A token in the Store that is not old is returned whatever the clock says about it, unless it was
+// rejected for good and only this process knows: a clock may be wrong, and a token that has ended
+// costs one rejection. The zero Token as old stands for a new
 // session: if the login had ended before this call, the Provider is asked to log in, unless
 // WaitForLogin is set. Errors of the Store are temporary, except a mistake in its configuration.
 //

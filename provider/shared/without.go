@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/stayauth/stayauth/provider"
 	"github.com/stayauth/stayauth/provider/shared/internal/lease"
@@ -17,9 +18,12 @@ func (c *call) without(ctx context.Context, err error) (provider.Token, error) {
 	switch {
 	case ctx.Err() != nil:
 		return provider.Token{}, err
-	case newest.Ended() && unsaved != nil && c.reads && c.old.IsZero() && !c.WaitForLogin:
+	case c.reads && newest.Empty() && (!newest.Ended() || c.old.IsZero() && !c.WaitForLogin):
 		return c.alone(ctx, newest, err) // a new session
 	case newest.Ended() && unsaved != nil:
+		if c.reads && c.outdated(ctx, newest) {
+			return c.without(ctx, err)
+		}
 		return provider.Token{}, c.over(errors.New(newest.Why()), err)
 	case newest.Generation == 0, newest.Ended():
 		return provider.Token{}, err
@@ -42,19 +46,19 @@ func (c *call) withoutClaim(ctx context.Context, err error) (provider.Token, err
 	rec, kept := c.last, c.keepItsRejection(ctx)
 	newest, _ := c.current()
 	switch {
-	case !newest.Rejects(rec), !kept && c.old.IsZero() && !c.WaitForLogin: // or this is a new session
+	case !newest.Rejects(rec):
 		return c.alone(ctx, rec, err)
-	case rec.Holder != "": // who may know better
-		return provider.Token{}, fmt.Errorf("shared: the login %q was rejected (%s), and another process may have more luck: %w",
-			c.Key, newest.Why(), err)
+	case !kept && c.old.IsZero() && !c.WaitForLogin: // a new session
+		return c.alone(ctx, newest, err)
+	case c.outdated(ctx, newest):
+		return c.without(ctx, err)
 	}
 	return provider.Token{}, c.over(errors.New(newest.Why()), err)
 }
 
 // alone gets a token for this process only, since nothing can be saved because of cause. It does so
 // where no refresh token is at stake: any process may ask the Provider for a token of its own then.
-// The Provider's word is final where the record could be read before and after, and was of nothing
-// newer: elsewhere another process may have a new login.
+// Where that is rejected for good the shared one counts again, and the Provider is asked with it.
 func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provider.Token, error) {
 	newest, unsaved := c.current()
 	switch {
@@ -75,15 +79,16 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	c.asked = true
 	switch {
 	case provider.IsPermanent(err):
-		could := c.reads
-		_, _, _ = c.read(ctx)
-		c.reads = c.reads && could
 		dead := rec.Rejected(given, err)
-		if now, _ := c.current(); now.Newer(dead) && !now.Ended() { // there was a login since, or another process has got a newer token
+		switch {
+		case c.outdated(ctx, dead):
 			return c.without(ctx, cause)
-		}
-		if unsaved == nil { // and not one of its own, of which the others know nothing
+		case unsaved == nil:
 			c.keepRejection(ctx, dead, cause)
+		case !newest.Ended(): // it was one of its own, of which the others know nothing
+			if c.forget(); !c.last.Empty() {
+				return c.alone(ctx, c.last, cause)
+			}
 		}
 		return provider.Token{}, c.over(err, cause)
 	case err != nil || t.IsZero():
@@ -104,13 +109,27 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 	return answer.Token, nil
 }
 
+// outdated reads the record once more, and reports whether that has come further than what dead
+// rejects: there was a login since, or another process has got a token.
+func (c *call) outdated(ctx context.Context, dead lease.Record) bool {
+	_, _, _ = c.read(ctx)
+	now, _ := c.current()
+	return !dead.Newer(now) && !now.Ended()
+}
+
 // over says that the Provider has rejected the login for good, and that this can't be saved because
-// of cause.
+// of cause. It is final where the record could be read since, and no other process has claimed it
+// that may know better: one that is at work, or that may have spent the refresh token.
 func (c *call) over(rejection, cause error) error {
-	if c.reads {
-		return c.endedError("", rejection)
+	newest, _ := c.current()
+	do := lease.Decide(c.last, c.known(), c.old, time.Now()).Do
+	switch {
+	case !c.reads:
+		return fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{rejection}, cause)
+	case do == lease.Wait, do == lease.Note && newest.AtStake():
+		return fmt.Errorf("shared: the login %q was rejected, and another process may have more luck: %w; %w", c.Key, temporary{rejection}, cause)
 	}
-	return fmt.Errorf("%w; and no other process's newer token can be looked for: %w", temporary{rejection}, cause)
+	return c.endedError("", rejection)
 }
 
 // beginsWithRefreshToken reports whether p has a refresh token of its own, to begin a login with.

@@ -52,6 +52,7 @@ type plan struct {
 	forgets   bool // the store loses writes
 	wrongTime bool
 	leases    []time.Duration // of one host after the other
+	reader    bool            // the last host can't write the store
 }
 
 type event struct {
@@ -126,6 +127,7 @@ type process struct {
 	name  string
 	lease time.Duration
 	died  chan struct{} // closed when it dies
+	reads bool          // the store, and can't write it
 
 	// Guarded by w.mu.
 	rng    *rand.Rand

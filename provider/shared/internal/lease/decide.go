@@ -45,7 +45,8 @@ type Action struct {
 //
 //	state      the record                                                    action
 //	behind     is older than what this process knows                         Mend: write that back
-//	usable     has a token that is not old, whatever the clock says          Use
+//	usable     has a token that is not old, whatever the clock says, and     Use
+//	           that was not rejected for good
 //	ended      is that of a login that is over, for a process that had it    End
 //	failed     tells of an attempt that failed during this call              Share, or End
 //	unchanged  has a token that is old, and was brought during this call     Use
@@ -73,7 +74,7 @@ func Decide(r Record, known Known, old provider.Token, now time.Time) Action {
 	switch {
 	case known.Newest.Newer(r) && !(rejected && r.Holder != "" && !own): // behind
 		return Action{Do: Mend, Record: known.mended(r)}
-	case !r.Token.IsZero() && r.Token.Value() != old.Value(): // usable
+	case !r.Token.IsZero() && r.Token.Value() != old.Value() && !rejected: // usable
 		return Action{Do: Use}
 	case r.Ended() && (known.Waits || !old.IsZero()): // ended
 		return Action{Do: End}
