@@ -25,7 +25,7 @@ import (
 // did, and there is no token that works; none may be without a token for long where one is to be
 // had; and no call asks the Provider on and on.
 //
-// STAYAUTH_MODEL and STAYAUTH_SEED are as for TestModel.
+// STAYAUTH_MODEL is as for TestModel, and STAYAUTH_SEED=n runs the schedule that a failure has told of.
 func TestModelAlone(t *testing.T) {
 	schedules, first := 300, uint64(1) // the same in each ordinary run
 	if raceEnabled {
@@ -61,11 +61,10 @@ func (c *aloneCounts) add(d aloneCounts) {
 
 // An aloneWorld is one schedule, in a bubble.
 type aloneWorld struct {
-	dice      *dice
-	store     forgetful
-	logsIn    bool // the Provider does, for a new session
-	forgets   bool // the store does
-	processes []*aloneProcess
+	dice    *dice
+	store   forgetful
+	logsIn  bool // the Provider does, for a new session
+	forgets bool // the store does
 
 	mu      sync.Mutex // guards the fields below; never held across a wait
 	session int        // the one that is not revoked
@@ -124,6 +123,16 @@ func (w *aloneWorld) mint() provider.Token {
 	return bare(value)
 }
 
+// revoke revokes one token, and returns it.
+func (w *aloneWorld) revoke() string {
+	which := w.dice.share()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	value := fmt.Sprintf("token-%d", int(which*float64(len(w.tokens))))
+	w.tokens[value].revoked = true
+	return value
+}
+
 // works reports whether the API takes a token.
 func (w *aloneWorld) works(value string) bool {
 	w.mu.Lock()
@@ -152,7 +161,6 @@ func (w *aloneWorld) run(t *testing.T) {
 	for i := range 2 + int(w.dice.share()*2) {
 		p := &aloneProcess{w: w, name: string(rune('A' + i)), readable: true, writable: true}
 		p.way.Store, p.way.delay = &w.store, w.dice.below(100*time.Millisecond)
-		w.processes = append(w.processes, p)
 		wg.Go(p.disturb)
 		wg.Go(p.live)
 	}
@@ -178,14 +186,8 @@ func (w *aloneWorld) people(t *testing.T, person *shared.Login) {
 			w.store.forget(n)
 			w.tell("the store forgets %d writes", n)
 		}
-		if w.dice.share() < 0.5 { // one token
-			for value := range w.tokens {
-				w.mu.Lock()
-				w.tokens[value].revoked = true
-				w.mu.Unlock()
-				w.tell("%s is revoked", value)
-				break
-			}
+		if w.dice.share() < 0.5 {
+			w.tell("%s is revoked", w.revoke())
 			continue
 		}
 		w.mu.Lock()
@@ -304,11 +306,14 @@ func (p *aloneProcess) live() {
 			missing = time.Now()
 			continue
 		}
+		p.mu.Lock()
 		began, asked := time.Now(), p.asked
-		ctx, cancel := context.WithCancel(context.Background())
+		p.mu.Unlock()
+		limit := time.Hour
 		if w.dice.share() < 0.3 {
-			ctx, cancel = context.WithTimeout(context.Background(), w.dice.below(30*time.Second))
+			limit = w.dice.below(30 * time.Second)
 		}
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		token, err := l.Token(ctx, old)
 		cancel()
 		w.tell("%s: Token(%q) = %q, %v, after %v", p.name, old.Value(), token.Value(), err, time.Since(began))
