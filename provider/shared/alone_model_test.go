@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,24 +23,16 @@ import (
 // did, and there is no token that works; none may be without a token for long where one is to be
 // had; and no call asks the Provider on and on.
 //
-// STAYAUTH_MODEL is as for TestModel, and STAYAUTH_SEED=n runs the schedule that a failure has told of.
+// STAYAUTH_MODEL and STAYAUTH_SEED are as for TestModel.
 func TestModelAlone(t *testing.T) {
-	schedules, first := 300, uint64(1) // the same in each ordinary run
-	if raceEnabled {
-		schedules = 50
-	}
-	if n, err := strconv.Atoi(os.Getenv("STAYAUTH_MODEL")); err == nil {
-		schedules, first = n, uint64(time.Now().UnixNano())
-	}
-	if seed, err := strconv.ParseUint(os.Getenv("STAYAUTH_SEED"), 10, 64); err == nil {
-		schedules, first = 1, seed
-	}
+	schedules, first, step := drawSchedules(300, 50)
 	var all aloneCounts
 	for i := range uint64(schedules) {
-		w := &aloneWorld{dice: diceOf(first + i), tokens: make(map[string]*aloneToken)}
+		seed := first + i*step
+		w := &aloneWorld{dice: diceOf(seed), tokens: make(map[string]*aloneToken)}
 		synctest.Test(t, w.run)
 		if w.failure != "" {
-			t.Fatalf("%s\nSTAYAUTH_SEED=%d tells this story:\n%s", w.failure, first+i, strings.Join(w.story, "\n"))
+			t.Fatalf("%s\nSTAYAUTH_SEED=%d tells this story:\n%s", w.failure, seed, strings.Join(w.story, "\n"))
 		}
 		all.add(w.counts)
 	}

@@ -41,9 +41,9 @@ func (l *Login) learn(rec lease.Record, unsaved error) bool {
 	return true
 }
 
-// forget drops a token of this process's own: what is in the store counts again, as it was seen last.
+// dropOwn drops a token of this process's own: what is in the store counts again, as it was seen last.
 // It belongs to the call that has the turn.
-func (l *Login) forget() {
+func (l *Login) dropOwn() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.newest.Record, l.newest.unsaved = l.last.Unclaimed(), nil

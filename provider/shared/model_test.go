@@ -32,19 +32,7 @@ import (
 // the same faults; what runs at the same time may come in another order, and with STAYAUTH_MODEL as
 // well it is run so many times.
 func TestModel(t *testing.T) {
-	schedules, first, step := 10_000, uint64(1), uint64(1) // the same in each ordinary run
-	if raceEnabled {
-		schedules = 500 // which take as long
-	}
-	if n, err := strconv.Atoi(os.Getenv("STAYAUTH_MODEL")); err == nil {
-		schedules, first = n, rand.Uint64()>>1
-	}
-	if seed, err := strconv.ParseUint(os.Getenv("STAYAUTH_SEED"), 10, 64); err == nil {
-		if os.Getenv("STAYAUTH_MODEL") == "" {
-			schedules = 1
-		}
-		first, step = seed, 0
-	}
+	schedules, first, step := drawSchedules(10_000, 500) // these take as long under the race detector
 	t.Logf("%d schedules from the seed %d", schedules, first)
 
 	var mu sync.Mutex // guards done and gaps
@@ -91,6 +79,26 @@ func TestModel(t *testing.T) {
 	if !t.Failed() && schedules > 1000 && gaps[""] < schedules/2 {
 		t.Error("more than half of the schedules ended in a gap: the model proves little")
 	}
+}
+
+// drawSchedules returns how many schedules of a model are run, and what their seeds are: first, and each
+// time step more. Without a word in the environment it is the same ordinary ones each time, or fewer
+// under the race detector.
+func drawSchedules(ordinary, raced int) (n int, first, step uint64) {
+	n, first, step = ordinary, 1, 1
+	if raceEnabled {
+		n = raced
+	}
+	if most, err := strconv.Atoi(os.Getenv("STAYAUTH_MODEL")); err == nil {
+		n, first = most, rand.Uint64()>>1
+	}
+	if seed, err := strconv.ParseUint(os.Getenv("STAYAUTH_SEED"), 10, 64); err == nil {
+		if os.Getenv("STAYAUTH_MODEL") == "" {
+			n = 1
+		}
+		first, step = seed, 0
+	}
+	return n, first, step
 }
 
 // newWorld draws a plan. Each kind of trouble is left out of most schedules, so that no kind hides

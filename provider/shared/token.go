@@ -15,9 +15,9 @@ import (
 //
 // A token in the Store that is not old is returned whatever the clock says about it, unless it was
 // rejected for good and only this process knows: a clock may be wrong, and a token that has ended
-// costs one rejection. The zero Token as old stands for a new
-// session: if the login had ended before this call, the Provider is asked to log in, unless
-// WaitForLogin is set. Errors of the Store are temporary, except a mistake in its configuration.
+// costs one rejection. The zero Token as old stands for a new session: if the login had ended before
+// this call, the Provider is asked to log in, unless WaitForLogin is set. Errors of the Store are
+// temporary, except a mistake in its configuration.
 //
 // When ctx ends Token returns, unless the Provider is at work. A claim that it has just made it
 // gives back first, which takes a third of the Lease at most; one that it was about to make may stay

@@ -86,7 +86,7 @@ func (c *call) alone(ctx context.Context, rec lease.Record, cause error) (provid
 		case unsaved == nil:
 			c.keepRejection(ctx, dead, cause)
 		case !newest.Ended(): // it was one of its own, of which the others know nothing
-			if c.forget(); !c.last.Empty() {
+			if c.dropOwn(); !c.last.Empty() {
 				return c.alone(ctx, c.last, cause)
 			}
 		}
